@@ -1,0 +1,119 @@
+/**
+ * The compiled policy and its answers. Pure data: it crosses to the workers as JSON and comes back the same.
+ */
+import type { Protocol } from '../flow/record.ts';
+
+/** How a process becomes an agent. All but `uid` and `exe` are cgroup v2 paths in the end. */
+export type Enrolment =
+  | { readonly kind: 'cgroup'; readonly path: string }
+  | { readonly kind: 'uid'; readonly uid: number }
+  | { readonly kind: 'exe'; readonly path: string };
+
+export interface CompiledAgent {
+  /** Non-zero 32-bit id the kernel plane uses: the first four bytes of SHA-256 of the name, big-endian. */
+  readonly id: number;
+  readonly name: string;
+  readonly groups: readonly string[];
+  readonly enrolments: readonly Enrolment[];
+}
+
+export interface CompiledTls {
+  /** Name to verify and to send as SNI; null: the protocol must give it (HTTP Host). */
+  readonly serverName: string | null;
+  /** PEM of the trusted CAs; null: the system's store. */
+  readonly ca: string | null;
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** PEM of the certificate and key shown to the server, or null. */
+  readonly clientCertificate: { readonly cert: string; readonly key: string } | null;
+}
+
+export interface CompiledDestination {
+  readonly name: string;
+  /** Lower-case names without a trailing dot; `*.example.org` matches one label. Empty: any name. */
+  readonly hosts: readonly string[];
+  /** Address ranges as [first, last] of 16-byte hex, v4 in v4-mapped form. Empty: any address. */
+  readonly ranges: readonly (readonly [string, string])[];
+  /** Inclusive. Empty: any port. */
+  readonly ports: readonly (readonly [number, number])[];
+  /** `auto`: looked for in the first bytes; `tls`: plain bytes of any protocol are wrapped without reading. */
+  readonly protocol: 'auto' | 'http' | 'postgres' | 'tls';
+  readonly tls: CompiledTls;
+  /** Port to connect to instead of the asked one, by asked port. */
+  readonly portMap: Readonly<Record<string, number>>;
+}
+
+export interface CompiledRule {
+  readonly name: string;
+  /** Names of agents; empty: any agent. */
+  readonly agents: readonly string[];
+  /** Names of destinations; empty: anywhere. */
+  readonly destinations: readonly string[];
+  /** `exempt` lets the flow leave in plain text; it must say why. */
+  readonly action: 'allow' | 'deny' | 'exempt';
+  /** With `allow`: an agent that speaks TLS itself may pass through. */
+  readonly passthrough: boolean;
+  readonly reason: string | null;
+}
+
+export interface CompiledPolicy {
+  /** First 12 hex digits of SHA-256 of the document and the files it names. */
+  readonly revision: string;
+  readonly trustDomain: string;
+  /** SPIFFE ID template: `{trust_domain}`, `{host}`, `{agent}`, `{uid}`, `{unit}`, `{exe}`. */
+  readonly spiffeTemplate: string;
+  /** IP addresses agents may ask by UDP port 53; null: those of /etc/resolv.conf. */
+  readonly resolvers: readonly string[] | null;
+  readonly agents: readonly CompiledAgent[];
+  readonly destinations: readonly CompiledDestination[];
+  readonly rules: readonly CompiledRule[];
+  readonly limits: {
+    readonly detectTimeoutMs: number;
+    readonly connectTimeoutMs: number;
+    readonly handshakeTimeoutMs: number;
+  };
+}
+
+/** What is known of a flow when it is decided. */
+export interface FlowQuestion {
+  /** Agent name; null for a process that is enrolled but none of the policy's agents. */
+  readonly agent: string | null;
+  readonly ip: string;
+  readonly port: number;
+  /** Absent at connect time; present once the first bytes have been read. */
+  readonly seen?: {
+    readonly protocol: Protocol;
+    /** The agent speaks TLS itself. */
+    readonly agentTls: boolean;
+    /** HTTP Host or SNI. */
+    readonly name: string | null;
+  };
+}
+
+export interface Granted {
+  readonly kind: 'allow';
+  readonly rule: string;
+  readonly reason: string | null;
+  readonly destination: CompiledDestination;
+  /** `upgrade`: TLS is added; `passthrough`: the agent's own TLS goes on; `exempt`: plain. */
+  readonly mode: 'upgrade' | 'passthrough' | 'exempt';
+  /** The name to verify, with where it came from; null only for `passthrough` and `exempt`. */
+  readonly serverName: { readonly name: string; readonly source: 'policy' | 'http-host' } | null;
+  readonly upstreamPort: number;
+}
+
+export interface Refused {
+  readonly kind: 'deny';
+  /** Null when no rule matched. */
+  readonly rule: string | null;
+  readonly code: 'policy_denied' | 'no_rule' | 'undetected' | 'agent_tls_denied' | 'name_required';
+  readonly reason: string;
+}
+
+/** More must be seen before it can be decided; only ever the answer to a question without `seen`. */
+export interface Inspect {
+  readonly kind: 'inspect';
+  /** Set when every candidate destination names one protocol: a denial can be answered in its words. */
+  readonly protocol: 'http' | 'postgres' | null;
+}
+
+export type ConnectAnswer = Granted | Refused | Inspect;
