@@ -1,149 +1,190 @@
 /**
- * Runs test files, each in a process of its own, and adds up what they report.
+ * Runs checks and test files, each in a process of its own, and adds up what they report.
  *
- *   node scripts/lib/run-tests.ts [--jobs N] [--timeout SECONDS] [--filter TEXT] DIR...
+ *   node scripts/lib/run-tests.ts [--jobs N] [--timeout SECONDS] [--filter TEXT]
+ *                                 [--check COMMAND]... [--parallel PATH]... [--serial PATH]... [PATH]...
  *
- * Every file is a plain program that writes TAP (it imports `tap`), so one file can also be run and
- * debugged by hand: `node test/unit/policy/decide.test.ts`. A file that dies, hangs past the time-out
- * or reports no assertion counts as one failure: silence is never a pass.
+ * Checks come first and count as one test each. Then the files under the `--parallel` paths (a bare PATH is
+ * one of them) run N at a time, then those under the `--serial` paths one at a time: they share what the host
+ * has only one of. The last line is `N passed, N failed` over everything.
  *
- * Exit code: 0 all passed, 1 something failed, 2 wrong use.
+ * Every file is a plain program that writes TAP (it imports `tap`), so one file can also be run and debugged by
+ * hand: `node test/unit/policy/decide.test.ts`. A file that dies, hangs past the time-out or reports no
+ * assertion counts as one failure, and so does a path with no test file: silence is never a pass.
+ *
+ * Exit code: 0 all passed, 1 something failed, 2 wrong use, 130 interrupted.
  */
 import { spawn } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { Parser } from 'tap-parser';
+import { countTap } from './count-tap.ts';
 
-interface FileResult {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-  readonly output: string;
+interface Result {
+  passed: number;
+  failed: number;
+  skipped: number;
+  output: string;
   readonly seconds: number;
+}
+
+interface Job {
+  readonly name: string;
+  readonly command: readonly string[];
+  /** A check passes by its exit code; a test file by what it reports as well. */
+  readonly kind: 'check' | 'file';
 }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     jobs: { type: 'string', default: String(availableParallelism()) },
-    timeout: { type: 'string', default: '120' },
+    timeout: { type: 'string', default: '300' },
     filter: { type: 'string' },
+    check: { type: 'string', multiple: true, default: [] },
+    parallel: { type: 'string', multiple: true, default: [] },
+    serial: { type: 'string', multiple: true, default: [] },
   },
 });
-if (positionals.length === 0) {
-  process.stderr.write('usage: run-tests [--jobs N] [--timeout SECONDS] [--filter TEXT] DIR...\n');
+const parallelPaths = [...values.parallel, ...positionals];
+if (parallelPaths.length + values.serial.length + values.check.length === 0) {
+  process.stderr.write(
+    'usage: run-tests [--jobs N] [--timeout SECONDS] [--filter TEXT] [--check COMMAND] [--parallel PATH] [--serial PATH] PATH...\n',
+  );
   process.exit(2);
 }
 
 const timeoutMs = Number(values.timeout) * 1000;
 const running = new Set<number>();
+const total = { passed: 0, failed: 0, skipped: 0 };
+let interrupted = false;
 
-function countLeaves(text: string): { passed: number; failed: number; skipped: number } {
-  const counts = { passed: 0, failed: 0, skipped: 0 };
-  const watch = (parser: Parser): void => {
-    let hadChild = false;
-    parser.on('child', (child: Parser) => {
-      hadChild = true;
-      watch(child);
-    });
-    parser.on('assert', (result) => {
-      // The line that closes a subtest repeats what its own assertions said already.
-      const closesSubtest = hadChild;
-      hadChild = false;
-      if (result.skip) counts.skipped += 1;
-      else if (!result.ok) counts.failed += closesSubtest ? 0 : 1;
-      else if (!closesSubtest) counts.passed += 1;
-    });
-  };
-  const parser = new Parser();
-  watch(parser);
-  parser.end(text);
-  if (!parser.results?.ok && counts.failed === 0) counts.failed = 1;
-  return counts;
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // It ended in the meantime.
+  }
 }
 
-function runFile(file: string): Promise<FileResult> {
+function judge(job: Job, stdout: string, output: string, ending: string | null): Omit<Result, 'seconds'> {
+  if (job.kind === 'check') {
+    const failed = ending === null ? 0 : 1;
+    return {
+      passed: 1 - failed,
+      failed,
+      skipped: 0,
+      output: ending === null ? output : `${output}\n# ${ending}\n`,
+    };
+  }
+  const result = { ...countTap(stdout), output };
+  if (ending !== null && result.failed === 0) {
+    result.failed = 1;
+    result.output += `\n# ${ending}\n`;
+  }
+  if (result.passed + result.failed + result.skipped === 0) {
+    result.failed = 1;
+    result.output += '\n# reported no assertion\n';
+  }
+  return result;
+}
+
+function run(job: Job): Promise<Result> {
   const started = performance.now();
   return new Promise((resolve) => {
+    const [program = '', ...args] = job.command;
     // A group of its own, so that a hung test is ended with everything it started.
-    const child = spawn(process.execPath, ['--enable-source-maps', file], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    });
-    const pid = child.pid ?? 0;
-    running.add(pid);
-    const chunks: Buffer[] = [];
-    let stdout = '';
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const pid = child.pid;
+    if (pid !== undefined) running.add(pid);
+    const all: Buffer[] = [];
+    const out: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => {
-      stdout += chunk.toString('utf8');
-      chunks.push(chunk);
+      out.push(chunk);
+      all.push(chunk);
     });
-    child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
-    let timedOut = false;
+    child.stderr.on('data', (chunk: Buffer) => all.push(chunk));
+    let ending: string | null = null;
     let killer: NodeJS.Timeout | undefined;
     const timer = setTimeout(() => {
-      timedOut = true;
+      ending = `timed out after ${timeoutMs / 1000} s`;
+      if (pid === undefined) return;
       // SIGTERM first: the kernel-plane tests take their namespaces and cgroups down on it.
-      process.kill(-pid, 'SIGTERM');
-      killer = setTimeout(() => process.kill(-pid, 'SIGKILL'), 10_000);
+      signalGroup(pid, 'SIGTERM');
+      killer = setTimeout(() => signalGroup(pid, 'SIGKILL'), 15_000);
     }, timeoutMs);
+    child.on('error', (error) => {
+      ending = error.message;
+    });
     child.on('close', (code, signal) => {
       clearTimeout(timer);
       clearTimeout(killer);
-      running.delete(pid);
-      const counts = countLeaves(stdout);
-      let output = Buffer.concat(chunks).toString('utf8');
-      if (timedOut) output += `\n# timed out after ${timeoutMs / 1000} s\n`;
-      if ((code !== 0 || signal !== null) && counts.failed === 0) {
-        counts.failed = 1;
-        output += `\n# ended with ${signal ?? `exit code ${code}`}\n`;
-      }
-      if (counts.passed + counts.failed + counts.skipped === 0) {
-        counts.failed = 1;
-        output += '\n# reported no assertion\n';
-      }
-      resolve({ ...counts, output, seconds: (performance.now() - started) / 1000 });
+      if (pid !== undefined) running.delete(pid);
+      if (ending === null && signal !== null) ending = `ended by ${signal}`;
+      if (ending === null && code !== 0) ending = `ended with exit code ${code}`;
+      const verdict = judge(job, Buffer.concat(out).toString(), Buffer.concat(all).toString(), ending);
+      resolve({ ...verdict, seconds: (performance.now() - started) / 1000 });
     });
+  });
+}
+
+function report(name: string, result: Result): void {
+  total.passed += result.passed;
+  total.failed += result.failed;
+  total.skipped += result.skipped;
+  const skipped = result.skipped > 0 ? `, ${result.skipped} skipped` : '';
+  const failed = result.failed > 0 ? `, ${result.failed} failed` : '';
+  process.stdout.write(
+    `${result.failed > 0 ? 'FAIL' : 'ok  '} ${name} (${result.passed} passed${failed}${skipped}, ${result.seconds.toFixed(1)} s)\n`,
+  );
+  if (result.failed > 0 || result.skipped > 0)
+    process.stdout.write(`${result.output.replace(/^/gm, '     ')}\n`);
+}
+
+async function runAll(jobs: readonly Job[], lanes: number): Promise<void> {
+  const queue = [...jobs];
+  const lane = async (): Promise<void> => {
+    for (let job = queue.shift(); job !== undefined && !interrupted; job = queue.shift()) {
+      report(job.name, await run(job));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, lanes) }, lane));
+}
+
+/** The test files under `paths`; a path that holds none is reported as a failure. */
+function filesOf(paths: readonly string[]): Job[] {
+  return paths.flatMap((path) => {
+    const found = path.endsWith('.ts') ? [path].filter(existsSync) : globSync(`${path}/**/*.test.ts`);
+    if (found.length === 0) {
+      report(path, { passed: 0, failed: 1, skipped: 0, seconds: 0, output: '# no test file here' });
+    }
+    return found
+      .filter((file) => values.filter === undefined || file.includes(values.filter))
+      .sort()
+      .map(
+        (file): Job => ({
+          name: file,
+          command: [process.execPath, '--enable-source-maps', file],
+          kind: 'file',
+        }),
+      );
   });
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    for (const pid of running) {
-      try {
-        process.kill(-pid, 'SIGTERM');
-      } catch {
-        // It ended in the meantime.
-      }
-    }
-    setTimeout(() => process.exit(130), 5_000).unref();
+    interrupted = true;
+    for (const pid of running) signalGroup(pid, 'SIGTERM');
+    setTimeout(() => process.exit(130), 15_000).unref();
   });
 }
 
-const files = positionals
-  .flatMap((path) => (path.endsWith('.ts') ? [path] : globSync(`${path}/**/*.test.ts`)))
-  .filter((file) => values.filter === undefined || file.includes(values.filter))
-  .sort();
-const total = { passed: 0, failed: 0, skipped: 0 };
-const queue = [...files];
+const checks = values.check.map((text): Job => ({ name: text, command: ['sh', '-c', text], kind: 'check' }));
+await runAll(checks, 1);
+await runAll(filesOf(parallelPaths), Number(values.jobs));
+await runAll(filesOf(values.serial), 1);
 
-async function lane(): Promise<void> {
-  for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-    const result = await runFile(file);
-    total.passed += result.passed;
-    total.failed += result.failed;
-    total.skipped += result.skipped;
-    const mark = result.failed > 0 ? 'FAIL' : 'ok  ';
-    const skipped = result.skipped > 0 ? `, ${result.skipped} skipped` : '';
-    process.stdout.write(
-      `${mark} ${file} (${result.passed} passed${skipped}, ${result.seconds.toFixed(1)} s)\n`,
-    );
-    if (result.failed > 0 || result.skipped > 0) process.stdout.write(result.output.replace(/^/gm, '     '));
-  }
-}
-
-await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs)) }, lane));
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
 process.stdout.write(`${total.passed} passed, ${total.failed} failed${skipped}\n`);
-process.exitCode = total.failed > 0 || files.length === 0 ? 1 : 0;
+const ranNothing = total.passed + total.failed + total.skipped === 0;
+process.exitCode = interrupted ? 130 : total.failed > 0 || ranNothing ? 1 : 0;
