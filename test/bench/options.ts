@@ -1,0 +1,96 @@
+/** The command line of scripts/bench. */
+import { parseArgs } from 'node:util';
+import type { ContenderName, Effort, WorkloadName } from './types.ts';
+
+export const CONTENDERS: readonly ContenderName[] = [
+  'haproxy',
+  'sluice',
+  'naive',
+  'stunnel',
+  'pgbouncer',
+  'direct',
+];
+
+/** What `--only` takes, and the workloads it means. */
+const GROUPS: Readonly<Record<string, readonly WorkloadName[]>> = {
+  bulk: ['bulk'],
+  requests: ['requests-16', 'requests-64'],
+  connections: ['connections'],
+  pgbench: ['pgbench'],
+  idle: ['idle'],
+};
+
+const MEBIBYTE = 1024 * 1024;
+const FULL: Effort = { seconds: 5, warmUpSeconds: 2, bulkBytes: 1024 * MEBIBYTE, idleFlows: 10_000 };
+const QUICK: Effort = { seconds: 1, warmUpSeconds: 1, bulkBytes: 256 * MEBIBYTE, idleFlows: 1_000 };
+const FULL_ROUNDS = 5;
+const QUICK_ROUNDS = 1;
+
+export const USAGE = `usage: scripts/bench [OPTION...]
+
+Measures the same work through Sluice and through others, interleaved, and prints medians and ratios.
+Needs root. Takes about 15 minutes, with --quick under 90 seconds.
+
+  --quick               one short round: a look, not a result
+  --rounds N            how often everything is measured (default ${FULL_ROUNDS})
+  --only LIST           of: ${Object.keys(GROUPS).join(', ')}
+  --contenders LIST     of: ${CONTENDERS.join(', ')}
+  --json FILE           write samples and medians there
+  --write FILE          put the tables between the markers of that Markdown file
+  --from FILE           measure nothing: read what --json wrote
+  --help
+
+Exit code: 0 measured, 1 something failed, 2 wrong use, 130 interrupted.
+`;
+
+export interface Options {
+  readonly help: boolean;
+  readonly quick: boolean;
+  readonly rounds: number;
+  readonly workloads: readonly WorkloadName[];
+  readonly contenders: readonly ContenderName[];
+  readonly effort: Effort;
+  readonly json: string | null;
+  readonly write: string | null;
+  readonly from: string | null;
+}
+
+/** Members of `allowed` that a comma-separated list names, in the order of `allowed`. Throws on others. */
+function pick<T extends string>(flag: string, list: string | undefined, allowed: readonly T[]): T[] {
+  if (list === undefined) return [...allowed];
+  const named = list.split(',').map((name) => name.trim());
+  const wrong = named.find((name) => !allowed.some((one) => one === name));
+  if (wrong !== undefined) throw new Error(`--${flag}: "${wrong}" is none of ${allowed.join(', ')}`);
+  return allowed.filter((name) => named.includes(name));
+}
+
+/** Throws an Error whose message says what is wrong with the arguments. */
+export function parseOptions(argv: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      quick: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      only: { type: 'string' },
+      contenders: { type: 'string' },
+      json: { type: 'string' },
+      write: { type: 'string' },
+      from: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const rounds = Number(values.rounds ?? (values.quick ? QUICK_ROUNDS : FULL_ROUNDS));
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds: a whole number from 1 is wanted');
+  const groups = pick('only', values.only, Object.keys(GROUPS));
+  return {
+    help: values.help,
+    quick: values.quick,
+    rounds,
+    workloads: groups.flatMap((group) => GROUPS[group] ?? []),
+    contenders: pick('contenders', values.contenders, CONTENDERS),
+    effort: values.quick ? QUICK : FULL,
+    json: values.json ?? null,
+    write: values.write ?? null,
+    from: values.from ?? null,
+  };
+}
