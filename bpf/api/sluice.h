@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * What the kernel programs and userspace share: structs, limits and numbers.
+ *
+ * Rules: fixed-width fields, explicit padding, no pointers; a number once given is never reused.
+ * src/kernel/layout.ts decodes these structs; test/bpf/layout.test.ts compares it with the BTF of the
+ * compiled objects. Any change of layout or meaning raises SLUICE_ABI.
+ */
+#ifndef SLUICE_API_H
+#define SLUICE_API_H
+
+#include <linux/types.h>
+
+#define SLUICE_ABI 1
+
+/* Private socket option by which a worker reads the flow of an accepted socket; "SL" and outside every level
+ * and option the kernel knows. */
+#define SLUICE_SOL 0x534c
+#define SLUICE_SO_FLOW 1
+
+/* Longest cgroup directory name (NAME_MAX) with its NUL, and the deepest path enrolment can name. */
+#define SLUICE_NAME_MAX 256
+#define SLUICE_PATH_DEPTH 16
+
+/* Longest executable path remembered; longer ones are left to userspace. */
+#define SLUICE_EXE_PATH_MAX 512
+
+enum sluice_event_kind {
+  SLUICE_EVENT_OPEN = 1,        /* connect() was taken in and redirected */
+  SLUICE_EVENT_DENIED = 2,      /* refused in the kernel; `reason` says why */
+  SLUICE_EVENT_UNDELIVERED = 3, /* redirected, but never reached a worker */
+  SLUICE_EVENT_CLOSED = 4,      /* the worker's end of the connection is closed */
+};
+
+enum sluice_reason {
+  SLUICE_REASON_NONE = 0,
+  SLUICE_REASON_NO_LISTENER = 1,  /* no marked listener in this network namespace */
+  SLUICE_REASON_PROXY_DIRECT = 2, /* the agent asked for the proxy itself */
+  SLUICE_REASON_UDP = 3,          /* datagram to anything but a configured resolver */
+  SLUICE_REASON_SOCKET = 4,       /* socket type or protocol agents may not have */
+  SLUICE_REASON_OPTION = 5,       /* socket option that could route around the proxy */
+  SLUICE_REASON_EGRESS = 6,       /* packet about to leave by another way than the proxy */
+  SLUICE_REASON_NOT_DELIVERED = 7,
+  SLUICE_REASON_STATE_LOST = 8, /* the original destination could not be saved */
+  SLUICE_REASON_MAX = 9,
+};
+
+/* One connection, as seen in the context of the process that made it. Times are CLOCK_BOOTTIME. */
+struct sluice_flow {
+  __u64 id;
+  __u64 start_ns;
+  __u64 netns_cookie;
+  __u64 cgroup_id;     /* cgroup v2 */
+  __u64 task_start_ns; /* of the thread group leader */
+  __u64 exe_ino;
+  __u32 exe_dev; /* kernel dev_t: major << 20 | minor */
+  __u32 pid;     /* thread group id in the initial pid namespace */
+  __u32 uid;
+  __u32 gid;
+  __u32 agent;      /* id of the agent in the policy; never 0 */
+  __u32 generation; /* of the enrolment tables that named it */
+  __u8 daddr[16];   /* original destination; v4 in v4-mapped form */
+  __u16 dport;      /* host byte order */
+  __u8 family;      /* of the agent's socket: 4 or 6 */
+  __u8 protocol;    /* IPPROTO_* */
+  __u32 detail;     /* denied option: level << 16 | option; denied socket: its type */
+};
+
+struct sluice_event {
+  __u32 kind;
+  __u32 reason;
+  __u64 time_ns;
+  struct sluice_flow flow;
+};
+
+/* Single entry; written by the daemon. */
+struct sluice_config {
+  __u32 abi;
+  __u32 generation; /* which set of enrolment entries is in force */
+  __u32 flags;      /* SLUICE_HAS_* */
+  __u32 worker_uid;
+  __u64 mark;        /* the value a listener must carry; new for each daemon */
+  __u64 self_cgroup; /* the daemon's own cgroup */
+  __u16 proxy_port;  /* host byte order */
+  __u16 pad0;
+  __u32 pad1;
+};
+
+#define SLUICE_HAS_UID 1u
+#define SLUICE_HAS_EXE 2u
+
+/* Enrolment by cgroup path is a walk from the root, one component at a time: (node, name) -> next node. */
+struct sluice_path_key {
+  __u32 generation;
+  __u32 parent; /* 0 is the root */
+  char name[SLUICE_NAME_MAX];
+};
+
+struct sluice_path_node {
+  __u32 node;
+  __u32 agent; /* 0: only a step on the way */
+};
+
+struct sluice_uid_key {
+  __u32 generation;
+  __u32 uid;
+};
+
+struct sluice_exe_key {
+  __u64 ino;
+  __u32 dev;
+  __u32 generation; /* 0 in exe_paths */
+};
+
+struct sluice_cgroup_agent {
+  __u32 generation;
+  __u32 agent;
+};
+
+struct sluice_resolver_key {
+  __u8 addr[16];
+  __u16 port;
+  __u16 pad;
+  __u32 generation;
+};
+
+/* Path of an executable, filled from the end: text starts at `offset`, ends with NUL. */
+struct sluice_exe_path {
+  __u32 offset;
+  char text[SLUICE_EXE_PATH_MAX + SLUICE_NAME_MAX];
+};
+
+/* The client's tuple of a redirected connection, as both ends see it. */
+struct sluice_tuple {
+  __u64 netns_cookie;
+  __u8 saddr[16];
+  __u16 sport; /* host byte order */
+  __u16 dport;
+  __u32 pad;
+};
+
+enum sluice_role {
+  SLUICE_ROLE_AGENT = 1,    /* a socket of an agent: governed on egress */
+  SLUICE_ROLE_LISTENER = 2, /* the daemon's listener; `mark` proves it */
+  SLUICE_ROLE_ACCEPTED = 3, /* the worker's end of a flow */
+};
+
+enum sluice_state {
+  SLUICE_STATE_IDLE = 0,
+  SLUICE_STATE_REDIRECTED = 1, /* destination rewritten, no SYN yet */
+  SLUICE_STATE_PUBLISHED = 2,  /* SYN on its way, flow waits under its tuple */
+};
+
+/* What is stored with a socket. */
+struct sluice_sock {
+  struct sluice_flow flow;
+  struct sluice_tuple tuple;
+  __u64 mark;
+  __u32 role;
+  __u32 state;
+  __u32 reported; /* bit per sluice_reason: told once per socket, so that a flood is one event */
+  __u32 pad;
+};
+
+#endif

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * connect(): takes an agent's TCP connection in. Saves where it was going, sends it to the proxy of this
+ * network namespace, and shows the agent the peer it asked for.
+ *
+ * Refuses rather than lets through: nothing is rewritten that was not saved, and nothing is sent to a
+ * listener without the daemon's mark, because a port the daemon has left can be bound by anybody.
+ */
+#include "lib/agent.h"
+#include "lib/event.h"
+#include "lib/finish.h"
+
+#define ALLOW 1
+#define DENY 0 /* the caller sees EPERM */
+
+static __always_inline bool listener_is_ours(struct bpf_sock_addr *ctx, struct sluice_config *config,
+                                             bool v6) {
+  struct bpf_sock_tuple tuple = {};
+  struct bpf_sock *listener;
+  __u16 port = bpf_htons(config->proxy_port);
+
+  if (!config->proxy_port)
+    return false;
+  /* Source port 0 never belongs to an established connection, so only a listener can match. */
+  if (v6) {
+    tuple.ipv6.daddr[3] = bpf_htonl(1);
+    tuple.ipv6.dport = port;
+    listener = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+  } else {
+    tuple.ipv4.daddr = bpf_htonl(0x7f000001);
+    tuple.ipv4.dport = port;
+    listener = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+  }
+  if (!listener)
+    return false;
+  bool ours = false;
+  if (listener->state == BPF_TCP_LISTEN) {
+    struct sluice_sock *stored = bpf_sk_storage_get(&sluice_socks, listener, 0, 0);
+    ours = stored && stored->role == SLUICE_ROLE_LISTENER && stored->mark == config->mark;
+  }
+  bpf_sk_release(listener);
+  return ours;
+}
+
+static __always_inline int deny(struct sluice_flow *flow, __u32 reason) {
+  sluice_emit_denied(reason, flow);
+  return DENY;
+}
+
+static __always_inline int take_in(struct bpf_sock_addr *ctx, struct sluice_config *config, __u32 agent,
+                                   const __u32 *daddr, bool v6_socket, bool v6_route) {
+  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+  if (!sock) {
+    struct sluice_flow lost = {};
+    sluice_fill_facts(&lost, agent, config->generation);
+    lost.id = sluice_next_id();
+    return deny(&lost, SLUICE_REASON_STATE_LOST);
+  }
+  /* connect() again on a socket whose last attempt came to nothing. */
+  sluice_finish_undelivered(sock);
+
+  struct sluice_flow *flow = &sock->flow;
+  sock->role = SLUICE_ROLE_AGENT;
+  sluice_fill_facts(flow, agent, config->generation);
+  flow->id = sluice_next_id();
+  flow->netns_cookie = bpf_get_netns_cookie(ctx);
+  __builtin_memcpy(flow->daddr, daddr, sizeof(flow->daddr));
+  flow->dport = bpf_ntohs((__u16)ctx->user_port);
+  flow->family = v6_socket ? 6 : 4;
+  flow->protocol = ctx->protocol;
+  flow->detail = ctx->type;
+
+  /* connect() on a datagram socket sends nothing; resolvers' libraries use it to pick a source address. What
+   * the socket then sends is decided on egress. */
+  if (ctx->type == SOCK_DGRAM && ctx->protocol == IPPROTO_UDP)
+    return ALLOW;
+  if (ctx->type != SOCK_STREAM || ctx->protocol != IPPROTO_TCP)
+    return deny(flow, SLUICE_REASON_SOCKET);
+
+  bool to_loopback = v6_route ? (daddr[0] == 0 && daddr[1] == 0 && daddr[2] == 0 && daddr[3] == bpf_htonl(1))
+                              : (daddr[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+  if (to_loopback && flow->dport == config->proxy_port)
+    return deny(flow, SLUICE_REASON_PROXY_DIRECT);
+  if (!listener_is_ours(ctx, config, v6_route))
+    return deny(flow, SLUICE_REASON_NO_LISTENER);
+
+  sock->state = SLUICE_STATE_REDIRECTED;
+  sluice_emit_flow(SLUICE_EVENT_OPEN, flow);
+  ctx->user_port = bpf_htons(config->proxy_port);
+  return ALLOW;
+}
+
+SEC("cgroup/connect4")
+int sluice_connect4(struct bpf_sock_addr *ctx) {
+  struct sluice_config *config = sluice_get_config();
+  if (!config)
+    return ALLOW;
+  __u32 agent = sluice_current_agent(config);
+  if (!agent)
+    return ALLOW;
+  __u32 daddr[4] = {0, 0, bpf_htonl(0xffff), ctx->user_ip4};
+  bool tcp = ctx->type == SOCK_STREAM;
+  int verdict = take_in(ctx, config, agent, daddr, false, false);
+  if (verdict == ALLOW && tcp)
+    ctx->user_ip4 = bpf_htonl(0x7f000001);
+  return verdict;
+}
+
+SEC("cgroup/connect6")
+int sluice_connect6(struct bpf_sock_addr *ctx) {
+  struct sluice_config *config = sluice_get_config();
+  if (!config)
+    return ALLOW;
+  __u32 agent = sluice_current_agent(config);
+  if (!agent)
+    return ALLOW;
+  __u32 daddr[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
+  bool mapped = daddr[0] == 0 && daddr[1] == 0 && daddr[2] == bpf_htonl(0xffff);
+  bool tcp = ctx->type == SOCK_STREAM;
+  int verdict = take_in(ctx, config, agent, daddr, true, !mapped);
+  if (verdict == ALLOW && tcp) {
+    ctx->user_ip6[0] = 0;
+    ctx->user_ip6[1] = 0;
+    ctx->user_ip6[2] = mapped ? bpf_htonl(0xffff) : 0;
+    ctx->user_ip6[3] = mapped ? bpf_htonl(0x7f000001) : bpf_htonl(1);
+  }
+  return verdict;
+}
+
+/* The stored flow of a redirected TCP socket, or NULL. */
+static __always_inline struct sluice_flow *redirected(struct bpf_sock_addr *ctx) {
+  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, 0);
+  if (!sock || sock->role != SLUICE_ROLE_AGENT || sock->flow.protocol != IPPROTO_TCP || !sock->flow.dport)
+    return NULL;
+  /* An accepted connection of an agent's own listener has a real peer. */
+  return sock->tuple.sport ? &sock->flow : NULL;
+}
+
+SEC("cgroup/getpeername4")
+int sluice_getpeername4(struct bpf_sock_addr *ctx) {
+  struct sluice_flow *flow = redirected(ctx);
+  if (flow) {
+    __u32 addr;
+    __builtin_memcpy(&addr, &flow->daddr[12], sizeof(addr));
+    ctx->user_ip4 = addr;
+    ctx->user_port = bpf_htons(flow->dport);
+  }
+  return 1;
+}
+
+SEC("cgroup/getpeername6")
+int sluice_getpeername6(struct bpf_sock_addr *ctx) {
+  struct sluice_flow *flow = redirected(ctx);
+  if (flow) {
+    __u32 addr[4];
+    __builtin_memcpy(addr, flow->daddr, sizeof(addr));
+    ctx->user_ip6[0] = addr[0];
+    ctx->user_ip6[1] = addr[1];
+    ctx->user_ip6[2] = addr[2];
+    ctx->user_ip6[3] = addr[3];
+    ctx->user_port = bpf_htons(flow->dport);
+  }
+  return 1;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The last line: every IP packet of an agent's socket, whatever brought it about. It reads the packet's own
+ * headers, not the socket's route (source routing leaves that on loopback), and lets out only plain TCP over
+ * loopback to the proxy and DNS to a configured resolver. No options, no extension headers, no fragments.
+ */
+#include "lib/datagram.h"
+
+#define PASS 1
+#define DROP 0
+
+struct ipv4_header {
+  __u8 version_ihl;
+  __u8 tos;
+  __u16 length;
+  __u16 id;
+  __u16 fragment;
+  __u8 ttl;
+  __u8 protocol;
+  __u16 checksum;
+  __u32 saddr;
+  __u32 daddr;
+};
+
+struct ipv6_header {
+  __u32 version_class_flow;
+  __u16 payload_length;
+  __u8 next_header;
+  __u8 hop_limit;
+  __u8 saddr[16];
+  __u8 daddr[16];
+};
+
+struct ports {
+  __u16 source;
+  __u16 dest;
+};
+
+/* What of a packet decides: nothing else of it is looked at. */
+struct packet {
+  __u32 daddr[4];
+  __u16 dport;
+  __u8 protocol;
+  bool plain; /* no options, extension headers or fragments, and the ports could be read */
+  bool to_loopback;
+};
+
+static __always_inline void read_ipv4(struct __sk_buff *skb, struct packet *packet) {
+  struct ipv4_header header = {};
+  struct ports ports = {};
+  if (bpf_skb_load_bytes(skb, 0, &header, sizeof(header)))
+    return;
+  packet->daddr[2] = bpf_htonl(0xffff);
+  packet->daddr[3] = header.daddr;
+  packet->protocol = header.protocol;
+  packet->to_loopback = (header.daddr & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+  if (header.version_ihl != 0x45 || (header.fragment & bpf_htons(0x3fff)))
+    return;
+  if (bpf_skb_load_bytes(skb, sizeof(header), &ports, sizeof(ports)))
+    return;
+  packet->dport = bpf_ntohs(ports.dest);
+  packet->plain = true;
+}
+
+static __always_inline void read_ipv6(struct __sk_buff *skb, struct packet *packet) {
+  struct ipv6_header header = {};
+  struct ports ports = {};
+  if (bpf_skb_load_bytes(skb, 0, &header, sizeof(header)))
+    return;
+  __builtin_memcpy(packet->daddr, header.daddr, sizeof(packet->daddr));
+  packet->protocol = header.next_header;
+  packet->to_loopback = packet->daddr[0] == 0 && packet->daddr[1] == 0 && packet->daddr[2] == 0 &&
+                        packet->daddr[3] == bpf_htonl(1);
+  if (bpf_skb_load_bytes(skb, sizeof(header), &ports, sizeof(ports)))
+    return;
+  packet->dport = bpf_ntohs(ports.dest);
+  packet->plain = true;
+}
+
+static __always_inline bool may_leave(struct __sk_buff *skb, struct sluice_config *config,
+                                      struct packet *packet) {
+  if (!packet->plain)
+    return false;
+  if (packet->protocol == IPPROTO_TCP)
+    return packet->to_loopback && skb->ifindex == LOOPBACK_IFINDEX && config->proxy_port &&
+           packet->dport == config->proxy_port;
+  if (packet->protocol == IPPROTO_UDP)
+    return sluice_is_resolver(packet->daddr, packet->dport, config->generation);
+  return false;
+}
+
+SEC("cgroup_skb/egress")
+int sluice_egress(struct __sk_buff *skb) {
+  struct bpf_sock *sk = skb->sk;
+  if (!sk)
+    return PASS;
+  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);
+  if (!sock || sock->role != SLUICE_ROLE_AGENT)
+    return PASS;
+  __u32 zero = 0;
+  struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
+  if (!config)
+    return DROP;
+  struct packet packet = {};
+  if (skb->protocol == bpf_htons(0x0800))
+    read_ipv4(skb, &packet);
+  else if (skb->protocol == bpf_htons(0x86dd))
+    read_ipv6(skb, &packet);
+  if (may_leave(skb, config, &packet))
+    return PASS;
+  sluice_deny_packet(sock, packet.protocol == IPPROTO_UDP ? SLUICE_REASON_UDP : SLUICE_REASON_EGRESS,
+                     packet.daddr, packet.dport, packet.protocol);
+  return DROP;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Every map, once. All are pinned by name, so that the objects share them and they outlive the daemon. */
+#ifndef SLUICE_MAPS_H
+#define SLUICE_MAPS_H
+
+#include "kernel.h"
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct sluice_config);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_config SEC(".maps");
+
+/* Next flow id. Userspace starts it at (unix seconds << 32), so ids grow across reboots. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_seq SEC(".maps");
+
+/* BPF_F_CLONE: what an agent's listener accepts is the agent's too. */
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+  __type(key, __u32);
+  __type(value, struct sluice_sock);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_socks SEC(".maps");
+
+/* Flows between SYN and accept. Not an LRU: evicting one would strip a live connection of its identity; a
+ * full table leaves new connections without one, and the worker refuses those. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 65536);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sluice_tuple);
+  __type(value, struct sluice_flow);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_tuples SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 16384);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sluice_path_key);
+  __type(value, struct sluice_path_node);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_paths SEC(".maps");
+
+/* Answers of the path walk by cgroup id. Ids are never reused, so an LRU is safe: a miss walks again. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 16384);
+  __type(key, __u64);
+  __type(value, struct sluice_cgroup_agent);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_cgroups SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sluice_uid_key);
+  __type(value, __u32);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_uids SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sluice_exe_key);
+  __type(value, __u32);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_exes SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 64);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sluice_resolver_key);
+  __type(value, __u32);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_resolvers SEC(".maps");
+
+/* Paths of executables agents have run, so that one that is gone at once can still be named. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 1024);
+  __type(key, struct sluice_exe_key);
+  __type(value, struct sluice_exe_path);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_exe_paths SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 8 << 20); /* 74,000 events: a storm outruns the daemon by seconds before any is lost */
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_ring_flow SEC(".maps");
+
+/* Apart from the flow ring, so that a flood of refusals cannot push out the flows. */
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 1 << 20);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_ring_deny SEC(".maps");
+
+/* [0] events lost by the flow ring, [1] by the deny ring, [2 + reason] refusals, told or not. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 2 + SLUICE_REASON_MAX);
+  __type(key, __u32);
+  __type(value, __u64);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_counters SEC(".maps");
+
+/* Room that does not fit the 512-byte stack. */
+struct sluice_scratch {
+  struct sluice_path_key path;
+  struct sluice_exe_path exe;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct sluice_scratch);
+} sluice_scratch SEC(".maps");
+
+#endif

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Carries a flow from the agent's socket to the worker's. The client's SYN publishes it under the
+ * connection's tuple; the accepted socket takes it from there and keeps it, so that a worker reads it with
+ * one getsockopt and nothing has to be looked up, or can be missed, in userspace.
+ */
+#include "lib/event.h"
+#include "lib/finish.h"
+
+#define STATE_CB BPF_SOCK_OPS_STATE_CB_FLAG
+
+/* The context may only be read at fixed offsets, so the compiler must not merge the two ends into one load
+ * with a computed address: hence volatile, and a function for each end. */
+static __always_inline void local_addr(__u8 *out, volatile struct bpf_sock_ops *ops) {
+  __u32 addr[4] = {0, 0, bpf_htonl(0xffff), ops->local_ip4};
+  if (ops->family == AF_INET6) {
+    addr[0] = ops->local_ip6[0];
+    addr[1] = ops->local_ip6[1];
+    addr[2] = ops->local_ip6[2];
+    addr[3] = ops->local_ip6[3];
+  }
+  __builtin_memcpy(out, addr, sizeof(addr));
+}
+
+static __always_inline void remote_addr(__u8 *out, volatile struct bpf_sock_ops *ops) {
+  __u32 addr[4] = {0, 0, bpf_htonl(0xffff), ops->remote_ip4};
+  if (ops->family == AF_INET6) {
+    addr[0] = ops->remote_ip6[0];
+    addr[1] = ops->remote_ip6[1];
+    addr[2] = ops->remote_ip6[2];
+    addr[3] = ops->remote_ip6[3];
+  }
+  __builtin_memcpy(out, addr, sizeof(addr));
+}
+
+static __always_inline void publish(struct bpf_sock_ops *ops, struct sluice_sock *sock) {
+  struct sluice_tuple tuple = {.netns_cookie = bpf_get_netns_cookie(ops)};
+  local_addr(tuple.saddr, ops);
+  tuple.sport = ops->local_port;
+  tuple.dport = bpf_ntohl(ops->remote_port);
+  sock->tuple = tuple;
+  /* A full table leaves the worker without a flow: it then refuses the connection. */
+  if (bpf_map_update_elem(&sluice_tuples, &tuple, &sock->flow, BPF_ANY) == 0)
+    sock->state = SLUICE_STATE_PUBLISHED;
+  bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | STATE_CB);
+}
+
+static __always_inline void adopt(struct bpf_sock_ops *ops, struct bpf_sock *sk) {
+  struct sluice_tuple tuple = {.netns_cookie = bpf_get_netns_cookie(ops)};
+  remote_addr(tuple.saddr, ops);
+  tuple.sport = bpf_ntohl(ops->remote_port);
+  tuple.dport = ops->local_port;
+  struct sluice_flow *flow = bpf_map_lookup_elem(&sluice_tuples, &tuple);
+  if (!flow) {
+    /* What the listener's storage left by BPF_F_CLONE must not be taken for a flow. */
+    bpf_sk_storage_delete(&sluice_socks, sk);
+    return;
+  }
+  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+  if (!sock)
+    return;
+  sock->role = SLUICE_ROLE_ACCEPTED;
+  sock->mark = 0;
+  sock->flow = *flow;
+  sock->state = SLUICE_STATE_IDLE;
+  bpf_map_delete_elem(&sluice_tuples, &tuple);
+  bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | STATE_CB);
+}
+
+static __always_inline void closed(struct bpf_sock_ops *ops, struct sluice_sock *sock) {
+  if (sock->role == SLUICE_ROLE_ACCEPTED)
+    sluice_emit_flow(SLUICE_EVENT_CLOSED, &sock->flow);
+  else if (sock->role == SLUICE_ROLE_AGENT && ops->args[0] == BPF_TCP_SYN_SENT)
+    sluice_finish_undelivered(sock);
+}
+
+SEC("sockops")
+int sluice_sockops(struct bpf_sock_ops *ops) {
+  __u32 op = ops->op;
+  ops->reply = -1; /* "no opinion" for the operations that ask for a value */
+  if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB &&
+      op != BPF_SOCK_OPS_STATE_CB)
+    return 1;
+  struct bpf_sock *sk = ops->sk;
+  if (!sk)
+    return 1;
+  if (op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
+    __u32 zero = 0;
+    struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
+    if (config && ops->local_port == config->proxy_port)
+      adopt(ops, sk);
+    return 1;
+  }
+  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);
+  if (!sock)
+    return 1;
+  if (op == BPF_SOCK_OPS_STATE_CB) {
+    if (ops->args[1] == BPF_TCP_CLOSE)
+      closed(ops, sock);
+  } else if (sock->role == SLUICE_ROLE_AGENT && sock->state == SLUICE_STATE_REDIRECTED) {
+    publish(ops, sock);
+  }
+  return 1;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * setsockopt(): keeps agents from options that route around the proxy. getsockopt(): hands a worker the flow
+ * of an accepted socket under a private option, and under SO_ORIGINAL_DST, the name other proxies know.
+ */
+#include "lib/agent.h"
+#include "lib/event.h"
+
+#define SOL_SOCKET 1
+#define SOL_IP 0
+#define SOL_TCP 6
+#define SOL_IPV6 41
+#define SO_ORIGINAL_DST 80
+#define BUFFER_MAX 4096 /* the kernel copies at most a page for the programs */
+
+/* linux/{in,in6,tcp}.h and asm-generic/socket.h; named here because those headers clash with the C library's.
+ */
+static __always_inline bool option_routes_around(int level, int option) {
+  if (level == SOL_SOCKET)
+    return option == 25 /* SO_BINDTODEVICE */ || option == 62 /* SO_BINDTOIFINDEX */;
+  if (level == SOL_IP)
+    return option == 3 /* IP_HDRINCL */ || option == 4 /* IP_OPTIONS */ || option == 19 /* IP_TRANSPARENT */;
+  if (level == SOL_IPV6)
+    return option == 6 /* IPV6_2292PKTOPTIONS */ || option == 54 /* IPV6_HOPOPTS */ ||
+           option == 55 /* IPV6_RTHDRDSTOPTS */ || option == 57 /* IPV6_RTHDR */ ||
+           option == 59 /* IPV6_DSTOPTS */ || option == 75 /* IPV6_TRANSPARENT */;
+  if (level == SOL_TCP)
+    return option == 19 /* TCP_REPAIR */;
+  return false;
+}
+
+SEC("cgroup/setsockopt")
+int sluice_setsockopt(struct bpf_sockopt *ctx) {
+  int level = ctx->level, option = ctx->optname;
+  int verdict = 1;
+  if (option_routes_around(level, option)) {
+    struct sluice_config *config = sluice_get_config();
+    __u32 agent = config ? sluice_current_agent(config) : 0;
+    struct sluice_sock *sock = ctx->sk ? bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, 0) : NULL;
+    if (!agent && sock && sock->role == SLUICE_ROLE_AGENT)
+      agent = sock->flow.agent;
+    if (agent && config) {
+      struct sluice_flow flow = {};
+      sluice_fill_facts(&flow, agent, config->generation);
+      flow.id = sluice_next_id();
+      flow.detail = (__u32)level << 16 | (__u16)option;
+      sluice_emit_denied(SLUICE_REASON_OPTION, &flow);
+      verdict = 0;
+    }
+  }
+  /* A value longer than the programs may see is passed on as it is; without this the kernel answers EFAULT.
+   */
+  if (verdict && ctx->optlen > BUFFER_MAX)
+    ctx->optlen = 0;
+  return verdict;
+}
+
+struct original_dst4 {
+  __u16 family;
+  __u16 port;
+  __u32 addr;
+  __u8 zero[8];
+};
+
+struct original_dst6 {
+  __u16 family;
+  __u16 port;
+  __u32 flowinfo;
+  __u8 addr[16];
+  __u32 scope;
+};
+
+/* Volatile: one 8-byte store to both fields would be refused by the verifier. */
+static __always_inline int answered(volatile struct bpf_sockopt *ctx, int length) {
+  ctx->optlen = length;
+  ctx->retval = 0;
+  return 1;
+}
+
+static __always_inline int answer_flow(struct bpf_sockopt *ctx, struct sluice_flow *flow) {
+  struct sluice_flow *out = ctx->optval;
+  if ((void *)(out + 1) > ctx->optval_end)
+    return 1;
+  *out = *flow;
+  return answered(ctx, sizeof(*out));
+}
+
+static __always_inline int answer_original_dst4(struct bpf_sockopt *ctx, struct sluice_flow *flow) {
+  struct original_dst4 *out = ctx->optval;
+  if ((void *)(out + 1) > ctx->optval_end)
+    return 1;
+  __builtin_memset(out, 0, sizeof(*out));
+  out->family = AF_INET;
+  out->port = bpf_htons(flow->dport);
+  __builtin_memcpy(&out->addr, &flow->daddr[12], sizeof(out->addr));
+  return answered(ctx, sizeof(*out));
+}
+
+static __always_inline int answer_original_dst6(struct bpf_sockopt *ctx, struct sluice_flow *flow) {
+  struct original_dst6 *out = ctx->optval;
+  if ((void *)(out + 1) > ctx->optval_end)
+    return 1;
+  __builtin_memset(out, 0, sizeof(*out));
+  out->family = AF_INET6;
+  out->port = bpf_htons(flow->dport);
+  __builtin_memcpy(out->addr, flow->daddr, sizeof(out->addr));
+  return answered(ctx, sizeof(*out));
+}
+
+SEC("cgroup/getsockopt")
+int sluice_getsockopt(struct bpf_sockopt *ctx) {
+  int level = ctx->level, option = ctx->optname;
+  bool ours = level == SLUICE_SOL && option == SLUICE_SO_FLOW;
+  bool original = (level == SOL_IP || level == SOL_IPV6) && option == SO_ORIGINAL_DST;
+  if ((ours || original) && ctx->sk) {
+    struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, 0);
+    if (sock && sock->role == SLUICE_ROLE_ACCEPTED) {
+      if (ours)
+        return answer_flow(ctx, &sock->flow);
+      return level == SOL_IP ? answer_original_dst4(ctx, &sock->flow)
+                             : answer_original_dst6(ctx, &sock->flow);
+    }
+  }
+  if (ctx->optlen > BUFFER_MAX)
+    ctx->optlen = 0;
+  return 1;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Registers what the other files define, and nothing else.
+#include "bpf_map.h"
+#include "bpf_object.h"
+#include "process.h"
+#include "ring.h"
+#include "sockets.h"
+
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("BpfMap", sluice::BpfMap::Init(env));
+  exports.Set("BpfObject", sluice::BpfObject::Init(env));
+  exports.Set("Ring", sluice::Ring::Init(env));
+  exports.Set("effectivePrograms", Napi::Function::New<sluice::EffectivePrograms>(env));
+  exports.Set("linkProgram", Napi::Function::New<sluice::LinkProgram>(env));
+  exports.Set("listenTcp", Napi::Function::New<sluice::ListenTcp>(env));
+  exports.Set("readFlow", Napi::Function::New<sluice::ReadFlow>(env));
+  exports.Set("netnsCookie", Napi::Function::New<sluice::NetnsCookie>(env));
+  exports.Set("closeFd", Napi::Function::New<sluice::CloseFd>(env));
+  exports.Set("lockFile", Napi::Function::New<sluice::LockFile>(env));
+  exports.Set("harden", Napi::Function::New<sluice::Harden>(env));
+  exports.Set("raiseFileLimit", Napi::Function::New<sluice::RaiseFileLimit>(env));
+  exports.Set("sdNotify", Napi::Function::New<sluice::SdNotify>(env));
+  return exports;
+}
+
+} // namespace
+
+NODE_API_MODULE(sluice, Init)

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bpf_object.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cerrno>
+#include <cstdarg>
+#include <fcntl.h>
+
+namespace sluice {
+namespace {
+
+// What libbpf said during the call under way: a failed load is worth nothing without the verifier's words.
+// Kept to its last 64 KiB, where the reason stands.
+thread_local std::string libbpf_log;
+
+int KeepLog(libbpf_print_level level, const char *format, va_list args) {
+  if (level == LIBBPF_DEBUG)
+    return 0;
+  char line[8192];
+  int length = vsnprintf(line, sizeof(line), format, args);
+  libbpf_log.append(line, length < 0 ? 0 : std::min<size_t>(length, sizeof(line) - 1));
+  if (libbpf_log.size() > 65536)
+    libbpf_log.erase(0, libbpf_log.size() - 65536);
+  return length;
+}
+
+Napi::Error ErrorWithLog(Napi::Env env, const std::string &what, int error) {
+  Napi::Error result = SystemError(env, what, error);
+  result.Set("log", Napi::String::New(env, libbpf_log));
+  return result;
+}
+
+std::string ProgramName(uint32_t id) {
+  Fd fd(bpf_prog_get_fd_by_id(id));
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &size))
+    return "";
+  return info.name;
+}
+
+} // namespace
+
+Napi::Function BpfObject::Init(Napi::Env env) {
+  libbpf_set_print(KeepLog);
+  return DefineClass(env, "BpfObject",
+                     {
+                         InstanceMethod<&BpfObject::Load>("load"),
+                         InstanceMethod<&BpfObject::Programs>("programs"),
+                         InstanceMethod<&BpfObject::Attach>("attach"),
+                         InstanceMethod<&BpfObject::Close>("close"),
+                     });
+}
+
+// new BpfObject(file, mapPinDirectory): parses only
+BpfObject::BpfObject(const Napi::CallbackInfo &info) : Napi::ObjectWrap<BpfObject>(info) {
+  path_ = info[0].As<Napi::String>().Utf8Value();
+  std::string pins = info[1].As<Napi::String>().Utf8Value();
+  LIBBPF_OPTS(bpf_object_open_opts, options, .pin_root_path = pins.c_str());
+  libbpf_log.clear();
+  object_ = bpf_object__open_file(path_.c_str(), &options);
+  if (!object_)
+    throw ErrorWithLog(info.Env(), "open " + path_, errno);
+}
+
+BpfObject::~BpfObject() {
+  Free();
+}
+
+void BpfObject::Free() {
+  if (object_)
+    bpf_object__close(object_);
+  object_ = nullptr;
+}
+
+bpf_object *BpfObject::Get(const Napi::CallbackInfo &info) {
+  if (!object_)
+    throw Napi::Error::New(info.Env(), path_ + ": object is closed");
+  return object_;
+}
+
+// load(): creates or reuses the pinned maps and passes the programs through the verifier
+Napi::Value BpfObject::Load(const Napi::CallbackInfo &info) {
+  libbpf_log.clear();
+  int error = bpf_object__load(Get(info));
+  if (error)
+    throw ErrorWithLog(info.Env(), "load " + path_, -error);
+  return info.Env().Undefined();
+}
+
+// programs() -> [{name, section, attachType}]
+Napi::Value BpfObject::Programs(const Napi::CallbackInfo &info) {
+  auto result = Napi::Array::New(info.Env());
+  bpf_program *program;
+  uint32_t index = 0;
+  bpf_object__for_each_program(program, Get(info)) {
+    auto entry = Napi::Object::New(info.Env());
+    entry.Set("name", bpf_program__name(program));
+    entry.Set("section", bpf_program__section_name(program));
+    entry.Set("attachType", static_cast<uint32_t>(bpf_program__expected_attach_type(program)));
+    result.Set(index++, entry);
+  }
+  return result;
+}
+
+// attach(programName, cgroupPath, linkPinPath) -> "attached" | "replaced". A link that is pinned already gets
+// the new program in one step, so that there is no moment without one.
+Napi::Value BpfObject::Attach(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  std::string name = info[0].As<Napi::String>().Utf8Value();
+  std::string cgroup_path = info[1].As<Napi::String>().Utf8Value();
+  std::string pin = info[2].As<Napi::String>().Utf8Value();
+  bpf_program *program = bpf_object__find_program_by_name(Get(info), name.c_str());
+  if (!program)
+    throw SystemError(env, "find program " + name, ENOENT);
+  libbpf_log.clear();
+
+  Fd pinned(bpf_obj_get(pin.c_str()));
+  if (pinned) {
+    if (bpf_link_update(pinned.get(), bpf_program__fd(program), nullptr))
+      throw ErrorWithLog(env, "bpf_link_update " + name, errno);
+    return Napi::String::New(env, "replaced");
+  }
+  Fd cgroup(open(cgroup_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup)
+    throw SystemError(env, "open " + cgroup_path, errno);
+  bpf_link *link = bpf_program__attach_cgroup(program, cgroup.get());
+  if (!link)
+    throw ErrorWithLog(env, "attach " + name, errno);
+  int error = bpf_link__pin(link, pin.c_str());
+  bpf_link__destroy(link); // closes the descriptor; the pin keeps the link
+  if (error)
+    throw ErrorWithLog(env, "pin " + pin, -error);
+  return Napi::String::New(env, "attached");
+}
+
+Napi::Value BpfObject::Close(const Napi::CallbackInfo &info) {
+  Free();
+  return info.Env().Undefined();
+}
+
+Napi::Value EffectivePrograms(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  std::string path = info[0].As<Napi::String>().Utf8Value();
+  auto type = static_cast<bpf_attach_type>(info[1].As<Napi::Number>().Uint32Value());
+  Fd cgroup(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup)
+    throw SystemError(env, "open " + path, errno);
+  uint32_t ids[64] = {}, count = 64, flags = 0;
+  if (bpf_prog_query(cgroup.get(), type, BPF_F_QUERY_EFFECTIVE, &flags, ids, &count))
+    throw SystemError(env, "bpf_prog_query " + path, errno);
+  auto result = Napi::Array::New(env);
+  for (uint32_t i = 0; i < count; i++) {
+    auto entry = Napi::Object::New(env);
+    entry.Set("id", ids[i]);
+    entry.Set("name", ProgramName(ids[i]));
+    result.Set(i, entry);
+  }
+  return result;
+}
+
+Napi::Value LinkProgram(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  std::string path = info[0].As<Napi::String>().Utf8Value();
+  Fd link(bpf_obj_get(path.c_str()));
+  if (!link)
+    throw SystemError(env, "bpf_obj_get " + path, errno);
+  bpf_link_info link_info = {};
+  uint32_t size = sizeof(link_info);
+  if (bpf_obj_get_info_by_fd(link.get(), &link_info, &size))
+    throw SystemError(env, "bpf_obj_get_info_by_fd " + path, errno);
+  auto result = Napi::Object::New(env);
+  result.Set("linkId", link_info.id);
+  result.Set("programId", link_info.prog_id);
+  result.Set("programName", ProgramName(link_info.prog_id));
+  return result;
+}
+
+} // namespace sluice

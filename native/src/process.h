@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// What Node has no call for: locks, hardening of the own process, systemd's notify socket.
+#pragma once
+
+#include "errors.h"
+
+namespace sluice {
+
+// lockFile(path) -> fd; throws EWOULDBLOCK when another process holds it. The lock goes with the process.
+Napi::Value LockFile(const Napi::CallbackInfo &info);
+
+// harden({noNewPrivs}): no core dumps, not to be ptraced or read by processes of the same user.
+Napi::Value Harden(const Napi::CallbackInfo &info);
+
+// raiseFileLimit() -> the soft RLIMIT_NOFILE now in force, raised to the hard one
+Napi::Value RaiseFileLimit(const Napi::CallbackInfo &info);
+
+// sdNotify(text) -> whether there was a socket to tell
+Napi::Value SdNotify(const Napi::CallbackInfo &info);
+
+} // namespace sluice

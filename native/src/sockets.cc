@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sockets.h"
+
+#include "../../bpf/api/sluice.h"
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <cstring>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 // asm-generic/socket.h, kernel 5.14
+#endif
+
+namespace sluice {
+namespace {
+
+struct Address {
+  sockaddr_storage storage = {};
+  socklen_t length = 0;
+};
+
+bool Parse(const std::string &ip, uint16_t port, Address *out) {
+  auto *v4 = reinterpret_cast<sockaddr_in *>(&out->storage);
+  auto *v6 = reinterpret_cast<sockaddr_in6 *>(&out->storage);
+  if (inet_pton(AF_INET, ip.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    out->length = sizeof(*v4);
+    return true;
+  }
+  if (inet_pton(AF_INET6, ip.c_str(), &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    out->length = sizeof(*v6);
+    return true;
+  }
+  return false;
+}
+
+} // namespace
+
+Napi::Value ListenTcp(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  std::string ip = info[0].As<Napi::String>().Utf8Value();
+  uint32_t port = info[1].As<Napi::Number>().Uint32Value();
+  int backlog = info[2].As<Napi::Number>().Int32Value();
+  Address address;
+  if (!Parse(ip, static_cast<uint16_t>(port), &address))
+    throw Napi::TypeError::New(env, "not an IP address: " + ip);
+
+  Fd fd(socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd)
+    throw SystemError(env, "socket", errno);
+  int one = 1;
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)))
+    throw SystemError(env, "SO_REUSEPORT", errno);
+  if (address.storage.ss_family == AF_INET6 &&
+      setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)))
+    throw SystemError(env, "IPV6_V6ONLY", errno);
+  if (bind(fd.get(), reinterpret_cast<sockaddr *>(&address.storage), address.length))
+    throw SystemError(env, "bind " + ip + " port " + std::to_string(port), errno);
+  if (listen(fd.get(), backlog))
+    throw SystemError(env, "listen", errno);
+  if (getsockname(fd.get(), reinterpret_cast<sockaddr *>(&address.storage), &address.length))
+    throw SystemError(env, "getsockname", errno);
+
+  // sin_port and sin6_port share their place.
+  uint16_t bound = ntohs(reinterpret_cast<sockaddr_in *>(&address.storage)->sin_port);
+  auto result = Napi::Object::New(env);
+  result.Set("fd", fd.Release());
+  result.Set("port", static_cast<uint32_t>(bound));
+  return result;
+}
+
+Napi::Value ReadFlow(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  int fd = info[0].As<Napi::Number>().Int32Value();
+  sluice_flow flow = {};
+  socklen_t length = sizeof(flow);
+  if (getsockopt(fd, SLUICE_SOL, SLUICE_SO_FLOW, &flow, &length) || length != sizeof(flow) || !flow.agent)
+    return env.Null();
+  return Napi::Buffer<uint8_t>::Copy(env, reinterpret_cast<uint8_t *>(&flow), sizeof(flow));
+}
+
+Napi::Value NetnsCookie(const Napi::CallbackInfo &info) {
+  uint64_t cookie = 0;
+  socklen_t length = sizeof(cookie);
+  if (getsockopt(info[0].As<Napi::Number>().Int32Value(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length))
+    throw SystemError(info.Env(), "SO_NETNS_COOKIE", errno);
+  return Napi::BigInt::New(info.Env(), cookie);
+}
+
+Napi::Value CloseFd(const Napi::CallbackInfo &info) {
+  if (close(info[0].As<Napi::Number>().Int32Value()))
+    throw SystemError(info.Env(), "close", errno);
+  return info.Env().Undefined();
+}
+
+} // namespace sluice

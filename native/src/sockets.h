@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sockets: the daemon's listeners and what a worker asks of an accepted one.
+#pragma once
+
+#include "errors.h"
+
+namespace sluice {
+
+// listenTcp(ip, port, backlog) -> {fd, port}: SO_REUSEPORT, so that workers share a port and each has a
+// queue.
+Napi::Value ListenTcp(const Napi::CallbackInfo &info);
+
+// readFlow(fd) -> Buffer(sizeof struct sluice_flow) | null
+Napi::Value ReadFlow(const Napi::CallbackInfo &info);
+
+// netnsCookie(fd) -> bigint
+Napi::Value NetnsCookie(const Napi::CallbackInfo &info);
+
+// closeFd(fd)
+Napi::Value CloseFd(const Napi::CallbackInfo &info);
+
+} // namespace sluice
