@@ -1,0 +1,16 @@
+/**
+ * Where things are unless an option says otherwise: the daemon and the CLI must agree on these without talking.
+ */
+import { join } from 'node:path';
+
+export const DEFAULT_RUNTIME_DIR = '/run/sluice';
+export const DEFAULT_STATE_DIR = '/var/lib/sluice';
+export const DEFAULT_PIN_DIR = '/sys/fs/bpf/sluice';
+
+export function apiSocketPath(runtimeDir: string): string {
+  return join(runtimeDir, 'api.sock');
+}
+
+export function flowStorePath(stateDir: string): string {
+  return join(stateDir, 'flows.db');
+}

@@ -1,0 +1,99 @@
+/** The table of what the API offers: method, path, the bound of the body, and the call to the backend. */
+import type { JsonObject } from './body.ts';
+import { stringMember } from './body.ts';
+import { ApiError } from './errors.ts';
+import { parseFlowQuery } from './flow-filter.ts';
+import type { ApiBackend } from './types.ts';
+
+export interface ApiCall {
+  readonly query: URLSearchParams;
+  /** Empty when the route takes no body. */
+  readonly body: JsonObject;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** 0: a body is not read. */
+  readonly maxBodyBytes: number;
+  /** Gives what is answered as JSON with status 200. */
+  readonly call: (backend: ApiBackend, call: ApiCall) => Promise<unknown>;
+}
+
+/** The path that streams; it is no row of the table because its answer is no single value. */
+export const FOLLOW_PATH = '/v1/flows/follow';
+
+/** Policies are written by people; a thousand rules are about 200 KB. */
+const MAX_POLICY_BYTES = 1024 * 1024;
+
+/** A name or a path, and JSON around it. */
+const MAX_SMALL_BODY_BYTES = 8 * 1024;
+
+/** Linux PATH_MAX. */
+const MAX_PATH_LENGTH = 4096;
+
+/** Agent names become names of directories, so the limit is NAME_MAX. */
+const MAX_NAME_LENGTH = 255;
+
+export const ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/status',
+    maxBodyBytes: 0,
+    call: (backend) => backend.status(),
+  },
+  {
+    method: 'GET',
+    path: '/v1/flows',
+    maxBodyBytes: 0,
+    call: async (backend, { query }) => ({ flows: await backend.flows(parseFlowQuery(query)) }),
+  },
+  {
+    method: 'POST',
+    path: '/v1/policy',
+    // JSON may write a byte as six characters (\u0001); an ordinary document grows by a few per cent.
+    maxBodyBytes: 2 * MAX_POLICY_BYTES,
+    call: (backend, { body }) =>
+      backend.applyPolicy({
+        path: absolutePath(body, 'path'),
+        text: stringMember(body, 'text', MAX_POLICY_BYTES),
+      }),
+  },
+  {
+    method: 'POST',
+    path: '/v1/run',
+    maxBodyBytes: MAX_SMALL_BODY_BYTES,
+    call: (backend, { body }) => backend.createRun(stringMember(body, 'name', MAX_NAME_LENGTH)),
+  },
+  {
+    method: 'POST',
+    path: '/v1/run/release',
+    maxBodyBytes: MAX_SMALL_BODY_BYTES,
+    call: (backend, { body }) => backend.releaseRun(absolutePath(body, 'cgroupPath')),
+  },
+  {
+    method: 'POST',
+    path: '/v1/selftest',
+    maxBodyBytes: 0,
+    call: (backend) => backend.selfTest(),
+  },
+];
+
+/** The row for a request. Throws ApiError `NOT_FOUND` or `METHOD_NOT_ALLOWED`. */
+export function findRoute(method: string, path: string): Route {
+  const rows = ROUTES.filter((route) => route.path === path);
+  const first = rows[0];
+  if (first === undefined)
+    throw new ApiError('NOT_FOUND', 'no such path', { hint: 'see docs/cli.md, “API”' });
+  const route = rows.find((row) => row.method === method);
+  if (route === undefined) throw new ApiError('METHOD_NOT_ALLOWED', `${first.method} only`);
+  return route;
+}
+
+function absolutePath(body: JsonObject, name: string): string {
+  const path = stringMember(body, name, MAX_PATH_LENGTH);
+  if (!path.startsWith('/') || path.includes('\0')) {
+    throw new ApiError('BAD_REQUEST', `${name}: not an absolute path`);
+  }
+  return path;
+}
