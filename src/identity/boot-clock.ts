@@ -1,0 +1,66 @@
+/**
+ * Turns the kernel's CLOCK_BOOTTIME into wall-clock time.
+ *
+ * Node has no call for CLOCK_BOOTTIME, but /proc/uptime shows it, cut to hundredths of a second. The moment of
+ * boot is therefore known as an upper bound at each look (wall clock less uptime is up to 10 ms too late); the
+ * lowest of several looks is kept, and a difference larger than that means somebody set the wall clock.
+ */
+import { readFileSync } from 'node:fs';
+import { type Clock, systemClock } from '../core/clock.ts';
+
+/** Looks at first use: enough that one of them falls close behind a tick of the counter. */
+const FIRST_LOOKS = 16;
+/** How often the wall clock is checked for having been set. */
+const RECHECK_MS = 1_000;
+/** What /proc/uptime cuts off, plus what may pass between the two readings. */
+const TOLERANCE_MS = 25;
+
+export interface BootClockOptions {
+  readonly clock?: Clock;
+  /** The text of /proc/uptime. */
+  readonly readUptime?: () => string;
+}
+
+export class BootClock {
+  readonly #clock: Clock;
+  readonly #readUptime: () => string;
+  #bootMs = Number.POSITIVE_INFINITY;
+  #checkedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: BootClockOptions = {}) {
+    this.#clock = options.clock ?? systemClock;
+    this.#readUptime = options.readUptime ?? (() => readFileSync('/proc/uptime', 'latin1'));
+    for (let look = 0; look < FIRST_LOOKS; look++) this.#bootMs = Math.min(this.#bootMs, this.#look());
+    this.#checkedMs = this.#clock.monotonic();
+  }
+
+  /** Milliseconds since the Unix epoch of a CLOCK_BOOTTIME in nanoseconds. */
+  epochMs(bootNs: bigint): number {
+    this.#recheck();
+    return this.#bootMs + Number(bootNs / 1_000n) / 1_000;
+  }
+
+  /** RFC 3339 with milliseconds, UTC, of a CLOCK_BOOTTIME in nanoseconds. */
+  rfc3339(bootNs: bigint): string {
+    return new Date(this.epochMs(bootNs)).toISOString();
+  }
+
+  /** CLOCK_BOOTTIME now, nanoseconds, as exact as /proc/uptime allows. */
+  nowNs(): bigint {
+    this.#recheck();
+    return BigInt(Math.round((this.#clock.now() - this.#bootMs) * 1_000)) * 1_000n;
+  }
+
+  #recheck(): void {
+    const nowMs = this.#clock.monotonic();
+    if (nowMs - this.#checkedMs < RECHECK_MS) return;
+    this.#checkedMs = nowMs;
+    const seenMs = this.#look();
+    if (seenMs < this.#bootMs || seenMs > this.#bootMs + TOLERANCE_MS) this.#bootMs = seenMs;
+  }
+
+  #look(): number {
+    const uptimeS = Number.parseFloat(this.#readUptime());
+    return this.#clock.now() - (Number.isFinite(uptimeS) ? uptimeS * 1_000 : 0);
+  }
+}
