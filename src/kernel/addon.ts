@@ -1,0 +1,102 @@
+/**
+ * The one importer of the native addon, with its types. Everything above speaks to kernel/ only.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { errnoOf, messageOf, SluiceError } from '../core/errors.ts';
+
+export interface NativeMap {
+  lookup(key: Buffer): Buffer | null;
+  update(key: Buffer, value: Buffer): void;
+  /** Whether the key was there. */
+  delete(key: Buffer): boolean;
+  keys(): Buffer[];
+  info(): { type: number; keySize: number; valueSize: number; maxEntries: number };
+  close(): void;
+}
+
+export interface NativeProgram {
+  readonly name: string;
+  readonly section: string;
+  /** `enum bpf_attach_type` of linux/bpf.h. */
+  readonly attachType: number;
+}
+
+export interface NativeObject {
+  load(): void;
+  programs(): NativeProgram[];
+  attach(program: string, cgroupPath: string, linkPin: string): 'attached' | 'replaced';
+  close(): void;
+}
+
+export interface NativeRing {
+  /** Whole events, one after the other. */
+  consume(): Buffer;
+  close(): void;
+}
+
+export interface Addon {
+  readonly BpfMap: new (pin: string) => NativeMap;
+  readonly BpfObject: new (file: string, mapPins: string) => NativeObject;
+  readonly Ring: new (pin: string, eventSize: number, onReady: () => void) => NativeRing;
+  effectivePrograms(cgroupPath: string, attachType: number): { id: number; name: string }[];
+  linkProgram(pin: string): { linkId: number; programId: number; programName: string };
+  listenTcp(ip: string, port: number, backlog: number): { fd: number; port: number };
+  readFlow(fd: number): Buffer | null;
+  netnsCookie(fd: number): bigint;
+  closeFd(fd: number): void;
+  lockFile(path: string): number;
+  harden(options: { noNewPrivs: boolean }): void;
+  raiseFileLimit(): number;
+  sdNotify(text: string): boolean;
+}
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Where the build puts what it makes. */
+export const buildPaths = {
+  addon: `${root}build/Release/sluice.node`,
+  canary: `${root}build/native/sluice-canary`,
+  objects: `${root}build/bpf`,
+} as const;
+
+let loaded: Addon | undefined;
+
+/** Loads the addon on first use, so that commands that need no kernel work without a build. */
+export function addon(): Addon {
+  if (loaded === undefined) {
+    try {
+      loaded = createRequire(import.meta.url)(buildPaths.addon) as Addon;
+    } catch (error) {
+      throw new SluiceError('KERNEL', `the native addon cannot be loaded: ${messageOf(error)}`, {
+        hint: 'build it: scripts/lib/setup, or npm run build',
+        cause: error,
+      });
+    }
+  }
+  return loaded;
+}
+
+/** The last lines of libbpf's log on a failed load, where the verifier says why. */
+function logTail(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('log' in error) || typeof error.log !== 'string')
+    return '';
+  const lines = error.log.trim().split('\n').slice(-12);
+  return lines.length > 0 ? `\n${lines.join('\n')}` : '';
+}
+
+/** Turns a native error into ours, with the mend for the two everybody meets. */
+export function kernelError(what: string, error: unknown): SluiceError {
+  const errno = errnoOf(error);
+  if (errno === 'EPERM' || errno === 'EACCES')
+    return new SluiceError('PERMISSION', `${what}: ${messageOf(error)}`, {
+      hint: 'run as root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN)',
+      cause: error,
+    });
+  if (errno === 'ENOENT')
+    return new SluiceError('KERNEL', `${what}: ${messageOf(error)}`, {
+      hint: 'run `sluice doctor` to see what is missing',
+      cause: error,
+    });
+  return new SluiceError('KERNEL', `${what}: ${messageOf(error)}${logTail(error)}`, { cause: error });
+}

@@ -1,0 +1,280 @@
+/**
+ * Encodes and decodes the structs of bpf/api/sluice.h. Little-endian, natural alignment; the sizes and offsets
+ * here are compared with the compiled objects' BTF in test/bpf/layout.test.ts.
+ */
+import { endianness } from 'node:os';
+import { SluiceError } from '../core/errors.ts';
+import type { KernelEvent, KernelEventKind, KernelReason } from './events.ts';
+import type { FlowFacts } from './facts.ts';
+
+export const SLUICE_ABI = 1;
+
+if (endianness() !== 'LE')
+  throw new SluiceError('NOT_SUPPORTED', 'Sluice runs on little-endian machines only');
+
+/** Field offsets by struct, for the layout test as much as for the code below. */
+export const layout = {
+  sluice_flow: {
+    size: 96,
+    fields: {
+      id: 0,
+      start_ns: 8,
+      netns_cookie: 16,
+      cgroup_id: 24,
+      task_start_ns: 32,
+      exe_ino: 40,
+      exe_dev: 48,
+      pid: 52,
+      uid: 56,
+      gid: 60,
+      agent: 64,
+      generation: 68,
+      daddr: 72,
+      dport: 88,
+      family: 90,
+      protocol: 91,
+      detail: 92,
+    },
+  },
+  sluice_event: { size: 112, fields: { kind: 0, reason: 4, time_ns: 8, flow: 16 } },
+  sluice_config: {
+    size: 40,
+    fields: {
+      abi: 0,
+      generation: 4,
+      flags: 8,
+      worker_uid: 12,
+      mark: 16,
+      self_cgroup: 24,
+      proxy_port: 32,
+      pad0: 34,
+      pad1: 36,
+    },
+  },
+  sluice_path_key: { size: 264, fields: { generation: 0, parent: 4, name: 8 } },
+  sluice_path_node: { size: 8, fields: { node: 0, agent: 4 } },
+  sluice_uid_key: { size: 8, fields: { generation: 0, uid: 4 } },
+  sluice_exe_key: { size: 16, fields: { ino: 0, dev: 8, generation: 12 } },
+  sluice_resolver_key: { size: 24, fields: { addr: 0, port: 16, pad: 18, generation: 20 } },
+  sluice_exe_path: { size: 772, fields: { offset: 0, text: 4 } },
+  sluice_tuple: { size: 32, fields: { netns_cookie: 0, saddr: 8, sport: 24, dport: 26, pad: 28 } },
+  sluice_sock: {
+    size: 152,
+    fields: { flow: 0, tuple: 96, mark: 128, role: 136, state: 140, reported: 144, pad: 148 },
+  },
+} as const;
+
+const flow = layout.sluice_flow.fields;
+const event = layout.sluice_event.fields;
+
+const eventKinds: Readonly<Record<number, KernelEventKind>> = {
+  1: 'open',
+  2: 'denied',
+  3: 'undelivered',
+  4: 'closed',
+};
+
+const kernelReasons: Readonly<Record<number, KernelReason>> = {
+  1: 'no_listener',
+  2: 'proxy_direct',
+  3: 'udp_denied',
+  4: 'socket_denied',
+  5: 'option_denied',
+  6: 'egress_denied',
+  7: 'not_delivered',
+  8: 'state_lost',
+};
+
+/** Index into `sluice_counters` behind the two for lost events. */
+export const reasonNumbers: Readonly<Record<KernelReason, number>> = {
+  no_listener: 1,
+  proxy_direct: 2,
+  udp_denied: 3,
+  socket_denied: 4,
+  option_denied: 5,
+  egress_denied: 6,
+  not_delivered: 7,
+  state_lost: 8,
+};
+
+const ROLE_LISTENER = 2;
+
+function isV4Mapped(bytes: Buffer, offset: number): boolean {
+  return (
+    bytes.readBigUInt64BE(offset) === 0n &&
+    bytes.readUInt16BE(offset + 8) === 0 &&
+    bytes.readUInt16BE(offset + 10) === 0xffff
+  );
+}
+
+/** Text of a 16-byte address; v4-mapped ones as IPv4, others in the short form of RFC 5952. */
+export function addressText(bytes: Buffer, offset: number): string {
+  if (isV4Mapped(bytes, offset))
+    return `${bytes[offset + 12]}.${bytes[offset + 13]}.${bytes[offset + 14]}.${bytes[offset + 15]}`;
+  const groups: string[] = [];
+  for (let at = 0; at < 16; at += 2) groups.push(bytes.readUInt16BE(offset + at).toString(16));
+  // The longest run of two or more zero groups becomes "::", the first of equals.
+  let best = { start: -1, length: 1 };
+  for (let start = 0; start < 8; start += 1) {
+    let length = 0;
+    while (start + length < 8 && groups[start + length] === '0') length += 1;
+    if (length > best.length) best = { start, length };
+  }
+  if (best.start < 0) return groups.join(':');
+  return `${groups.slice(0, best.start).join(':')}::${groups.slice(best.start + best.length).join(':')}`;
+}
+
+/** Decodes `struct sluice_flow`. */
+export function decodeFlow(bytes: Buffer, at = 0): FlowFacts {
+  return {
+    id: bytes
+      .readBigUInt64LE(at + flow.id)
+      .toString(16)
+      .padStart(16, '0'),
+    startNs: bytes.readBigUInt64LE(at + flow.start_ns),
+    netnsCookie: bytes.readBigUInt64LE(at + flow.netns_cookie),
+    cgroupId: bytes.readBigUInt64LE(at + flow.cgroup_id),
+    taskStartNs: bytes.readBigUInt64LE(at + flow.task_start_ns),
+    exeInode: bytes.readBigUInt64LE(at + flow.exe_ino),
+    exeDev: bytes.readUInt32LE(at + flow.exe_dev),
+    pid: bytes.readUInt32LE(at + flow.pid),
+    uid: bytes.readUInt32LE(at + flow.uid),
+    gid: bytes.readUInt32LE(at + flow.gid),
+    agentId: bytes.readUInt32LE(at + flow.agent),
+    dstIp: addressText(bytes, at + flow.daddr),
+    dstPort: bytes.readUInt16LE(at + flow.dport),
+    family: bytes[at + flow.family] === 6 ? 6 : 4,
+  };
+}
+
+/** Decodes `struct sluice_event`; null for a kind this version does not know. */
+export function decodeEvent(bytes: Buffer, at = 0): KernelEvent | null {
+  const kind = eventKinds[bytes.readUInt32LE(at + event.kind)];
+  if (kind === undefined) return null;
+  return {
+    kind,
+    reason: kernelReasons[bytes.readUInt32LE(at + event.reason)] ?? null,
+    facts: decodeFlow(bytes, at + event.flow),
+    timeNs: bytes.readBigUInt64LE(at + event.time_ns),
+  };
+}
+
+export interface KernelConfig {
+  readonly abi: number;
+  readonly generation: number;
+  readonly hasUids: boolean;
+  readonly hasExes: boolean;
+  readonly workerUid: number;
+  readonly mark: bigint;
+  readonly selfCgroup: bigint;
+  readonly proxyPort: number;
+}
+
+const config = layout.sluice_config.fields;
+
+export function encodeConfig(value: KernelConfig): Buffer {
+  const bytes = Buffer.alloc(layout.sluice_config.size);
+  bytes.writeUInt32LE(value.abi, config.abi);
+  bytes.writeUInt32LE(value.generation, config.generation);
+  bytes.writeUInt32LE((value.hasUids ? 1 : 0) | (value.hasExes ? 2 : 0), config.flags);
+  bytes.writeUInt32LE(value.workerUid, config.worker_uid);
+  bytes.writeBigUInt64LE(value.mark, config.mark);
+  bytes.writeBigUInt64LE(value.selfCgroup, config.self_cgroup);
+  bytes.writeUInt16LE(value.proxyPort, config.proxy_port);
+  return bytes;
+}
+
+export function decodeConfig(bytes: Buffer): KernelConfig {
+  const flags = bytes.readUInt32LE(config.flags);
+  return {
+    abi: bytes.readUInt32LE(config.abi),
+    generation: bytes.readUInt32LE(config.generation),
+    hasUids: (flags & 1) !== 0,
+    hasExes: (flags & 2) !== 0,
+    workerUid: bytes.readUInt32LE(config.worker_uid),
+    mark: bytes.readBigUInt64LE(config.mark),
+    selfCgroup: bytes.readBigUInt64LE(config.self_cgroup),
+    proxyPort: bytes.readUInt16LE(config.proxy_port),
+  };
+}
+
+/** Longest directory name a path key can hold, without its NUL. */
+export const CGROUP_NAME_MAX = 255;
+/** Deepest cgroup path that can be enrolled. */
+export const CGROUP_DEPTH_MAX = 16;
+
+export function encodePathKey(generation: number, parent: number, name: string): Buffer {
+  const bytes = Buffer.alloc(layout.sluice_path_key.size);
+  bytes.writeUInt32LE(generation, 0);
+  bytes.writeUInt32LE(parent, 4);
+  bytes.write(name, layout.sluice_path_key.fields.name, 'utf8');
+  return bytes;
+}
+
+export function encodePathNode(node: number, agent: number): Buffer {
+  const bytes = Buffer.alloc(layout.sluice_path_node.size);
+  bytes.writeUInt32LE(node, 0);
+  bytes.writeUInt32LE(agent, 4);
+  return bytes;
+}
+
+export function encodeUidKey(generation: number, uid: number): Buffer {
+  const bytes = Buffer.alloc(layout.sluice_uid_key.size);
+  bytes.writeUInt32LE(generation, 0);
+  bytes.writeUInt32LE(uid, 4);
+  return bytes;
+}
+
+/** `generation` 0 is the key of `sluice_exe_paths`. */
+export function encodeExeKey(inode: bigint, dev: number, generation: number): Buffer {
+  const bytes = Buffer.alloc(layout.sluice_exe_key.size);
+  bytes.writeBigUInt64LE(inode, 0);
+  bytes.writeUInt32LE(dev, 8);
+  bytes.writeUInt32LE(generation, 12);
+  return bytes;
+}
+
+export function encodeResolverKey(address: Buffer, port: number, generation: number): Buffer {
+  const bytes = Buffer.alloc(layout.sluice_resolver_key.size);
+  address.copy(bytes, 0, 0, 16);
+  bytes.writeUInt16LE(port, 16);
+  bytes.writeUInt32LE(generation, 20);
+  return bytes;
+}
+
+/** Which generation an enrolment key belongs to. */
+export const generationOf = {
+  path: (key: Buffer) => key.readUInt32LE(0),
+  uid: (key: Buffer) => key.readUInt32LE(0),
+  exe: (key: Buffer) => key.readUInt32LE(12),
+  resolver: (key: Buffer) => key.readUInt32LE(20),
+} as const;
+
+export function encodeU32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value >>> 0, 0);
+  return bytes;
+}
+
+export function encodeU64(value: bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(value, 0);
+  return bytes;
+}
+
+/** The storage that makes a socket one of the daemon's listeners. */
+export function encodeListenerSock(mark: bigint): Buffer {
+  const bytes = Buffer.alloc(layout.sluice_sock.size);
+  bytes.writeBigUInt64LE(mark, layout.sluice_sock.fields.mark);
+  bytes.writeUInt32LE(ROLE_LISTENER, layout.sluice_sock.fields.role);
+  return bytes;
+}
+
+/** The text in a `struct sluice_exe_path`, or null if it makes no sense. */
+export function decodeExePath(bytes: Buffer): string | null {
+  const offset = bytes.readUInt32LE(0);
+  const start = layout.sluice_exe_path.fields.text + offset;
+  const end = bytes.indexOf(0, start);
+  if (start >= bytes.length || end < 0 || bytes[start] !== 0x2f) return null;
+  return bytes.toString('utf8', start, end);
+}

@@ -1,0 +1,112 @@
+/**
+ * What is pinned: the state that outlives the daemon. Works without a daemon, for `sluice status` and
+ * `sluice uninstall`.
+ */
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, statfsSync } from 'node:fs';
+import { SluiceError } from '../core/errors.ts';
+import { addon } from './addon.ts';
+import { findCgroup2 } from './cgroup.ts';
+
+export const DEFAULT_PIN_DIRECTORY = '/sys/fs/bpf/sluice';
+
+/** statfs(2) type of bpffs, linux/magic.h. */
+const BPF_FS_MAGIC = 0xcafe4a11;
+
+/** `enum bpf_attach_type` (linux/bpf.h) of the programs, by program name, with the kernel's names for people. */
+export const programTypes: Readonly<Record<string, { readonly type: number; readonly text: string }>> = {
+  sluice_connect4: { type: 10, text: 'cgroup_inet4_connect' },
+  sluice_connect6: { type: 11, text: 'cgroup_inet6_connect' },
+  sluice_egress: { type: 1, text: 'cgroup_inet_egress' },
+  sluice_getpeername4: { type: 29, text: 'cgroup_inet4_getpeername' },
+  sluice_getpeername6: { type: 30, text: 'cgroup_inet6_getpeername' },
+  sluice_getsockopt: { type: 21, text: 'cgroup_getsockopt' },
+  sluice_sendmsg4: { type: 14, text: 'cgroup_udp4_sendmsg' },
+  sluice_sendmsg6: { type: 15, text: 'cgroup_udp6_sendmsg' },
+  sluice_setsockopt: { type: 22, text: 'cgroup_setsockopt' },
+  sluice_sock_create: { type: 2, text: 'cgroup_inet_sock_create' },
+  sluice_sock_release: { type: 34, text: 'cgroup_inet_sock_release' },
+  sluice_sockops: { type: 3, text: 'cgroup_sock_ops' },
+};
+
+/** The kernel keeps 15 characters of a program's name. */
+export function kernelName(program: string): string {
+  return program.slice(0, 15);
+}
+
+export const pinPaths = (directory: string) => ({
+  links: `${directory}/links`,
+  maps: `${directory}/maps`,
+  link: (program: string) => `${directory}/links/${program}`,
+  map: (name: string) => `${directory}/maps/${name}`,
+});
+
+/**
+ * Makes the pin directories, closed to all but root.
+ *
+ * @throws SluiceError NOT_SUPPORTED when the place is no bpffs.
+ */
+export function makePinDirectories(directory: string): void {
+  const parent = directory.slice(0, directory.lastIndexOf('/'));
+  if (!existsSync(parent) || Number(statfsSync(parent).type) !== BPF_FS_MAGIC)
+    throw new SluiceError('NOT_SUPPORTED', `${parent} is not a bpffs`, {
+      hint: 'mount -t bpf bpf /sys/fs/bpf',
+    });
+  for (const path of [directory, pinPaths(directory).links, pinPaths(directory).maps])
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+}
+
+export interface ProgramState {
+  readonly name: string;
+  readonly attachType: string;
+  readonly effective: boolean;
+  readonly pinned: boolean;
+}
+
+/** For each program: whether its link is pinned, and whether the kernel runs it at `cgroup`. */
+export function programStates(directory: string, cgroup: string): ProgramState[] {
+  return Object.entries(programTypes).map(([name, { type, text }]) => {
+    const pin = pinPaths(directory).link(name);
+    const pinned = existsSync(pin);
+    const id = pinned ? addon().linkProgram(pin).programId : -1;
+    const effective = addon()
+      .effectivePrograms(cgroup, type)
+      .some((program) => program.id === id);
+    return { name, attachType: text, effective, pinned };
+  });
+}
+
+/**
+ * Programs of another Sluice at the root of the hierarchy: attached under our names, but not by our pins. Two
+ * of them would redirect the same connections.
+ */
+export function foreignPrograms(directory: string, cgroup: string): string[] {
+  const foreign: string[] = [];
+  for (const [name, { type }] of Object.entries(programTypes)) {
+    const pin = pinPaths(directory).link(name);
+    const id = existsSync(pin) ? addon().linkProgram(pin).programId : -1;
+    for (const program of addon().effectivePrograms(cgroup, type))
+      if (program.name === kernelName(name) && program.id !== id) foreign.push(name);
+  }
+  return foreign;
+}
+
+/** What is in force with no daemon to ask; null when nothing is installed. */
+export function describePins(directory: string = DEFAULT_PIN_DIRECTORY): ProgramState[] | null {
+  if (!existsSync(pinPaths(directory).links)) return null;
+  return programStates(directory, findCgroup2());
+}
+
+/** Removes every pin, links first: the hooks go before the tables they need. Returns what was removed. */
+export function removePins(directory: string): string[] {
+  const removed: string[] = [];
+  for (const sub of [pinPaths(directory).links, pinPaths(directory).maps]) {
+    if (!existsSync(sub)) continue;
+    for (const name of readdirSync(sub)) {
+      rmSync(`${sub}/${name}`);
+      removed.push(`${sub}/${name}`);
+    }
+    rmdirSync(sub);
+  }
+  if (existsSync(directory)) rmdirSync(directory);
+  return removed;
+}

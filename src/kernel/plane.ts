@@ -1,0 +1,295 @@
+/**
+ * The kernel plane as the daemon drives it: load, configure, attach, and keep the enrolment tables.
+ *
+ * Order matters. Tables and configuration are complete before the first program is attached; a new set of
+ * enrolment entries is complete before one write puts its generation in force. What is pinned stays when the
+ * daemon goes: agents are then refused, never let through.
+ */
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { SluiceError } from '../core/errors.ts';
+import { addon, buildPaths, kernelError, type NativeMap, type NativeObject } from './addon.ts';
+import { buildTrie, type CgroupRule, type EnrolmentTables } from './enrolment.ts';
+import {
+  decodeConfig,
+  decodeExePath,
+  encodeConfig,
+  encodeExeKey,
+  encodeListenerSock,
+  encodePathKey,
+  encodePathNode,
+  encodeResolverKey,
+  encodeU32,
+  encodeU64,
+  encodeUidKey,
+  generationOf,
+  type KernelConfig,
+  reasonNumbers,
+  SLUICE_ABI,
+} from './layout.ts';
+import { foreignPrograms, makePinDirectories, type ProgramState, pinPaths, programStates } from './pins.ts';
+
+const DNS_PORT = 53;
+const ONLY_ENTRY = encodeU32(0);
+
+export interface PlaneOptions {
+  readonly pinDirectory: string;
+  /** Mount point of cgroup v2. */
+  readonly cgroupRoot: string;
+  readonly workerUid: number;
+  readonly selfCgroupId: bigint;
+}
+
+export interface PlaneCounters {
+  readonly flowEventsLost: bigint;
+  readonly denyEventsLost: bigint;
+  /** Refusals in the kernel by reason, told or not. */
+  readonly refused: Readonly<Record<string, bigint>>;
+}
+
+type MapName =
+  | 'sluice_config'
+  | 'sluice_seq'
+  | 'sluice_socks'
+  | 'sluice_tuples'
+  | 'sluice_paths'
+  | 'sluice_uids'
+  | 'sluice_exes'
+  | 'sluice_resolvers'
+  | 'sluice_exe_paths'
+  | 'sluice_counters';
+
+export class KernelPlane {
+  readonly #options: PlaneOptions;
+  readonly #objects: { readonly object: NativeObject; readonly programs: readonly string[] }[] = [];
+  readonly #maps = new Map<MapName, NativeMap>();
+  readonly #mark = randomBytes(8).readBigUInt64LE();
+  #config: KernelConfig;
+  #nextNode = 0;
+  #trie = new Map<string, number>();
+
+  private constructor(options: PlaneOptions) {
+    this.#options = options;
+    this.#config = {
+      abi: SLUICE_ABI,
+      generation: 0,
+      hasUids: false,
+      hasExes: false,
+      workerUid: options.workerUid,
+      mark: this.#mark,
+      selfCgroup: options.selfCgroupId,
+      proxyPort: 0,
+    };
+  }
+
+  /**
+   * Loads every object and opens the maps; attaches nothing yet.
+   *
+   * @throws SluiceError ABI_MISMATCH when pins of another version are in force, ALREADY_RUNNING when another
+   *   Sluice's programs are attached, KERNEL with the verifier's words when a program is refused.
+   */
+  static load(options: PlaneOptions): KernelPlane {
+    const plane = new KernelPlane(options);
+    try {
+      makePinDirectories(options.pinDirectory);
+      plane.#refuseForeign();
+      plane.#loadObjects();
+      plane.#adoptPinned();
+    } catch (error) {
+      plane.close();
+      throw error instanceof SluiceError ? error : kernelError('the kernel programs cannot be loaded', error);
+    }
+    return plane;
+  }
+
+  #refuseForeign(): void {
+    const foreign = foreignPrograms(this.#options.pinDirectory, this.#options.cgroupRoot);
+    if (foreign.length > 0)
+      throw new SluiceError(
+        'ALREADY_RUNNING',
+        `another Sluice's programs are attached: ${foreign.join(', ')}`,
+        {
+          hint: 'stop that daemon and run its `sluice uninstall` (with its --pin-dir) first',
+        },
+      );
+  }
+
+  #loadObjects(): void {
+    const pins = pinPaths(this.#options.pinDirectory);
+    const files = readdirSync(buildPaths.objects).filter((name) => name.endsWith('.bpf.o'));
+    if (files.length === 0)
+      throw new SluiceError('KERNEL', 'the BPF objects are not built', { hint: 'npm run build' });
+    for (const file of files) {
+      const object = new (addon().BpfObject)(`${buildPaths.objects}/${file}`, pins.maps);
+      const programs = object.programs().map((program) => program.name);
+      this.#objects.push({ object, programs });
+      try {
+        object.load();
+      } catch (error) {
+        if (error instanceof Error && 'code' in error && error.code === 'EINVAL' && 'log' in error)
+          throw this.#abiOr(file, error);
+        throw kernelError(`${file} cannot be loaded`, error);
+      }
+    }
+  }
+
+  /** libbpf answers EINVAL when a pinned map has another shape than the object's: pins of another version. */
+  #abiOr(file: string, error: Error & { log?: unknown }): SluiceError {
+    if (String(error.log).includes('parameters mismatch'))
+      return new SluiceError('ABI_MISMATCH', 'pinned maps of another version of Sluice are in force', {
+        hint: 'run `sluice uninstall` of that version (agents are ungoverned until this one has started)',
+        cause: error,
+      });
+    return kernelError(`${file} cannot be loaded`, error);
+  }
+
+  #map(name: MapName): NativeMap {
+    let map = this.#maps.get(name);
+    if (map === undefined) {
+      map = new (addon().BpfMap)(pinPaths(this.#options.pinDirectory).map(name));
+      this.#maps.set(name, map);
+    }
+    return map;
+  }
+
+  /** Goes on from what a former daemon left: its generation, and ids that never repeat. */
+  #adoptPinned(): void {
+    const bytes = this.#map('sluice_config').lookup(ONLY_ENTRY);
+    if (bytes !== null) {
+      const former = decodeConfig(bytes);
+      if (former.abi !== 0 && former.abi !== SLUICE_ABI)
+        throw new SluiceError(
+          'ABI_MISMATCH',
+          `the pinned maps have ABI ${former.abi}, this version ${SLUICE_ABI}`,
+          {
+            hint: 'run `sluice uninstall` of the version that made them',
+          },
+        );
+      this.#config = { ...this.#config, generation: former.generation };
+    }
+    const next = this.#map('sluice_seq').lookup(ONLY_ENTRY)?.readBigUInt64LE() ?? 0n;
+    const start = BigInt(Math.floor(Date.now() / 1000)) << 32n;
+    if (next === 0n) this.#map('sluice_seq').update(ONLY_ENTRY, encodeU64(start));
+  }
+
+  get proxyPort(): number {
+    return this.#config.proxyPort;
+  }
+
+  #writeConfig(change: Partial<KernelConfig>): void {
+    this.#config = { ...this.#config, ...change };
+    this.#map('sluice_config').update(ONLY_ENTRY, encodeConfig(this.#config));
+  }
+
+  /** Opens a listener no agent can be sent to yet: the mark makes it the daemon's, `setProxyPort` puts it in force. */
+  listen(ip: string, port: number, backlog: number): { readonly fd: number; readonly port: number } {
+    const listener = addon().listenTcp(ip, port, backlog);
+    this.#map('sluice_socks').update(encodeU32(listener.fd), encodeListenerSock(this.#mark));
+    return listener;
+  }
+
+  setProxyPort(port: number): void {
+    this.#writeConfig({ proxyPort: port });
+  }
+
+  /** Puts a new set of agents and resolvers in force, all at once. */
+  setEnrolment(tables: EnrolmentTables): void {
+    const generation = (this.#config.generation + 1) >>> 0 || 1;
+    // What an interrupted attempt may have left under this number.
+    this.#sweep((entry) => entry === generation);
+    const trie = buildTrie(tables.cgroups);
+    for (const entry of trie)
+      this.#map('sluice_paths').update(
+        encodePathKey(generation, entry.parent, entry.name),
+        encodePathNode(entry.node, entry.agentId),
+      );
+    for (const { uid, agentId } of tables.uids)
+      this.#map('sluice_uids').update(encodeUidKey(generation, uid), encodeU32(agentId));
+    for (const { inode, dev, agentId } of tables.exes)
+      this.#map('sluice_exes').update(encodeExeKey(inode, dev, generation), encodeU32(agentId));
+    for (const address of tables.resolvers)
+      this.#map('sluice_resolvers').update(encodeResolverKey(address, DNS_PORT, generation), encodeU32(1));
+    this.#writeConfig({ generation, hasUids: tables.uids.length > 0, hasExes: tables.exes.length > 0 });
+    this.#sweep((entry) => entry !== generation);
+    this.#trie = new Map(trie.map((entry) => [`${entry.parent}/${entry.name}`, entry.node]));
+    this.#nextNode = trie.length;
+  }
+
+  /** Adds one cgroup path to the set in force; for cgroups that do not exist yet, so no cached answer is stale. */
+  addCgroup(rule: CgroupRule): void {
+    const names = rule.path.split('/').filter((name) => name !== '');
+    let parent = 0;
+    for (const [index, name] of names.entries()) {
+      const key = `${parent}/${name}`;
+      let node = this.#trie.get(key);
+      const last = index === names.length - 1;
+      if (node === undefined || last) {
+        if (node === undefined) this.#nextNode += 1;
+        node ??= this.#nextNode;
+        this.#map('sluice_paths').update(
+          encodePathKey(this.#config.generation, parent, name),
+          encodePathNode(node, last ? rule.agentId : 0),
+        );
+        this.#trie.set(key, node);
+      }
+      parent = node;
+    }
+  }
+
+  #sweep(unwanted: (generation: number) => boolean): void {
+    const tables = [
+      ['sluice_paths', generationOf.path],
+      ['sluice_uids', generationOf.uid],
+      ['sluice_exes', generationOf.exe],
+      ['sluice_resolvers', generationOf.resolver],
+    ] as const;
+    for (const [name, of] of tables)
+      for (const key of this.#map(name).keys()) if (unwanted(of(key))) this.#map(name).delete(key);
+  }
+
+  /** Attaches at the root of the hierarchy, or swaps the program of a pinned link in one step. */
+  attach(): void {
+    for (const { object, programs } of this.#objects)
+      for (const program of programs)
+        try {
+          object.attach(
+            program,
+            this.#options.cgroupRoot,
+            pinPaths(this.#options.pinDirectory).link(program),
+          );
+        } catch (error) {
+          throw kernelError(`${program} cannot be attached`, error);
+        }
+  }
+
+  /** Which programs are effective at `cgroup` (default: the root). */
+  programs(cgroup: string = this.#options.cgroupRoot): ProgramState[] {
+    return programStates(this.#options.pinDirectory, cgroup);
+  }
+
+  /** Path of an executable agents have run, as the kernel remembers it. */
+  exePath(dev: number, inode: bigint): string | null {
+    const bytes = this.#map('sluice_exe_paths').lookup(encodeExeKey(inode, dev, 0));
+    return bytes === null ? null : decodeExePath(bytes);
+  }
+
+  counters(): PlaneCounters {
+    const read = (index: number): bigint => {
+      const perCpu = this.#map('sluice_counters').lookup(encodeU32(index));
+      let sum = 0n;
+      for (let at = 0; perCpu !== null && at < perCpu.length; at += 8) sum += perCpu.readBigUInt64LE(at);
+      return sum;
+    };
+    const refused: Record<string, bigint> = {};
+    for (const [reason, number] of Object.entries(reasonNumbers)) refused[reason] = read(2 + number);
+    return { flowEventsLost: read(0), denyEventsLost: read(1), refused };
+  }
+
+  /** Lets go of the objects and maps; what is pinned stays in force. */
+  close(): void {
+    for (const map of this.#maps.values()) map.close();
+    this.#maps.clear();
+    for (const { object } of this.#objects) object.close();
+    this.#objects.length = 0;
+  }
+}
