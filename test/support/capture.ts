@@ -1,0 +1,115 @@
+/**
+ * A packet capture on one device of a world, and what it is asked as a judge.
+ *
+ * It is only believed when it saw everything: `start` returns once tcpdump listens, `packets` first waits until
+ * a datagram sent for the purpose has come through, and a packet the kernel dropped is an error.
+ */
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { must, type Running, until } from './command.ts';
+import { FAR, type Network } from './network.ts';
+import { type Conversation, conversations, findMarkers, type Packet, parsePcap, wireOf } from './pcap.ts';
+
+/** `wire`: the far end of the pair, all that left the host; `loopback`: what agents hand to the proxy. */
+export type CapturePoint = 'wire' | 'loopback';
+
+/** The discard port: nobody listens, and the answer (port unreachable) is as good as none. */
+const SENTINEL_PORT = 9;
+
+export class Capture {
+  readonly #network: Network;
+  readonly #point: CapturePoint;
+  readonly #file: string;
+  readonly #tcpdump: Running;
+  #sentinels = 0;
+
+  private constructor(network: Network, point: CapturePoint, file: string, tcpdump: Running) {
+    this.#network = network;
+    this.#point = point;
+    this.#file = file;
+    this.#tcpdump = tcpdump;
+  }
+
+  static async start(network: Network, point: CapturePoint, file: string): Promise<Capture> {
+    mkdirSync(dirname(file), { recursive: true });
+    const [netns, device] = point === 'wire' ? [network.far, FAR.device] : [network.near, 'lo'];
+    // -Z root: Debian's tcpdump would become another user, who may not write here. -B: room for bursts, in KiB.
+    const argv = ['tcpdump', '-i', device, '-n', '-U', '-s', '0', '-B', '65536', '-Z', 'root', '-w', file];
+    const tcpdump = netns.start([...argv, '--immediate-mode']);
+    await tcpdump.waitFor((r) => /listening on/.test(r.stderr));
+    return new Capture(network, point, file, tcpdump);
+  }
+
+  /** Everything captured up to now, our own sentinels left out. */
+  async packets(): Promise<Packet[]> {
+    await this.#catchUp();
+    const sentinel = (p: Packet): boolean =>
+      (p.transport === 'udp' && p.dstPort === SENTINEL_PORT) ||
+      (p.transport === 'icmp' && p.payload.includes('capture-sentinel-'));
+    return parsePcap(readFileSync(this.#file)).filter((packet) => !sentinel(packet));
+  }
+
+  /** TCP conversations, optionally only those to one server port. */
+  async conversations(serverPort?: number): Promise<Conversation[]> {
+    const all = conversations(await this.packets());
+    return serverPort === undefined ? all : all.filter((c) => c.serverPort === serverPort);
+  }
+
+  /** Where the markers show; empty when they do not. */
+  async markersSeen(markers: readonly string[]): Promise<string[]> {
+    return findMarkers(await this.packets(), markers);
+  }
+
+  /** Throws unless none of `markers` is anywhere in what was captured. */
+  async assertNoPlaintext(markers: readonly string[]): Promise<void> {
+    const seen = await this.markersSeen(markers);
+    if (seen.length > 0) throw new Error(`plain text crossed: ${seen.join('; ')}`);
+  }
+
+  /** Throws unless every TCP conversation was TLS in all it sent, or sent nothing. Returns how many were TLS. */
+  async assertAllTls(): Promise<number> {
+    let count = 0;
+    for (const c of await this.conversations()) {
+      const where = `${c.client}:${c.clientPort} > ${c.server}:${c.serverPort}`;
+      if (!c.whole) throw new Error(`the capture has a gap in ${where}: it cannot be judged`);
+      const wire = wireOf(c.toServer);
+      if (wire === 'plain')
+        throw new Error(`${where} is not TLS: ${JSON.stringify(c.toServer.toString('latin1', 0, 80))}`);
+      if (wire === 'tls' || wire === 'postgres-tls') count += 1;
+    }
+    return count;
+  }
+
+  /** Ends the capture after everything up to now has been written. */
+  async stop(): Promise<void> {
+    if (this.#tcpdump.ended) return;
+    await this.#catchUp();
+    const { stderr } = await this.#tcpdump.stop('SIGINT');
+    const dropped = /(\d+) packets dropped by kernel/.exec(stderr)?.[1];
+    if (dropped !== '0') throw new Error(`the capture lost packets, so it cannot judge: ${stderr}`);
+  }
+
+  async #catchUp(): Promise<void> {
+    if (this.#tcpdump.ended) return;
+    this.#sentinels += 1;
+    const text = `capture-sentinel-${process.pid}-${this.#sentinels};`;
+    const target = this.#point === 'wire' ? FAR.ipv4 : '127.0.0.1';
+    const before = statSync(this.#file).size;
+    await must(
+      this.#network.near.wrap([
+        'bash',
+        '-c',
+        `printf '%s' "$1" >"/dev/udp/$2/$3"`,
+        'bash',
+        text,
+        target,
+        String(SENTINEL_PORT),
+      ]),
+    );
+    await until(`the capture to see ${text}`, () => {
+      // Looked for from where the file ended before, so that a long capture is not read over and over.
+      const file = readFileSync(this.#file);
+      return file.subarray(Math.max(0, before - 64)).includes(text);
+    });
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * Runs programs for the tests: collects what they print, waits for what they say, ends them.
+ *
+ * Every child gets SIGKILL from the kernel when the test process dies, however it dies (`setpriv --pdeathsig`),
+ * so that not even a killed test leaves a server behind.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+
+export interface CommandOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Written to stdin, which is then closed. Without it stdin is /dev/null. */
+  readonly input?: string | Buffer;
+  /** SIGKILL after this long; the result says so. */
+  readonly timeoutMs?: number;
+}
+
+export interface Finished {
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Null when a signal ended it. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly timedOut: boolean;
+  readonly ms: number;
+}
+
+/** A program that goes on running beside the test. */
+export class Running {
+  readonly pid: number;
+  readonly finished: Promise<Finished>;
+  readonly #child: ChildProcess;
+  readonly #name: string;
+  readonly #watchers = new Set<() => void>();
+  #stdout = '';
+  #stderr = '';
+  #ended = false;
+
+  constructor(argv: readonly string[], options: CommandOptions & { readonly keepStdin?: boolean } = {}) {
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...argv], {
+      stdio: [options.input === undefined && !options.keepStdin ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.env },
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    });
+    this.#child = child;
+    this.#name = argv.join(' ');
+    this.pid = child.pid ?? 0;
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stdout += text;
+      this.#notify();
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr += text;
+      this.#notify();
+    });
+    // A program that ends without reading its input is no failure of the test.
+    child.stdin?.on('error', () => {});
+    if (options.input !== undefined) child.stdin?.end(options.input);
+    this.finished = this.#finish(options.timeoutMs);
+  }
+
+  get stdout(): string {
+    return this.#stdout;
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  write(text: string): void {
+    this.#child.stdin?.write(text);
+  }
+
+  endInput(): void {
+    this.#child.stdin?.end();
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    if (!this.#ended) this.#child.kill(signal);
+  }
+
+  /** Waits until `seen` holds for what it has printed. Throws when it ends before, or after `timeoutMs`. */
+  waitFor(seen: (running: this) => boolean, timeoutMs = 20_000): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error?: Error): void => {
+        clearTimeout(timer);
+        this.#watchers.delete(look);
+        if (error) reject(error);
+        else resolve();
+      };
+      const told = (what: string): Error =>
+        new Error(`${this.#name}: ${what}\n${this.#stdout}\n${this.#stderr}`);
+      const look = (): void => {
+        if (seen(this)) settle();
+        else if (this.#ended) settle(told('ended before it was ready'));
+      };
+      const timer = setTimeout(() => settle(told(`was not ready in ${timeoutMs} ms`)), timeoutMs);
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  /** Asks it to end, and makes it end after `graceMs`. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM', graceMs = 10_000): Promise<Finished> {
+    this.kill(signal);
+    const timer = setTimeout(() => this.kill('SIGKILL'), graceMs);
+    const finished = await this.finished;
+    clearTimeout(timer);
+    return finished;
+  }
+
+  #notify(): void {
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  #finish(timeoutMs: number | undefined): Promise<Finished> {
+    const started = performance.now();
+    let timedOut = false;
+    const killer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => {
+            timedOut = true;
+            this.#child.kill('SIGKILL');
+          }, timeoutMs);
+    return new Promise((resolve) => {
+      const end = (code: number | null, signal: NodeJS.Signals | null): void => {
+        clearTimeout(killer);
+        this.#ended = true;
+        this.#notify();
+        const ms = performance.now() - started;
+        resolve({ stdout: this.#stdout, stderr: this.#stderr, code, signal, timedOut, ms });
+      };
+      this.#child.on('error', (error) => {
+        this.#stderr += `${error.message}\n`;
+        end(127, null);
+      });
+      // `exit`, then what is left in the pipes: a grandchild that keeps them open must not hang the test.
+      this.#child.on('exit', (code, signal) => {
+        const drained = setTimeout(() => end(code, signal), 2_000);
+        this.#child.on('close', () => {
+          clearTimeout(drained);
+          end(code, signal);
+        });
+      });
+    });
+  }
+}
+
+/** Runs a program to its end. Does not throw for a failing one: the caller looks at `code`. */
+export function run(argv: readonly string[], options: CommandOptions = {}): Promise<Finished> {
+  return new Running(argv, { timeoutMs: 60_000, ...options }).finished;
+}
+
+/** As `run`, for steps of the test world itself, which must succeed. Returns stdout. */
+export async function must(argv: readonly string[], options: CommandOptions = {}): Promise<string> {
+  const { stdout, stderr, code, signal } = await run(argv, options);
+  if (code !== 0)
+    throw new Error(`${argv.join(' ')} failed (${signal ?? `exit code ${code}`})\n${stdout}${stderr}`);
+  return stdout;
+}
+
+/**
+ * Waits until `probe` gives a value other than null, undefined or false; for what has no event to wait for.
+ * Throws with `what` after `timeoutMs`.
+ */
+export async function until<T>(
+  what: string,
+  probe: () => T | null | undefined | false | Promise<T | null | undefined | false>,
+  timeoutMs = 15_000,
+): Promise<T> {
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    const value = await probe();
+    if (value !== null && value !== undefined && value !== false) return value;
+    if (performance.now() > end) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * Takes a test world apart: one way for a normal end, a failed test, Ctrl-C, and for what a killed run left
+ * behind. All of it is synchronous, so that it also works in an exit handler, where nothing can be awaited.
+ *
+ * A world's name carries the pid and start time of the process that made it, so a later run knows for certain
+ * which worlds have lost their owner, even when the pid has been given to somebody else.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const PREFIX = 'slw';
+const NETNS_DIR = '/run/netns';
+/** A file of this name in the world's directory: Sluice was started in it and has to be uninstalled. */
+const SLUICE_MARK = 'sluice-was-started';
+const root = join(import.meta.dirname, '../..');
+
+let counter = 0;
+const alive = new Set<string>();
+let watching = false;
+
+/** A new name, `slw-PID-START-N`, whose parts are taken apart when this process ends. Also clears old leftovers. */
+export function claimWorld(): string {
+  if (!watching) {
+    watching = true;
+    reap();
+    process.on('exit', dismantleAll);
+    for (const [signal, number] of [
+      ['SIGINT', 2],
+      ['SIGTERM', 15],
+      ['SIGHUP', 1],
+    ] as const) {
+      process.on(signal, () => {
+        dismantleAll();
+        process.exit(128 + number);
+      });
+    }
+  }
+  counter += 1;
+  const name = `${PREFIX}-${process.pid}-${startTime(process.pid)}-${counter}`;
+  alive.add(name);
+  mkdirSync(worldDir(name), { mode: 0o755, recursive: true });
+  return name;
+}
+
+export function worldDir(world: string): string {
+  return join(tmpdir(), world);
+}
+
+export function netnsName(world: string, side: 'near' | 'far'): string {
+  return `${world}-${side}`;
+}
+
+export function sluiceMark(world: string): string {
+  return join(worldDir(world), SLUICE_MARK);
+}
+
+/** Ends what runs in the world and removes it. Safe to call for a world half made or already gone. */
+export function dismantle(world: string): void {
+  const sides = (['near', 'far'] as const).map((side) => netnsName(world, side));
+  for (const netns of sides) endProcesses(netns);
+  if (existsSync(sluiceMark(world))) {
+    // Pins outlive their daemon by design, and with them the gate stays shut for the next test.
+    const done = spawnSync(join(root, 'bin/sluice'), ['uninstall'], { encoding: 'utf8', timeout: 30_000 });
+    if (done.status !== 0) process.stderr.write(`sluice uninstall failed:\n${done.stdout}${done.stderr}\n`);
+  }
+  for (const netns of sides) {
+    if (existsSync(join(NETNS_DIR, netns))) spawnSync('ip', ['netns', 'del', netns]);
+  }
+  rmSync(worldDir(world), { recursive: true, force: true, maxRetries: 3 });
+  alive.delete(world);
+}
+
+/** Dismantles the worlds of processes that are no more. */
+export function reap(): void {
+  const names = new Set<string>();
+  for (const dir of [NETNS_DIR, tmpdir()]) {
+    for (const entry of existsSync(dir) ? readdirSync(dir) : []) {
+      const match = /^(slw-(\d+)-(\d+)-\d+)(?:-near|-far)?$/.exec(entry);
+      if (match && startTime(Number(match[2])) !== match[3]) names.add(match[1] ?? '');
+    }
+  }
+  for (const name of names) dismantle(name);
+}
+
+function dismantleAll(): void {
+  for (const world of [...alive]) dismantle(world);
+}
+
+/** Start time in clock ticks since boot (proc(5), /proc/pid/stat field 22), or null when there is no such process. */
+function startTime(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The second field is the program's name in parentheses and may hold anything, spaces and `)` included.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function endProcesses(netns: string): void {
+  if (!existsSync(join(NETNS_DIR, netns))) return;
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  // Several rounds: a process may start another between the listing and its end.
+  for (let round = 0; round < 100; round += 1) {
+    const { stdout } = spawnSync('ip', ['netns', 'pids', netns], { encoding: 'utf8' });
+    const pids = stdout
+      .split('\n')
+      .map(Number)
+      .filter((pid) => pid > 1 && pid !== process.pid);
+    if (pids.length === 0) return;
+    for (const pid of pids) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It ended by itself.
+      }
+    }
+    Atomics.wait(pause, 0, 0, 20);
+  }
+}
