@@ -3,7 +3,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { messageOf } from '../src/core/errors.ts';
 import { type Options, parseOptions, USAGE } from '../test/bench/options.ts';
-import { run } from '../test/bench/process.ts';
 import {
   insertBetweenMarks,
   markdown,
@@ -14,72 +13,72 @@ import {
 import { measureAll } from '../test/bench/runner.ts';
 import { startServers } from '../test/bench/servers.ts';
 import { summarize } from '../test/bench/summary.ts';
-import { makeWorld } from '../test/bench/world.ts';
+import { openBenchWorld } from '../test/bench/world.ts';
+import { must } from '../test/support/command.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-const EXIT_INTERRUPTED = 130;
 
 function progress(text: string): void {
   const now = new Date().toISOString().slice(11, 19);
   process.stderr.write(`${now} ${text}\n`);
 }
 
-function commit(): string {
-  const directory = new URL('..', import.meta.url).pathname;
-  return run([
+async function commit(): Promise<string> {
+  const argv = [
     'git',
     '-C',
-    directory,
+    import.meta.dirname,
     'describe',
     '--always',
     '--dirty',
     '--abbrev=12',
     '--exclude=*',
-  ]).trim();
+  ];
+  return (await must(argv)).trim();
 }
 
-function debianVersion(name: string): string {
-  return run(['dpkg-query', '-W', '-f', `\${Version}`, name]);
-}
-
-function versions(): Record<string, string> {
+async function versions(): Promise<Record<string, string>> {
   const packages = {
     haproxy: 'haproxy',
     stunnel: 'stunnel4',
     pgbouncer: 'pgbouncer',
     nginx: 'nginx-light',
-    OpenSSL: 'libssl3',
+    openssl: 'libssl3',
   };
-  const found = Object.entries(packages).map(([name, of]) => [name, debianVersion(of)]);
-  return {
+  const found: Record<string, string> = {
     node: process.versions.node,
-    'OpenSSL in node': process.versions.openssl,
-    ...Object.fromEntries(found),
+    'openssl in node': process.versions.openssl,
   };
+  for (const [name, of] of Object.entries(packages)) {
+    found[name] = await must(['dpkg-query', '-W', '-f', `\${Version}`, of]);
+  }
+  return found;
 }
 
-async function measure(options: Options, signal: AbortSignal): Promise<Report> {
-  await using world = makeWorld(signal);
-  progress('starting the servers');
-  await using _servers = await startServers(
-    world,
-    options.effort.bulkBytes,
-    options.workloads.includes('pgbench'),
-  );
-  const { samples, absent } = await measureAll(world, options, progress);
-  return {
-    schema: REPORT_SCHEMA,
-    commit: commit(),
-    time: new Date().toISOString(),
-    machine: { cpu: cpus()[0]?.model ?? 'unknown', cpus: cpus().length, kernel: release() },
-    versions: versions(),
-    effort: options.effort,
-    rounds: options.rounds,
-    absent,
-    summaries: summarize(samples),
-    samples,
-  };
+async function measure(options: Options): Promise<Report> {
+  // Before anything is measured: the tree may be worked on meanwhile.
+  const measured = await commit();
+  const world = await openBenchWorld();
+  try {
+    progress('starting the servers');
+    await startServers(world, options.effort.bulkBytes, options.workloads.includes('pgbench'));
+    const { samples, absent } = await measureAll(world, options, progress);
+    return {
+      schema: REPORT_SCHEMA,
+      commit: measured,
+      time: new Date().toISOString(),
+      machine: { cpu: cpus()[0]?.model ?? 'unknown', cpus: cpus().length, kernel: release() },
+      versions: await versions(),
+      effort: options.effort,
+      rounds: options.rounds,
+      absent,
+      summaries: summarize(samples),
+      samples,
+    };
+  } finally {
+    await world.world.close();
+  }
 }
 
 function readReport(path: string): Report {
@@ -111,20 +110,11 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const interrupted = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(name, () => interrupted.abort());
-  }
   try {
-    const report =
-      options.from === null ? await measure(options, interrupted.signal) : readReport(options.from);
+    const report = options.from === null ? await measure(options) : readReport(options.from);
     publish(report, options);
     return report.absent.length === 0 ? 0 : EXIT_FAILED;
   } catch (error) {
-    if (interrupted.signal.aborted) {
-      process.stderr.write('bench: interrupted; everything it had started is gone\n');
-      return EXIT_INTERRUPTED;
-    }
     process.stderr.write(`bench: ${messageOf(error)}\n`);
     return EXIT_FAILED;
   }

@@ -18,6 +18,9 @@ const [targetHost, targetPort] = target.split(':');
 const secureContext = tls.createSecureContext({ ca: readFileSync(caFile) });
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 
+// The last ticket resumes the next connection, as the C proxies do by default.
+let session;
+
 const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (agent) => {
   const socket = net.connect({
     host: targetHost,
@@ -36,7 +39,10 @@ const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (agent) 
 });
 
 function secure(agent, socket) {
-  const upstream = tls.connect({ socket, servername, secureContext });
+  const upstream = tls.connect({ socket, servername, secureContext, session });
+  upstream.on('session', (ticket) => {
+    session = ticket;
+  });
   upstream.on('error', () => agent.destroy());
   agent.on('close', () => upstream.destroy());
   upstream.on('close', () => agent.destroy());

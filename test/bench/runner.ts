@@ -6,13 +6,13 @@ import { settledCpuSeconds } from './accounting.ts';
 import { contenders } from './contenders/all.ts';
 import type { Options } from './options.ts';
 import type {
+  BenchWorld,
   ContenderName,
   Outcome,
   RunningContender,
   Sample,
   Workload,
   WorkloadName,
-  World,
 } from './types.ts';
 import { bulk } from './workloads/bulk.ts';
 import { holdIdleFlows, processesFor } from './workloads/idle.ts';
@@ -40,7 +40,7 @@ interface Running {
 
 /** Starts a contender; one that does not come up is noted and left out, so that the others are still measured. */
 async function startOr(
-  world: World,
+  world: BenchWorld,
   name: ContenderName,
   processes: number,
   absent: Absent[],
@@ -48,7 +48,6 @@ async function startOr(
   try {
     return [{ name, contender: await contenders[name].start(world, processes) }];
   } catch (error) {
-    world.signal.throwIfAborted();
     const why = error instanceof Error ? error.message : String(error);
     if (!absent.some(({ contender }) => contender === name)) absent.push({ contender: name, why });
     return [];
@@ -70,7 +69,7 @@ async function measure(
 
 /** The workloads that run against one process of each contender, all of them up throughout. */
 async function measureThroughput(
-  world: World,
+  world: BenchWorld,
   options: Options,
   absent: Absent[],
   progress: Progress,
@@ -110,7 +109,7 @@ async function measureThroughput(
 
 /** Idle flows, each round from fresh processes: memory once grown would hide what the next flows need. */
 async function measureIdle(
-  world: World,
+  world: BenchWorld,
   options: Options,
   absent: Absent[],
   progress: Progress,
@@ -142,7 +141,7 @@ async function measureIdle(
 }
 
 /** Measures all that the options ask for. Throws when a run fails: a benchmark with holes misleads. */
-export async function measureAll(world: World, options: Options, progress: Progress): Promise<Measured> {
+export async function measureAll(world: BenchWorld, options: Options, progress: Progress): Promise<Measured> {
   const absent: Absent[] = [];
   const samples: Sample[] = [];
   if (options.workloads.some((name) => name !== 'idle')) {

@@ -2,10 +2,21 @@
  * The servers of the far namespace: nginx with HTTPS only and PostgreSQL with `hostssl` only. Both speak TLS 1.3
  * with TLS_AES_128_GCM_SHA256 and nothing else, so that every contender does the same cryptography.
  */
-import { chmodSync, closeSync, mkdirSync, openSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { run, type Service, startService, waitForPorts } from './process.ts';
-import type { World } from './types.ts';
+import { must, type Running } from '#test/support/command.ts';
+import { waitForListener } from '#test/support/listening.ts';
+import { startPlaced } from './process.ts';
+import type { BenchWorld } from './types.ts';
 
 export const HTTPS_PORT = 443;
 export const POSTGRES_PORT = 5432;
@@ -27,7 +38,7 @@ MinProtocol = TLSv1.3
 Ciphersuites = TLS_AES_128_GCM_SHA256
 `;
 
-function nginxConfig(world: World): string {
+function nginxConfig(world: BenchWorld): string {
   return `
 daemon off;
 master_process off;
@@ -49,8 +60,8 @@ http {
   server {
     listen ${world.serverIp}:${HTTPS_PORT} ssl backlog=4096;
     server_name ${world.serverName};
-    ssl_certificate ${world.directory}/server.pem;
-    ssl_certificate_key ${world.directory}/server.key;
+    ssl_certificate ${world.certificate.cert};
+    ssl_certificate_key ${world.certificate.key};
     ssl_protocols TLSv1.3;
     location = ${SMALL_PATH} { default_type text/plain; return 200 "ok\\n"; }
     location = ${BULK_PATH} { default_type application/octet-stream; root ${world.directory}/www; }
@@ -59,7 +70,7 @@ http {
 `;
 }
 
-async function startNginx(world: World, bulkBytes: number): Promise<Service> {
+async function startNginx(world: BenchWorld, bulkBytes: number): Promise<Running> {
   const www = join(world.directory, 'www');
   mkdirSync(www, { recursive: true });
   // Sparse: it costs no disk, and TLS does not care what it encrypts.
@@ -69,10 +80,9 @@ async function startNginx(world: World, bulkBytes: number): Promise<Service> {
   const config = join(world.directory, 'nginx.conf');
   writeFileSync(config, nginxConfig(world));
   const env = { OPENSSL_CONF: join(world.directory, 'openssl.cnf') };
-  const place = { netns: world.far, cpu: world.loadCpu, env };
-  const log = join(world.directory, 'nginx.log');
-  const nginx = startService(place, ['nginx', '-c', config, '-e', log], log);
-  await waitForPorts(nginx, [HTTPS_PORT], world.signal);
+  const log = join(world.directory, 'nginx-error.log');
+  const nginx = startPlaced(world.servers, ['nginx', '-c', config, '-e', log], { env });
+  await waitForListener(nginx, [HTTPS_PORT]);
   return nginx;
 }
 
@@ -82,17 +92,16 @@ export function postgresPrograms(): string {
   return join(POSTGRES_ROOT, versions.at(-1) ?? '', 'bin');
 }
 
-async function startPostgres(world: World): Promise<Service> {
+async function startPostgres(world: BenchWorld): Promise<Running> {
   const home = join(world.directory, 'postgres');
   const data = join(home, 'data');
   const programs = postgresPrograms();
   mkdirSync(home);
-  for (const name of ['server.pem', 'server.key']) run(['cp', join(world.directory, name), home]);
+  copyFileSync(world.certificate.cert, join(home, 'server.pem'));
+  copyFileSync(world.certificate.key, join(home, 'server.key'));
   chmodSync(join(home, 'server.key'), 0o600);
-  run(['chown', '-R', 'postgres:postgres', home]);
-  const asPostgres = ['runuser', '-u', 'postgres', '--'];
-  run([
-    ...asPostgres,
+  await must(['chown', '-R', 'postgres:postgres', home]);
+  const initdb = [
     join(programs, 'initdb'),
     '-D',
     data,
@@ -103,7 +112,10 @@ async function startPostgres(world: World): Promise<Service> {
     '-E',
     'UTF8',
     '--no-sync',
-  ]);
+  ];
+  await must(['setpriv', '--reuid', 'postgres', '--regid', 'postgres', '--init-groups', '--', ...initdb], {
+    cwd: home,
+  });
   // Nobody but TLS gets in. Trust, because relays that only add TLS cannot take SCRAM-SHA-256-PLUS off the offer.
   writeFileSync(join(data, 'pg_hba.conf'), 'local all all trust\nhostssl all all all trust\n');
   const settings = {
@@ -119,38 +131,22 @@ async function startPostgres(world: World): Promise<Service> {
     max_connections: '100',
   };
   const env = { OPENSSL_CONF: join(world.directory, 'openssl.cnf') };
-  const place = { netns: world.far, cpu: world.loadCpu, user: 'postgres', env, cwd: home };
   const argv = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const log = join(world.directory, 'postgres.log');
-  const server = startService(place, [join(programs, 'postgres'), '-D', data, ...argv], log);
-  await waitForPorts(server, [POSTGRES_PORT], world.signal);
-  run(['createdb', '-h', home, '-U', 'bench', DATABASE]);
-  run([join(programs, 'pgbench'), '-h', home, '-U', 'bench', '-i', '-q', '-s', '1', DATABASE]);
+  const place = { ...world.servers, user: 'postgres' };
+  const server = startPlaced(place, [join(programs, 'postgres'), '-D', data, ...argv], { env, cwd: home });
+  await waitForListener(server, [POSTGRES_PORT]);
+  await must(['createdb', '-h', home, '-U', 'bench', DATABASE]);
+  await must([join(programs, 'pgbench'), '-h', home, '-U', 'bench', '-i', '-q', '-s', '1', DATABASE]);
   return server;
 }
 
-export interface Servers {
-  [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** Starts what the services need. Throws, with everything stopped, when one does not come up. */
-export async function startServers(world: World, bulkBytes: number, postgres: boolean): Promise<Servers> {
-  const started: (() => Promise<void>)[] = [];
-  const dispose = async (): Promise<void> => {
-    for (const stop of started.toReversed()) await stop();
-  };
-  try {
-    writeFileSync(join(world.directory, 'openssl.cnf'), OPENSSL_CONFIG);
-    const nginx = await startNginx(world, bulkBytes);
-    started.push(() => nginx.stop());
-    if (postgres) {
-      const server = await startPostgres(world);
-      // Fast shutdown: disconnects clients instead of waiting for them.
-      started.push(() => server.stop('SIGINT'));
-    }
-  } catch (error) {
-    await dispose();
-    throw error;
-  }
-  return { [Symbol.asyncDispose]: dispose };
+/** Starts what the services need and has it stopped when the world closes. Throws when one does not come up. */
+export async function startServers(world: BenchWorld, bulkBytes: number, postgres: boolean): Promise<void> {
+  writeFileSync(join(world.directory, 'openssl.cnf'), OPENSSL_CONFIG);
+  const nginx = await startNginx(world, bulkBytes);
+  world.world.beforeClose(() => nginx.stop());
+  if (!postgres) return;
+  const server = await startPostgres(world);
+  // Fast shutdown: disconnects clients instead of waiting for them.
+  world.world.beforeClose(() => server.stop('SIGINT'));
 }

@@ -2,6 +2,9 @@
  * What the parts of the benchmark hand to each other. A *contender* stands between load and servers; a
  * *workload* drives load through one contender; a *sample* is one such run; a *summary* is the median of them.
  */
+import type { Certificate } from '#test/support/pki.ts';
+import type { World } from '#test/support/world.ts';
+import type { Place } from './process.ts';
 
 /** What is carried. `http`: nginx behind TLS; `postgres`: PostgreSQL behind SSLRequest. */
 export type Service = 'http' | 'postgres';
@@ -30,25 +33,22 @@ export interface Contender {
   readonly name: ContenderName;
   readonly services: readonly Service[];
   /** `processes`: how many share the work. Fails when it does not come up. */
-  start(world: World, processes: number): Promise<RunningContender>;
+  start(world: BenchWorld, processes: number): Promise<RunningContender>;
 }
 
-/** Where everything runs: servers in the far namespace, proxies and load in the near one. */
-export interface World {
-  /** Path of the namespace's file, for nsenter. */
-  readonly near: string;
-  readonly far: string;
-  /** Address of the servers, reached over the veth pair. */
+/** Where everything runs. Servers share a processor with the load, proxies have the other. */
+export interface BenchWorld {
+  readonly world: World;
+  readonly load: Place;
+  readonly servers: Place;
+  readonly proxies: Place;
+  /** Address of the servers, reached over the veth pair, and the name in their certificate, which has both. */
   readonly serverIp: string;
-  /** Name in the servers' certificate. */
   readonly serverName: string;
+  readonly certificate: Certificate;
   readonly caFile: string;
   /** Scratch directory; goes away with the world. */
   readonly directory: string;
-  /** One processor for proxies, one for load and servers; the same when the host has only one. */
-  readonly proxyCpu: number;
-  readonly loadCpu: number;
-  readonly signal: AbortSignal;
 }
 
 export type WorkloadName = 'bulk' | 'requests-16' | 'requests-64' | 'connections' | 'pgbench' | 'idle';
@@ -74,7 +74,7 @@ export interface Outcome {
 export interface Workload {
   readonly name: WorkloadName;
   readonly service: Service;
-  run(world: World, contender: RunningContender, effort: Effort, warmUp: boolean): Promise<Outcome>;
+  run(world: BenchWorld, contender: RunningContender, effort: Effort, warmUp: boolean): Promise<Outcome>;
 }
 
 export interface Sample extends Outcome {

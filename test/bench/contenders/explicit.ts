@@ -1,7 +1,8 @@
 /** What the contenders that listen on an address of their own have in common: N processes, each with its ports. */
-import { join } from 'node:path';
-import { startService, waitForPorts } from '../process.ts';
-import type { Contender, ContenderName, RunningContender, Service, World } from '../types.ts';
+import type { Running } from '#test/support/command.ts';
+import { waitForListener } from '#test/support/listening.ts';
+import { startPlaced } from '../process.ts';
+import type { BenchWorld, Contender, ContenderName, RunningContender, Service } from '../types.ts';
 import { loopbackEndpoint } from './ports.ts';
 
 export interface Instance {
@@ -14,21 +15,22 @@ export interface Instance {
 export function explicitProxy(
   name: ContenderName,
   services: readonly Service[],
-  prepare: (world: World, index: number) => readonly Instance[],
+  prepare: (world: BenchWorld, index: number) => readonly Instance[],
 ): Contender {
-  async function start(world: World, processes: number): Promise<RunningContender> {
-    const running: ReturnType<typeof startService>[] = [];
+  async function start(world: BenchWorld, processes: number): Promise<RunningContender> {
+    const running: Running[] = [];
     const stop = async (): Promise<void> => {
       await Promise.all(running.map((service) => service.stop()));
     };
     try {
       for (let index = 0; index < processes; index += 1) {
         for (const { argv, service, user } of prepare(world, index)) {
-          const place = { netns: world.near, cpu: world.proxyCpu, ...(user === undefined ? {} : { user }) };
-          const child = startService(place, argv, join(world.directory, `${name}.log`));
+          const child = startPlaced({ ...world.proxies, ...(user === undefined ? {} : { user }) }, argv);
           running.push(child);
-          const ports = service.map((one) => loopbackEndpoint(name, one, index).port);
-          await waitForPorts(child, ports, world.signal);
+          await waitForListener(
+            child,
+            service.map((one) => loopbackEndpoint(name, one, index).port),
+          );
         }
       }
     } catch (error) {

@@ -1,4 +1,4 @@
-/** The naive Node relay, on the Node Sluice itself runs on. It does not resume TLS sessions. */
+/** The naive Node relay, on the Node that Sluice itself runs on. */
 import { fileURLToPath } from 'node:url';
 import { HTTPS_PORT, POSTGRES_PORT } from '../servers.ts';
 import { explicitProxy } from './explicit.ts';

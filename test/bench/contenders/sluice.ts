@@ -6,15 +6,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runPlaced, startService } from '../process.ts';
+import { sluiceMark } from '#test/support/leftovers.ts';
+import { runPlaced, startPlaced } from '../process.ts';
 import { HTTPS_PORT, POSTGRES_PORT } from '../servers.ts';
-import type { Contender, RunningContender, World } from '../types.ts';
+import type { BenchWorld, Contender, RunningContender } from '../types.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../../bin/sluice', import.meta.url));
 const AGENT = 'bench';
 const PLAIN_HTTP_PORT = 80;
 
-function policy(world: World): string {
+function policy(world: BenchWorld): string {
   return `version: 1
 agents:
   - name: ${AGENT}
@@ -39,23 +40,26 @@ rules:
 `;
 }
 
-async function start(world: World, processes: number): Promise<RunningContender> {
+async function start(world: BenchWorld, processes: number): Promise<RunningContender> {
   const home = join(world.directory, 'sluice');
   const [runtime, state, file] = [join(home, 'run'), join(home, 'state'), join(home, 'policy.yaml')];
   mkdirSync(home, { recursive: true });
   writeFileSync(file, policy(world));
+  // What makes the world uninstall it when it closes, however it closes.
+  writeFileSync(sluiceMark(world.world.name), '');
   const where = ['--runtime-dir', runtime];
   const argv = [
     ...[PROGRAM, 'daemon', '--policy', file, ...where, '--state-dir', state],
     ...['--workers', String(processes)],
   ];
-  const place = { netns: world.near, cpu: world.proxyCpu };
-  const daemon = startService(place, argv, join(world.directory, 'sluice.log'));
+  // Records go to a file, as they would to the journal, and not through a pipe into this process.
+  const redirect = ['sh', '-c', 'exec "$@" >"$0"', join(home, 'records.ndjson')];
+  const daemon = startPlaced(world.proxies, [...redirect, ...argv]);
   try {
-    await runPlaced(place, [PROGRAM, 'status', '--wait', ...where], world.signal);
+    await runPlaced(world.proxies, [PROGRAM, 'status', '--wait', ...where]);
   } catch (error) {
     await daemon.stop();
-    throw new Error(`the daemon did not come up:\n${daemon.log()}`, { cause: error });
+    throw new Error(`the daemon did not come up:\n${daemon.stderr}`, { cause: error });
   }
   return {
     name: 'sluice',
@@ -64,7 +68,9 @@ async function start(world: World, processes: number): Promise<RunningContender>
     ],
     loadCommand: (load) => [PROGRAM, 'run', '--as', AGENT, ...where, '--', ...load],
     pids: [daemon.pid],
-    stop: () => daemon.stop(),
+    async stop() {
+      await daemon.stop();
+    },
   };
 }
 

@@ -6,13 +6,15 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { residentBytes } from '../accounting.ts';
-import { startHeld } from '../process.ts';
+import { startPlaced } from '../process.ts';
 import { SMALL_PATH } from '../servers.ts';
-import type { Outcome, RunningContender, World } from '../types.ts';
+import type { BenchWorld, Outcome, RunningContender } from '../types.ts';
 
 const CLIENT = fileURLToPath(new URL('../idle-client.mjs', import.meta.url));
 /** For collectors and records to come to rest before memory is read. */
 const REST_MS = 2_000;
+/** Ten times what the slowest contender was seen to need. */
+const OPENING_LIMIT_MS = 300_000;
 /** What a proxy needs beside its flows' descriptors: listeners, epoll, logs, libraries. */
 const SPARE_DESCRIPTORS = 500;
 
@@ -23,7 +25,7 @@ export function processesFor(flows: number): number {
 }
 
 export async function holdIdleFlows(
-  world: World,
+  world: BenchWorld,
   contender: RunningContender,
   flows: number,
 ): Promise<Outcome & { readonly residentBytes: number }> {
@@ -31,18 +33,17 @@ export async function holdIdleFlows(
   const argv = [process.execPath, CLIENT, String(flows), SMALL_PATH, world.serverName, ...targets];
   const base = residentBytes(contender.pids);
   const started = performance.now();
-  const place = { netns: world.near, cpu: world.loadCpu };
-  const client = startHeld(place, contender.loadCommand(argv), world.signal);
+  const client = startPlaced(world.load, contender.loadCommand(argv), { keepStdin: true });
   try {
-    await client.line();
+    await client.waitFor(({ stdout }) => stdout.includes('open '), OPENING_LIMIT_MS);
     const seconds = (performance.now() - started) / 1000;
-    await sleep(REST_MS, null, { signal: world.signal });
+    await sleep(REST_MS);
     const growth = residentBytes(contender.pids) - base;
-    const left = client.line();
-    await client.release();
-    const open = Number((await left).split(' ')[1]);
+    client.endInput();
+    const { stdout } = await client.finished;
+    const open = Number(/^left (\d+)$/m.exec(stdout)?.[1] ?? 0);
     return { amount: flows, seconds, p50Us: null, p99Us: null, errors: flows - open, residentBytes: growth };
   } finally {
-    await client.release();
+    await client.stop();
   }
 }

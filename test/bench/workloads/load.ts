@@ -1,15 +1,18 @@
 /** Runs a load generator for a contender: in the near namespace, on the load's processor, as the contender wants it. */
-import { type Finished, runPlaced } from '../process.ts';
-import type { Endpoint, RunningContender, Service, World } from '../types.ts';
+import type { Finished } from '#test/support/command.ts';
+import { runPlaced } from '../process.ts';
+import type { BenchWorld, Endpoint, RunningContender, Service } from '../types.ts';
+
+/** No run is meant to last a tenth of this: a proxy that stalls ends the benchmark, not the evening. */
+const LOAD_LIMIT_MS = 300_000;
 
 export function runLoad(
-  world: World,
+  world: BenchWorld,
   contender: RunningContender,
   argv: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<Finished> {
-  const place = { netns: world.near, cpu: world.loadCpu, env, cwd: world.directory };
-  return runPlaced(place, contender.loadCommand(argv), world.signal);
+  return runPlaced(world.load, contender.loadCommand(argv), { env, timeoutMs: LOAD_LIMIT_MS });
 }
 
 /** The first address for a service; the workloads bounded by time run against one process. */

@@ -1,0 +1,41 @@
+import t from 'tap';
+import { CONTENDERS, parseOptions } from '#test/bench/options.ts';
+
+t.test('without arguments everything is measured, at length', async (t) => {
+  const options = parseOptions([]);
+  t.same(options.contenders, CONTENDERS);
+  t.same(options.workloads, ['bulk', 'requests-16', 'requests-64', 'connections', 'pgbench', 'idle']);
+  t.equal(options.effort.bulkBytes, 1024 ** 3, 'downloads 1 GiB');
+  t.equal(options.effort.idleFlows, 10_000);
+  t.ok(options.rounds > 1, 'more than once, for a median');
+});
+
+t.test('a part can be asked for', async (t) => {
+  const options = parseOptions([
+    '--only',
+    'idle,requests',
+    '--contenders',
+    'sluice, haproxy',
+    '--rounds',
+    '3',
+  ]);
+  t.same(options.workloads, ['requests-16', 'requests-64', 'idle']);
+  t.same(options.contenders, ['haproxy', 'sluice']);
+  t.equal(options.rounds, 3);
+});
+
+t.test('--quick does less of everything', async (t) => {
+  const [quick, full] = [parseOptions(['--quick']), parseOptions([])];
+  t.ok(quick.rounds < full.rounds);
+  t.ok(quick.effort.bulkBytes < full.effort.bulkBytes);
+  t.equal(parseOptions(['--quick', '--rounds', '2']).rounds, 2, 'but what is asked for holds');
+});
+
+t.test('what makes no sense is refused with the reason', async (t) => {
+  t.throws(() => parseOptions(['--only', 'everything']), /--only: "everything" is none of bulk/);
+  t.throws(() => parseOptions(['--contenders', 'envoy']), /--contenders: "envoy" is none of/);
+  for (const rounds of ['0', '-1', '1.5', 'many'])
+    t.throws(() => parseOptions([`--rounds=${rounds}`]), /--rounds/);
+  t.throws(() => parseOptions(['--fast']), /fast/);
+  t.throws(() => parseOptions(['bulk']), /bulk/);
+});

@@ -1,0 +1,67 @@
+import t from 'tap';
+import {
+  insertBetweenMarks,
+  MARK_BEGIN,
+  MARK_END,
+  markdown,
+  REPORT_SCHEMA,
+  type Report,
+  terminalTable,
+} from '#test/bench/report.ts';
+import { summarize } from '#test/bench/summary.ts';
+
+const summaries = summarize([
+  {
+    workload: 'requests-16',
+    contender: 'haproxy',
+    round: 1,
+    amount: 100_000,
+    seconds: 4,
+    cpuSeconds: 2.5,
+    residentBytes: null,
+    p50Us: 512,
+    p99Us: 3456,
+    errors: 0,
+  },
+]);
+const [first] = summaries;
+
+t.test('the terminal table is aligned and shows what is missing', async (t) => {
+  t.equal(
+    first && terminalTable(first),
+    [
+      'Small keep-alive requests, 16 connections',
+      '           CPU µs/req  to haproxy  to naive  req/s  to haproxy  p50 ms  p99 ms  errors',
+      '  haproxy        25.0       1.00×         –  25000       1.00×    0.51    3.46       0',
+    ].join('\n'),
+  );
+});
+
+t.test('the Markdown names the commit, the machine and who did not take part', async (t) => {
+  const report: Report = {
+    schema: REPORT_SCHEMA,
+    commit: '0123456789ab',
+    time: '2026-01-02T03:04:05.000Z',
+    machine: { cpu: 'Some CPU', cpus: 2, kernel: '6.12.0' },
+    versions: { node: '24.0.0' },
+    effort: { seconds: 5, warmUpSeconds: 2, bulkBytes: 2 ** 30, idleFlows: 10_000 },
+    rounds: 3,
+    absent: [{ contender: 'stunnel', why: 'it did not listen' }],
+    summaries,
+    samples: [],
+  };
+  const text = markdown(report);
+  t.match(text, /Commit `0123456789ab`, 2026-01-02; 2 × Some CPU, Linux 6\.12\.0;/);
+  t.match(text, /Medians of 3 rounds: 5 s per run,\n1\.00 GiB per download, 10000 idle flows\./);
+  t.match(text, 'Not taking part: stunnel (it did not listen).');
+  t.match(text, '| haproxy | 25.0 | 1.00× | – | 25000 | 1.00× | 0.51 | 3.46 | 0 |');
+});
+
+t.test('only what is between the marks is replaced', async (t) => {
+  const document = `before\n${MARK_BEGIN}\nold\n${MARK_END}\nafter\n`;
+  const once = insertBetweenMarks(document, 'new');
+  t.equal(once, `before\n${MARK_BEGIN}\n\nnew\n\n${MARK_END}\nafter\n`);
+  t.equal(insertBetweenMarks(once, 'new'), once, 'and doing it again changes nothing');
+  t.throws(() => insertBetweenMarks('no marks', 'new'), /bench:begin/);
+  t.throws(() => insertBetweenMarks(`${MARK_END} ${MARK_BEGIN}`, 'new'), /bench:begin/);
+});
