@@ -1,0 +1,48 @@
+/**
+ * The answer an agent gets, in PostgreSQL's words, when Sluice and not its server speaks.
+ */
+
+export interface ErrorAnswerOptions {
+  /** Five characters of PostgreSQL's table of codes; `08…` are connection errors. */
+  readonly sqlState: string;
+  readonly message: string;
+  readonly detail?: string;
+  readonly hint?: string;
+}
+
+/**
+ * Keeps the whole message below 30,000 bytes, beyond which libpq takes an early ErrorResponse for one of protocol 2
+ * and shows its bytes.
+ */
+const FIELD_MAX_BYTES = 4_096;
+
+/** An ErrorResponse of severity FATAL (protocol documentation, "Error and Notice Message Fields"). */
+export function errorAnswer({ sqlState, message, detail, hint }: ErrorAnswerOptions): Buffer {
+  const fields = [
+    field('S', 'FATAL'),
+    field('V', 'FATAL'),
+    field('C', sqlState),
+    field('M', message),
+    ...(detail === undefined ? [] : [field('D', detail)]),
+    ...(hint === undefined ? [] : [field('H', hint)]),
+  ];
+  const body = Buffer.concat([...fields, Buffer.alloc(1)]);
+  const head = Buffer.alloc(5);
+  head.write('E', 0, 'latin1');
+  head.writeUInt32BE(4 + body.length, 1);
+  return Buffer.concat([head, body]);
+}
+
+/** A NUL would end the field, other control characters could draw on a terminal: both become spaces. */
+function field(type: string, text: string): Buffer {
+  const value = Buffer.from(text.replace(/\p{Cc}+/gu, ' '), 'utf8');
+  return Buffer.concat([Buffer.from(type, 'latin1'), cut(value), Buffer.alloc(1)]);
+}
+
+/** Cut between two characters, not within one: a byte of UTF-8 that goes on begins with the bits 10. */
+function cut(value: Buffer): Buffer {
+  if (value.length <= FIELD_MAX_BYTES) return value;
+  let end = FIELD_MAX_BYTES;
+  while (((value[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return value.subarray(0, end);
+}

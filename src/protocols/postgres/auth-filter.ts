@@ -1,0 +1,162 @@
+/**
+ * Reads what a PostgreSQL server sends until the agent is authenticated, and takes the mechanisms with channel
+ * binding out of its offer.
+ *
+ * Why: a server offers SCRAM-SHA-256-PLUS because its connection has TLS; the agent's has none. It cannot bind to
+ * a channel it does not see, and libpq gives up when that mechanism is offered to it in plain text. The agent
+ * then says truly that it does not support channel binding (`n`, RFC 5802 §6), so the server sees no downgrade.
+ *
+ * Rules: what does not belong into this phase is refused; after it every byte passes untouched.
+ */
+import { ByteQueue } from '../../core/byte-queue.ts';
+import { IncrementalReader } from '../../core/incremental-reader.ts';
+import { ProtocolError } from '../error.ts';
+
+const AUTHENTICATION = 0x52; // 'R'
+const ERROR_RESPONSE = 0x45; // 'E'
+const NOTICE_RESPONSE = 0x4e; // 'N'
+const NEGOTIATE_PROTOCOL_VERSION = 0x76; // 'v'
+
+const AUTH_OK = 0;
+const AUTH_SASL = 10;
+/**
+ * Kerberos V5, clear-text and MD5 password, SCM, GSS, GSS continuation, SSPI, SASL continuation and final message
+ * (protocol documentation, "Message Formats"): exchanges that pass as they are.
+ */
+const AUTH_OTHER: ReadonlySet<number> = new Set([2, 3, 5, 6, 7, 8, 9, 11, 12]);
+
+/** Type byte and length, which counts itself and not the type. */
+const HEADER_BYTES = 5;
+
+/**
+ * Messages that are read are held whole. libpq itself refuses them beyond 2,000 bytes; a Kerberos token for other
+ * clients may have up to 64 KiB.
+ */
+const HELD_MAX_LENGTH = 65_536;
+
+/**
+ * Errors and notices are not held, so their bound is no matter of memory. It tells them from the errors of servers
+ * that could not even start a session, which are bare text: four letters read as a length are above 2^29.
+ */
+const PASSED_MAX_LENGTH = 1_048_576;
+
+/** Give it the server's bytes from after the TLS handshake on; it returns what the agent is to get. */
+export class AuthFilter extends IncrementalReader<Buffer[]> {
+  readonly #message = new ByteQueue();
+  /** Bytes of a notice that are still to pass. */
+  #passing = 0;
+  #done = false;
+
+  /** Authentication succeeded or failed: bytes now pass untouched, so the caller need not push them any more. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** The buffers returned may be views of the chunk. */
+  protected override read(chunk: Uint8Array): Buffer[] {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    const out: Buffer[] = [];
+    for (let at = 0; at < bytes.length; ) at += this.#take(bytes.subarray(at), out);
+    return out;
+  }
+
+  /** Handles the first few of the bytes and says how many. */
+  #take(bytes: Buffer, out: Buffer[]): number {
+    if (this.#done) {
+      out.push(bytes);
+      return bytes.length;
+    }
+    if (this.#passing > 0) {
+      const piece = bytes.subarray(0, this.#passing);
+      this.#passing -= piece.length;
+      out.push(piece);
+      return piece.length;
+    }
+    const piece = bytes.subarray(0, this.#missing());
+    this.#message.append(piece);
+    if (this.#message.length === HEADER_BYTES) this.#takeHeader(out);
+    else if (this.#message.length > HEADER_BYTES && this.#missing() === 0) {
+      out.push(this.#inspect(this.#message.take()));
+    }
+    return piece.length;
+  }
+
+  #missing(): number {
+    const held = this.#message.peek();
+    return (held.length < HEADER_BYTES ? HEADER_BYTES : 1 + held.readUInt32BE(1)) - held.length;
+  }
+
+  #takeHeader(out: Buffer[]): void {
+    const header = this.#message.peek();
+    const length = header.readUInt32BE(1);
+    switch (header[0]) {
+      case AUTHENTICATION:
+      case NEGOTIATE_PROTOCOL_VERSION:
+        if (length < 8 || length > HELD_MAX_LENGTH) throw refused('a message of invalid length');
+        return;
+      case ERROR_RESPONSE:
+      case NOTICE_RESPONSE:
+        if (length > PASSED_MAX_LENGTH)
+          throw refused('an error in the form of protocol 2 (no session to be had)');
+        if (length < 5) throw refused('a message of invalid length');
+        this.#passing = length - 4;
+        this.#done = header[0] === ERROR_RESPONSE;
+        out.push(this.#message.take());
+        return;
+      default:
+        throw refused('a message that does not belong there');
+    }
+  }
+
+  #inspect(message: Buffer): Buffer {
+    if (message[0] === NEGOTIATE_PROTOCOL_VERSION) return message;
+    const code = message.readUInt32BE(HEADER_BYTES);
+    if (code === AUTH_SASL) return withoutChannelBinding(message);
+    if (code === AUTH_OK) {
+      if (message.length !== HEADER_BYTES + 4) throw refused('an AuthenticationOk of invalid length');
+      this.#done = true;
+    } else if (!AUTH_OTHER.has(code)) {
+      throw refused('an unknown authentication method');
+    }
+    return message;
+  }
+}
+
+/** AuthenticationSASL: header, code, then the mechanisms' names, each NUL-terminated, and one NUL more. */
+function withoutChannelBinding(message: Buffer): Buffer {
+  const listStart = HEADER_BYTES + 4;
+  const names = message.toString('latin1', listStart).split('\0');
+  const mechanisms = names.slice(0, -2);
+  if (names.length < 3 || names.slice(-2).some((rest) => rest !== '') || mechanisms.includes('')) {
+    throw refused('a malformed list of SASL mechanisms');
+  }
+  // RFC 5801 §4: the name of a mechanism with channel binding ends in -PLUS, and no other does.
+  const kept = mechanisms.filter((name) => !name.endsWith('-PLUS'));
+  if (kept.length === mechanisms.length) return message;
+  if (kept.length === 0) {
+    throw new ProtocolError(
+      'postgres',
+      'server',
+      'the server offers authentication with channel binding only, which needs TLS from end to end',
+      { hint: 'let the server also offer SCRAM-SHA-256, or use a client certificate for this destination' },
+    );
+  }
+  return authenticationSasl(kept);
+}
+
+function authenticationSasl(mechanisms: readonly string[]): Buffer {
+  const list = Buffer.from(`${mechanisms.join('\0')}\0\0`, 'latin1');
+  const head = Buffer.alloc(HEADER_BYTES + 4);
+  head.writeUInt8(AUTHENTICATION, 0);
+  head.writeUInt32BE(8 + list.length, 1);
+  head.writeUInt32BE(AUTH_SASL, HEADER_BYTES);
+  return Buffer.concat([head, list]);
+}
+
+function refused(problem: string): ProtocolError {
+  return new ProtocolError(
+    'postgres',
+    'server',
+    `during authentication the PostgreSQL server sent ${problem}`,
+  );
+}

@@ -1,0 +1,177 @@
+import t, { type Test } from 'tap';
+import { AuthFilter } from '#src/protocols/postgres/auth-filter.ts';
+import { type Outcome, outcomeOf } from '#test/support/outcome.ts';
+import { authentication, message, sasl, uint32 } from '#test/support/postgres-packets.ts';
+import { mutate, seededRandom, splitsOf } from '#test/support/splits.ts';
+
+interface Seen {
+  readonly sent: string;
+  readonly done: boolean;
+}
+
+function readAll(chunks: readonly Buffer[]): Outcome<Seen> {
+  const filter = new AuthFilter();
+  const sent: Buffer[] = [];
+  return outcomeOf(
+    chunks,
+    // What comes out may be a view of the chunk, so it is copied before the chunk is wiped.
+    (chunk) => sent.push(...filter.push(chunk).map((piece) => Buffer.from(piece))),
+    () => ({ sent: Buffer.concat(sent).toString('latin1'), done: filter.done }),
+  );
+}
+
+function readEveryWay(t: Test, ...messages: readonly Buffer[]): Outcome<Seen> {
+  const bytes = Buffer.concat(messages);
+  const whole = readAll([Buffer.from(bytes)]);
+  for (const { name, chunks } of splitsOf(bytes, 8)) t.same(readAll(chunks), whole, name);
+  return whole;
+}
+
+const passes = (done: boolean, ...messages: readonly Buffer[]): Outcome<Seen> => ({
+  value: { sent: Buffer.concat(messages).toString('latin1'), done },
+});
+const refused = (problem: string) => ({
+  error: `during authentication the PostgreSQL server sent ${problem}`,
+  fault: 'server',
+  protocol: 'postgres',
+});
+
+const OK = authentication(0);
+const NOTICE = message('N', Buffer.from('SNOTICE\0VNOTICE\0C00000\0Mhello\0\0'));
+const FATAL = message('E', Buffer.from('SFATAL\0VFATAL\0C28P01\0Mno\0\0'));
+const NEGOTIATE = message('v', uint32(0), uint32(1), Buffer.from('_pq_.x\0'));
+
+t.test('takes mechanisms with channel binding out of the offer', async (t) => {
+  const offered = sasl('SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256');
+  t.same(readEveryWay(t, offered), passes(false, sasl('SCRAM-SHA-256')));
+  const more = sasl('OAUTHBEARER', 'SCRAM-SHA-512-PLUS', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS');
+  t.same(readEveryWay(t, more), passes(false, sasl('OAUTHBEARER', 'SCRAM-SHA-256')));
+  t.same(readEveryWay(t, sasl('SCRAM-SHA-256')), passes(false, sasl('SCRAM-SHA-256')), 'nothing to take out');
+});
+
+t.test('a whole SCRAM exchange passes but for that', async (t) => {
+  const later = [
+    authentication(11, Buffer.from('r=nonce,s=salt,i=4096')),
+    authentication(12, Buffer.from('v=signature')),
+    OK,
+    message('S', Buffer.from('server_version\u000017.2\0')),
+    message('K', uint32(1), uint32(2)),
+    message('Z', Buffer.from('I')),
+  ];
+  const expected = passes(true, NEGOTIATE, NOTICE, sasl('SCRAM-SHA-256'), ...later);
+  t.same(readEveryWay(t, NEGOTIATE, NOTICE, sasl('SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256'), ...later), expected);
+});
+
+t.test('every other way to authenticate passes as it is', async (t) => {
+  for (const code of [2, 3, 6, 7, 9]) {
+    t.same(readEveryWay(t, authentication(code)), passes(false, authentication(code)), `${code}`);
+  }
+  const md5 = authentication(5, Buffer.from('salt'));
+  t.same(readEveryWay(t, md5, OK), passes(true, md5, OK));
+  const ticket = authentication(8, Buffer.alloc(60_000, 5));
+  t.same(readAll([ticket, OK].map((bytes) => Buffer.from(bytes))), passes(true, ticket, OK));
+});
+
+t.test('passes anything once authentication is over', async (t) => {
+  const anything = Buffer.from('\0\xff not a message', 'latin1');
+  t.same(readEveryWay(t, OK, anything), passes(true, OK, anything));
+  t.same(readEveryWay(t, FATAL, anything), passes(true, FATAL, anything));
+  const offered = sasl('SCRAM-SHA-256-PLUS');
+  t.same(readEveryWay(t, OK, offered), passes(true, OK, offered), 'even what was filtered before');
+});
+
+t.test('is done at the first bytes of an error and not before AuthenticationOk is whole', async (t) => {
+  t.match(readAll([FATAL.subarray(0, 4)].map((bytes) => Buffer.from(bytes))), { value: { done: false } });
+  t.match(readAll([FATAL.subarray(0, 5)].map((bytes) => Buffer.from(bytes))), { value: { done: true } });
+  t.same(readAll([Buffer.from(OK.subarray(0, 8))]), passes(false), 'nothing of a message leaves early');
+});
+
+t.test('notices are not held, however long', async (t) => {
+  const long = message('N', Buffer.alloc(900_000, 0x41));
+  const filter = new AuthFilter();
+  t.equal(Buffer.concat(filter.push(long.subarray(0, 1_000))).length, 1_000, 'passed at once');
+  t.equal(Buffer.concat(filter.push(long.subarray(1_000))).length, long.length - 1_000);
+  t.equal(filter.done, false);
+  t.same(filter.push(OK).length, 1);
+});
+
+t.test('a server that offers channel binding only is told so', async (t) => {
+  const outcome = readEveryWay(t, sasl('SCRAM-SHA-256-PLUS'));
+  t.same(outcome, {
+    error: 'the server offers authentication with channel binding only, which needs TLS from end to end',
+    fault: 'server',
+    protocol: 'postgres',
+  });
+});
+
+t.test('refuses what does not belong into authentication', async (t) => {
+  const wrong = refused('a message that does not belong there');
+  for (const type of ['S', 'K', 'Z', 'T', 'D', 'p', 'Q', '\0', 'H']) {
+    t.same(readEveryWay(t, message(type, Buffer.alloc(8))), wrong, JSON.stringify(type));
+  }
+  t.same(readEveryWay(t, NOTICE, message('Z', Buffer.from('I'))), wrong, 'nor after a notice');
+  t.same(readEveryWay(t, authentication(1)), refused('an unknown authentication method'));
+  t.same(readEveryWay(t, authentication(13)), refused('an unknown authentication method'));
+});
+
+t.test('refuses broken messages', async (t) => {
+  const invalid = refused('a message of invalid length');
+  const header = (type: string, length: number): Buffer => Buffer.concat([Buffer.from(type), uint32(length)]);
+  for (const bytes of [
+    header('R', 0),
+    header('R', 7),
+    header('R', 65_537),
+    header('v', 7),
+    header('E', 4),
+    header('N', 0),
+  ]) {
+    t.same(readEveryWay(t, bytes), invalid, bytes.toString('hex'));
+  }
+  t.same(
+    readEveryWay(t, authentication(0, Buffer.alloc(1))),
+    refused('an AuthenticationOk of invalid length'),
+  );
+  const old = refused('an error in the form of protocol 2 (no session to be had)');
+  t.same(readEveryWay(t, Buffer.from('Ecould not fork new process for connection\n\0')), old);
+  const list = refused('a malformed list of SASL mechanisms');
+  for (const content of ['', '\0', 'SCRAM-SHA-256', 'SCRAM-SHA-256\0', '\0\0', 'A\0\0B\0\0', 'A\0B\0\0\0']) {
+    t.same(readEveryWay(t, authentication(10, Buffer.from(content))), list, JSON.stringify(content));
+  }
+});
+
+t.test('after a refusal nothing passes any more', async (t) => {
+  const filter = new AuthFilter();
+  t.throws(() => filter.push(message('Z', Buffer.from('I'))), { name: 'ProtocolError' });
+  t.throws(() => filter.push(OK), { name: 'ProtocolError' });
+  t.equal(filter.done, false);
+});
+
+t.test('fuzz: bytes or the typed error, and the same under any split', async (t) => {
+  const random = seededRandom(41);
+  const seeds = [
+    Buffer.concat([sasl('SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256'), authentication(11, Buffer.from('r=x')), OK]),
+    Buffer.concat([
+      NEGOTIATE,
+      NOTICE,
+      authentication(5, Buffer.from('salt')),
+      OK,
+      message('Z', Buffer.from('I')),
+    ]),
+    Buffer.concat([NOTICE, FATAL]),
+  ];
+  let values = 0;
+  let errors = 0;
+  for (let round = 0; round < 2_000; round += 1) {
+    const bytes = mutate(seeds[round % seeds.length] ?? OK, random);
+    const whole = readAll([Buffer.from(bytes)]);
+    for (const { chunks } of splitsOf(bytes, 2, round)) {
+      if (JSON.stringify(readAll(chunks)) !== JSON.stringify(whole))
+        t.fail(`round ${round}: ${bytes.toString('hex')}`);
+    }
+    if ('value' in whole && whole.value.sent.includes('-PLUS') && !whole.value.done)
+      t.fail(`round ${round}: leaked`);
+    if ('error' in whole) errors += 1;
+    else values += 1;
+  }
+  t.ok(values > 0 && errors > 0, `${values} values, ${errors} errors`);
+});
