@@ -10,7 +10,7 @@ import type { CommandOptions, Finished } from './command.ts';
 import { claimWorld, dismantle, worldDir } from './leftovers.ts';
 import { FAR, makeNetwork, type Namespace, type Network, writeHosts } from './network.ts';
 import { HTTPS_NAMES, Nginx } from './nginx.ts';
-import { Pki } from './pki.ts';
+import { type Certificate, Pki } from './pki.ts';
 import { POSTGRES, Postgres } from './postgres.ts';
 import { RAW_TLS_NAME } from './raw-ports.ts';
 import { RawServers } from './raw-servers.ts';
@@ -28,6 +28,8 @@ export class World {
   readonly dir: string;
   readonly network: Network;
   readonly pki: Pki;
+  /** For the servers that ask for one. */
+  readonly clientCertificate: Certificate;
   readonly #nginx: Nginx | null;
   readonly #postgres: Postgres | null;
   readonly #raw: RawServers | null;
@@ -39,6 +41,7 @@ export class World {
     parts: {
       network: Network;
       pki: Pki;
+      clientCertificate: Certificate;
       nginx: Nginx | null;
       postgres: Postgres | null;
       raw: RawServers | null;
@@ -48,6 +51,7 @@ export class World {
     this.dir = worldDir(name);
     this.network = parts.network;
     this.pki = parts.pki;
+    this.clientCertificate = parts.clientCertificate;
     this.#nginx = parts.nginx;
     this.#postgres = parts.postgres;
     this.#raw = parts.raw;
@@ -62,6 +66,7 @@ export class World {
         makeNetwork(name),
         Pki.make(join(dir, 'pki'), 'Sluice test CA'),
       ]);
+      const clientCertificate = await pki.issue('client', { names: ['client.world.test'] });
       // One after the other: all of them sign with the one CA, whose database is a plain file.
       const nginx = servers.includes('nginx') ? await Nginx.start(network, join(dir, 'nginx'), pki) : null;
       const postgres = servers.includes('postgres')
@@ -71,7 +76,7 @@ export class World {
       writeHosts(join(dir, 'hosts'), [...HTTPS_NAMES, 'plain.test', POSTGRES.name, RAW_TLS_NAME]);
       writeHosts(join(dir, 'hosts-empty'), []);
       writeFileSync(join(dir, 'resolv.conf'), `nameserver ${FAR.ipv4}\n`);
-      return new World(name, { network, pki, nginx, postgres, raw });
+      return new World(name, { network, pki, clientCertificate, nginx, postgres, raw });
     } catch (error) {
       dismantle(name);
       throw error;

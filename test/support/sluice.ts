@@ -1,0 +1,206 @@
+/**
+ * A Sluice daemon on the near side of a world, run as a user runs it: through `bin/sluice`. Its runtime and
+ * state directories are the world's; its pins are the host's, so it takes the host lock.
+ */
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ApiClient } from '#src/api/client.ts';
+import { apiSocketPath, DEFAULT_PIN_DIR } from '#src/api/paths.ts';
+import type { Status } from '#src/api/types.ts';
+import type { FlowRecord } from '#src/flow/record.ts';
+import { type CommandOptions, type Finished, type Running, until } from './command.ts';
+import { takeHostLock } from './host-lock.ts';
+import { sluiceMark } from './leftovers.ts';
+import { worldPolicy } from './policy.ts';
+import type { AgentOptions, World } from './world.ts';
+
+export const SLUICE = join(import.meta.dirname, '../../bin/sluice');
+
+export interface SluiceOptions {
+  /** YAML; default: `worldPolicy`. */
+  readonly policy?: string;
+  /** Default 2, so that flows are spread over more than one. */
+  readonly workers?: number;
+  /** Put before the daemon's command: `prlimit`, `unshare`, … It must exec what follows. */
+  readonly wrapper?: readonly string[];
+  /** More options of `sluice daemon`. */
+  readonly args?: readonly string[];
+}
+
+export class TestSluice {
+  readonly world: World;
+  readonly runtimeDir: string;
+  readonly stateDir: string;
+  readonly policyPath: string;
+  readonly api: ApiClient;
+  readonly #options: SluiceOptions;
+  readonly #releaseHost: () => Promise<void>;
+  #daemon: Running | null = null;
+  /** Output of daemons of this world that have ended. */
+  #earlier = '';
+
+  private constructor(world: World, options: SluiceOptions, releaseHost: () => Promise<void>) {
+    this.world = world;
+    this.runtimeDir = join(world.dir, 'sluice-run');
+    this.stateDir = join(world.dir, 'sluice-state');
+    this.policyPath = join(world.dir, 'policy.yaml');
+    this.api = new ApiClient(apiSocketPath(this.runtimeDir));
+    this.#options = options;
+    this.#releaseHost = releaseHost;
+  }
+
+  /** Starts a daemon and waits until it enforces. It is uninstalled when the world closes. */
+  static async start(world: World, options: SluiceOptions = {}): Promise<TestSluice> {
+    const releaseHost = await takeHostLock();
+    if (existsSync(DEFAULT_PIN_DIR)) {
+      await releaseHost();
+      throw new Error(
+        `${DEFAULT_PIN_DIR} exists: a Sluice is installed on this host. Mend: sluice uninstall`,
+      );
+    }
+    const sluice = new TestSluice(world, options, releaseHost);
+    world.beforeClose(() => sluice.uninstall());
+    mkdirSync(sluice.stateDir, { recursive: true, mode: 0o700 });
+    sluice.writePolicy(options.policy ?? worldPolicy(world));
+    await sluice.startDaemon();
+    return sluice;
+  }
+
+  writePolicy(yaml: string): void {
+    writeFileSync(this.policyPath, yaml);
+  }
+
+  async startDaemon(): Promise<void> {
+    writeFileSync(sluiceMark(this.world.name), '');
+    const dirs = ['--runtime-dir', this.runtimeDir, '--state-dir', this.stateDir];
+    const workers = ['--workers', String(this.#options.workers ?? 2)];
+    const command = [SLUICE, 'daemon', '--policy', this.policyPath, ...dirs, ...workers];
+    const wrapper = this.#options.wrapper ?? [];
+    const daemon = this.world.near.start([...wrapper, ...command, ...(this.#options.args ?? [])]);
+    this.#daemon = daemon;
+    await until(
+      'the daemon to enforce',
+      async () => {
+        if (daemon.ended) throw new Error(`the daemon ended:\n${daemon.stdout}${daemon.stderr}`);
+        const status = await this.api.status().catch(() => null);
+        return status?.enforcing === true;
+      },
+      30_000,
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}\n${daemon.stdout}${daemon.stderr}`);
+    });
+  }
+
+  get daemon(): Running {
+    if (this.#daemon === null) throw new Error('the daemon is not running');
+    return this.#daemon;
+  }
+
+  status(): Promise<Status> {
+    return this.api.status();
+  }
+
+  /** The command line that runs `argv` as an agent; to be run on the near side. */
+  agentCommand(agent: string, argv: readonly string[], options?: AgentOptions): string[] {
+    const command = [SLUICE, 'run', '--runtime-dir', this.runtimeDir, '--as', agent, '--', ...argv];
+    return this.world.agentCommand(command, options);
+  }
+
+  /** Runs an unmodified program as an agent, to its end. */
+  run(
+    agent: string,
+    argv: readonly string[],
+    options: CommandOptions & AgentOptions = {},
+  ): Promise<Finished> {
+    return this.world.near.run(this.agentCommand(agent, argv, options), options);
+  }
+
+  start(
+    agent: string,
+    argv: readonly string[],
+    options: CommandOptions & { readonly keepStdin?: boolean } = {},
+  ): Running {
+    return this.world.near.start(this.agentCommand(agent, argv), options);
+  }
+
+  /** Any other command of the CLI. */
+  cli(argv: readonly string[], options?: CommandOptions): Promise<Finished> {
+    return this.world.near.run([SLUICE, ...argv, '--runtime-dir', this.runtimeDir], options);
+  }
+
+  /** Every record written to the log, in order, by all daemons of this world: duplicates would show. */
+  get log(): FlowRecord[] {
+    const text = this.#earlier + (this.#daemon?.stdout ?? '');
+    const records: FlowRecord[] = [];
+    for (const line of text.split('\n')) {
+      if (!line.startsWith('{')) continue;
+      const record = parseRecord(line);
+      if (record !== null) records.push(record);
+    }
+    return records;
+  }
+
+  /** Waits for the first record that fits. */
+  async waitForFlow(fits: (record: FlowRecord) => boolean, timeoutMs = 10_000): Promise<FlowRecord> {
+    try {
+      return await until('a flow record', () => this.log.find(fits), timeoutMs);
+    } catch (error) {
+      const last = this.log.slice(-5).map((r) => JSON.stringify(r));
+      throw new Error(`${(error as Error).message}; the last were\n${last.join('\n')}`);
+    }
+  }
+
+  /** Waits until `count` records fit, and gives all that do then. */
+  waitForFlows(
+    count: number,
+    fits: (record: FlowRecord) => boolean,
+    timeoutMs = 20_000,
+  ): Promise<FlowRecord[]> {
+    return until(
+      `${count} flow records`,
+      () => {
+        const found = this.log.filter(fits);
+        return found.length >= count ? found : null;
+      },
+      timeoutMs,
+    );
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.daemon.kill(signal);
+  }
+
+  /** Ends the daemon; its programs stay. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Finished> {
+    const finished = await this.daemon.stop(signal);
+    this.#earlier += finished.stdout;
+    this.#daemon = null;
+    return finished;
+  }
+
+  /** Stops the daemon if need be and takes everything of Sluice off the host. */
+  async uninstall(): Promise<void> {
+    try {
+      if (this.#daemon !== null) await this.stop();
+      if (!existsSync(sluiceMark(this.world.name))) return;
+      const { code, stdout, stderr } = await this.cli(['uninstall']);
+      if (code !== 0 || existsSync(DEFAULT_PIN_DIR))
+        throw new Error(`sluice uninstall failed:\n${stdout}${stderr}`);
+      rmSync(sluiceMark(this.world.name));
+    } finally {
+      await this.#releaseHost();
+    }
+  }
+}
+
+function parseRecord(line: string): FlowRecord | null {
+  try {
+    const value: unknown = JSON.parse(line);
+    const isRecord =
+      typeof value === 'object' && value !== null && 'schema' in value && 'id' in value && 'verdict' in value;
+    return isRecord ? (value as FlowRecord) : null;
+  } catch {
+    // The last line may not have arrived whole.
+    return null;
+  }
+}
