@@ -1,0 +1,44 @@
+/** Checks what stands beside the three lists: the SPIFFE template and the resolvers. */
+import { normaliseIp } from '../../core/dns-name.ts';
+import { DEFAULTS } from '../document.ts';
+import { unknownHint } from '../nearest.ts';
+import type { Cursor } from './cursor.ts';
+
+const PLACEHOLDERS = ['trust_domain', 'host', 'agent', 'uid', 'unit', 'exe'];
+
+export function checkSettings(root: Cursor): void {
+  checkTemplate(root.get('identity').get('spiffe_id'), root.get('trust_domain').text ?? DEFAULTS.trustDomain);
+  for (const resolver of root.get('dns').get('resolvers').items()) {
+    if (resolver.text === null || normaliseIp(resolver.text) !== null) continue;
+    resolver.error(
+      `"${resolver.text}" is not an IP address`,
+      'name servers are given by address, without a port',
+    );
+  }
+}
+
+function checkTemplate(template: Cursor, trustDomain: string): void {
+  const { text } = template;
+  if (text === null) return;
+  for (const [whole, name = ''] of text.matchAll(/\{([^{}]*)\}/g)) {
+    if (!PLACEHOLDERS.includes(name)) {
+      template.error(`unknown placeholder ${whole}`, unknownHint(name, PLACEHOLDERS, 'placeholder'));
+    }
+  }
+  const prefixes = ['spiffe://{trust_domain}/', `spiffe://${trustDomain}/`];
+  const prefix = prefixes.find((candidate) => text.startsWith(candidate));
+  if (prefix === undefined) {
+    template.error('does not begin with the trust domain', 'it begins with spiffe://{trust_domain}/');
+    return;
+  }
+  // SPIFFE-ID §2.2: no empty, `.` or `..` segment, and these characters only.
+  const segments = text.slice(prefix.length).split('/');
+  const valid = (segment: string): boolean =>
+    /^[A-Za-z0-9._-]+$/.test(segment.replace(/\{[^{}]*\}/g, 'x')) && segment !== '.' && segment !== '..';
+  if (!segments.every(valid)) {
+    template.error(
+      'is no path of a SPIFFE ID',
+      'segments hold letters, digits, dots, hyphens and underscores',
+    );
+  }
+}

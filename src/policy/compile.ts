@@ -1,0 +1,92 @@
+/** Turns a document that has been found valid into the form that decides: defaults filled in, names resolved. */
+import { normaliseIp } from '../core/dns-name.ts';
+import { parseCidr } from './address.ts';
+import { compileAgent } from './compile-agent.ts';
+import {
+  DEFAULTS,
+  type DestinationEntry,
+  type PolicyDocument,
+  type RuleEntry,
+  type TlsEntry,
+} from './document.ts';
+import type { PolicyFiles } from './files.ts';
+import { parseHostPattern, parseServerName } from './host-pattern.ts';
+import { readCertificates, readKey } from './pem.ts';
+import { parsePorts } from './ports.ts';
+import type { CompiledDestination, CompiledPolicy, CompiledRule, CompiledTls } from './types.ts';
+
+/** `revision` stands for the document and its files; see `PolicyFiles.revision()`. */
+export function compileDocument(
+  document: PolicyDocument,
+  files: PolicyFiles,
+  revision: string,
+): CompiledPolicy {
+  const { limits = {} } = document;
+  return {
+    revision,
+    trustDomain: document.trust_domain ?? DEFAULTS.trustDomain,
+    spiffeTemplate: document.identity?.spiffe_id ?? DEFAULTS.spiffeTemplate,
+    resolvers: document.dns?.resolvers?.map((text) => normaliseIp(text) ?? text) ?? null,
+    agents: (document.agents ?? []).map(compileAgent),
+    destinations: (document.destinations ?? []).map((entry) => compileDestination(entry, files)),
+    rules: (document.rules ?? []).map(compileRule),
+    limits: {
+      detectTimeoutMs: limits.detect_timeout_ms ?? DEFAULTS.detectTimeoutMs,
+      connectTimeoutMs: limits.connect_timeout_ms ?? DEFAULTS.connectTimeoutMs,
+      handshakeTimeoutMs: limits.handshake_timeout_ms ?? DEFAULTS.handshakeTimeoutMs,
+    },
+  };
+}
+
+function compileDestination(entry: DestinationEntry, files: PolicyFiles): CompiledDestination {
+  return {
+    name: entry.name,
+    hosts: (entry.hosts ?? []).map((text) => unwrap(parseHostPattern(text)).host),
+    ranges: (entry.cidrs ?? []).flatMap((text) => unwrap(parseCidr(text)).ranges),
+    ports: (entry.ports ?? []).map((value) => {
+      const range = parsePorts(value);
+      if (range === null) throw new TypeError('a port that was never checked');
+      return range;
+    }),
+    protocol: entry.protocol ?? 'auto',
+    tls: compileTls(entry.tls ?? {}, files),
+    portMap: { ...entry.port_map },
+  };
+}
+
+function compileTls(entry: TlsEntry, files: PolicyFiles): CompiledTls {
+  const { ca = 'system', client_certificate: client, server_name: serverName } = entry;
+  return {
+    serverName: serverName === undefined ? null : unwrap(parseServerName(serverName)).host,
+    ca: ca === 'system' ? null : certificates(ca, files),
+    minVersion: String(entry.min_version ?? '1.2') === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
+    clientCertificate:
+      client === undefined
+        ? null
+        : {
+            cert: certificates(client.cert, files),
+            key: unwrap(readKey(unwrap(files.read(client.key)).value, null)).value,
+          },
+  };
+}
+
+function certificates(path: string, files: PolicyFiles): string {
+  return unwrap(readCertificates(unwrap(files.read(path)).value)).value.pem;
+}
+
+function compileRule(entry: RuleEntry): CompiledRule {
+  return {
+    name: entry.name,
+    agents: [...(entry.agents ?? [])],
+    destinations: [...(entry.destinations ?? [])],
+    action: entry.action,
+    passthrough: entry.passthrough ?? false,
+    reason: entry.reason ?? null,
+  };
+}
+
+/** The checks have run: a value that fails here is a gap in them, and no policy may come of it. */
+function unwrap<T extends { readonly ok: boolean }>(result: T): Extract<T, { readonly ok: true }> {
+  if (!result.ok) throw new TypeError('a value that was never checked');
+  return result as Extract<T, { readonly ok: true }>;
+}

@@ -1,0 +1,67 @@
+/** The policy document as `schema.json` describes it, before anything is looked up or worked out. */
+
+export interface PolicyDocument {
+  readonly version: 1;
+  readonly trust_domain?: string;
+  readonly identity?: { readonly spiffe_id?: string };
+  readonly dns?: { readonly resolvers?: readonly string[] };
+  readonly limits?: {
+    readonly detect_timeout_ms?: number;
+    readonly connect_timeout_ms?: number;
+    readonly handshake_timeout_ms?: number;
+  };
+  readonly agents?: readonly AgentEntry[];
+  readonly destinations?: readonly DestinationEntry[];
+  readonly rules?: readonly RuleEntry[];
+}
+
+export interface AgentEntry {
+  readonly name: string;
+  readonly groups?: readonly string[];
+  readonly match: readonly MatchEntry[];
+}
+
+/** One of the first five keys is there, as the schema requires; `slice` only with `unit`. */
+export interface MatchEntry {
+  readonly unit?: string;
+  readonly cgroup?: string;
+  readonly run?: string;
+  readonly uid?: number;
+  readonly exe?: string;
+  readonly slice?: string;
+}
+
+export interface DestinationEntry {
+  readonly name: string;
+  readonly hosts?: readonly string[];
+  readonly cidrs?: readonly string[];
+  readonly ports?: readonly (number | string)[];
+  readonly protocol?: 'auto' | 'http' | 'postgres' | 'tls';
+  readonly tls?: TlsEntry;
+  readonly port_map?: Readonly<Record<string, number>>;
+}
+
+export interface TlsEntry {
+  readonly server_name?: string;
+  readonly ca?: string;
+  readonly min_version?: '1.2' | '1.3' | 1.2 | 1.3;
+  readonly client_certificate?: { readonly cert: string; readonly key: string };
+}
+
+export interface RuleEntry {
+  readonly name: string;
+  readonly agents?: readonly string[];
+  readonly destinations?: readonly string[];
+  readonly action: 'allow' | 'deny' | 'exempt';
+  readonly passthrough?: boolean;
+  readonly reason?: string;
+}
+
+/** What holds where the document is silent. docs/policy.md and schema.json say the same. */
+export const DEFAULTS = {
+  trustDomain: 'sluice.internal',
+  spiffeTemplate: 'spiffe://{trust_domain}/host/{host}/agent/{agent}',
+  detectTimeoutMs: 3_000,
+  connectTimeoutMs: 10_000,
+  handshakeTimeoutMs: 10_000,
+} as const;

@@ -1,0 +1,112 @@
+/**
+ * Why a question is answered as it is, rule by rule, for `sluice policy explain`. The answer is `decide()`'s
+ * own, and each rule is judged by the same function, so what is explained is what happens.
+ */
+import { decide } from './decide.ts';
+import { findAgent, type ProcessPlace } from './enrolment.ts';
+import { type Match, matchDestination, type View, viewOf } from './match.ts';
+import { PreparedPolicy, type PreparedRule, preparePolicy, speaksOf } from './prepare.ts';
+import type { CompiledPolicy, ConnectAnswer, Enrolment, FlowQuestion } from './types.ts';
+
+export interface DestinationExplanation {
+  /** `*` for a rule without destinations. */
+  readonly destination: string;
+  readonly match: Match;
+  /** One sentence. */
+  readonly why: string;
+}
+
+export interface RuleExplanation {
+  readonly rule: string;
+  readonly action: 'allow' | 'deny' | 'exempt';
+  /** `maybe`: it depends on the agent's first bytes. */
+  readonly matched: 'yes' | 'maybe' | 'no';
+  /** This rule made the answer. */
+  readonly decisive: boolean;
+  /** One sentence: why it fits or not, of the destination that came nearest. */
+  readonly why: string;
+  readonly destinations: readonly DestinationExplanation[];
+}
+
+export interface Explanation {
+  readonly answer: ConnectAnswer;
+  readonly rules: readonly RuleExplanation[];
+}
+
+export function explain(policy: CompiledPolicy | PreparedPolicy, question: FlowQuestion): Explanation {
+  const prepared = policy instanceof PreparedPolicy ? policy : preparePolicy(policy);
+  const answer = decide(prepared, question);
+  const decisive = answer.kind === 'inspect' ? null : answer.rule;
+  const view = viewOf(question);
+  const known = prepared.source.agents.some(({ name }) => name === question.agent);
+  const agent = known ? question.agent : null;
+  return {
+    answer,
+    rules: prepared.rules.map((rule) => explainRule(rule, agent, view, decisive)),
+  };
+}
+
+function explainRule(
+  rule: PreparedRule,
+  agent: string | null,
+  view: View,
+  decisive: string | null,
+): RuleExplanation {
+  const { name, action } = rule.source;
+  const base = { rule: name, action, decisive: name === decisive };
+  if (!speaksOf(rule.source, agent)) {
+    const agents = rule.source.agents.join(', ');
+    const why = agents === '' ? 'the process is none of the agents' : `it is for ${agents} only`;
+    return { ...base, matched: 'no', why, destinations: [] };
+  }
+  const destinations = rule.destinations.map((destination) => {
+    const match = matchDestination(rule.source, destination, view);
+    return { destination: destination.source.name, match, why: WHY[match] };
+  });
+  const nearest = [...destinations].sort((a, b) => NEARNESS.indexOf(a.match) - NEARNESS.indexOf(b.match))[0];
+  const matched = nearest?.match === 'yes' || nearest?.match === 'maybe' ? nearest.match : 'no';
+  const why = nearest === undefined ? 'it has no destination' : `${nearest.destination}: ${nearest.why}`;
+  return { ...base, matched, why, destinations };
+}
+
+const WHY: Readonly<Record<Match, string>> = {
+  yes: 'it fits',
+  maybe: 'address and port fit; the rest depends on what the agent says first',
+  'agent-tls': 'it fits, but the agent speaks TLS itself and the rule has no passthrough',
+  undetected: 'address and port fit, but the protocol was not recognised',
+  'no-name': 'address and port fit, but no host name was seen',
+  name: 'the host name is another',
+  protocol: 'the protocol is another',
+  address: 'the address is another',
+  port: 'the port is another',
+};
+
+/** From the nearest to fitting to the farthest. */
+const NEARNESS = Object.keys(WHY);
+
+export interface EnrolmentExplanation {
+  /** Null: the process is no agent, and Sluice leaves it alone. */
+  readonly agent: string | null;
+  readonly enrolment: Enrolment | null;
+  /** One sentence. */
+  readonly why: string;
+}
+
+/** Which agent a process would be, with the kernel's precedence: deepest cgroup, then executable, then uid. */
+export function explainEnrolment(policy: CompiledPolicy, place: ProcessPlace): EnrolmentExplanation {
+  const found = findAgent(policy, place);
+  if (found === null)
+    return { agent: null, enrolment: null, why: 'no agent claims its cgroup, executable or uid' };
+  return { agent: found.agent.name, enrolment: found.enrolment, why: describe(found.enrolment) };
+}
+
+function describe(enrolment: Enrolment): string {
+  switch (enrolment.kind) {
+    case 'cgroup':
+      return `it runs in the cgroup ${enrolment.path}, the deepest that an agent claims`;
+    case 'exe':
+      return `it runs ${enrolment.path}, and no agent claims its cgroup`;
+    case 'uid':
+      return `its user id is ${enrolment.uid}, and no agent claims its cgroup or executable`;
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Whether one destination of one rule fits one question: the only place where policy meets a flow, shared by
+ * `decide()` and `explain()` so that an explanation cannot differ from the decision. Answers are constant words:
+ * nothing is allocated per comparison.
+ */
+import type { Protocol } from '../flow/record.ts';
+import { addressKey, inRanges } from './address.ts';
+import { hostSetHas, normaliseSeenName } from './host-pattern.ts';
+import { inPorts } from './ports.ts';
+import type { PreparedDestination } from './prepare.ts';
+import type { CompiledRule, FlowQuestion } from './types.ts';
+
+export type Match =
+  | 'yes'
+  /** It depends on what the agent says first. */
+  | 'maybe'
+  // Never, whatever the agent says.
+  | 'port'
+  | 'address'
+  // Not with what the agent said.
+  | 'protocol'
+  | 'undetected'
+  | 'name'
+  | 'no-name'
+  | 'agent-tls';
+
+/** A question in the forms that are compared. */
+export interface View {
+  /** Null: the address is none, and nothing fits it. */
+  readonly key: string | null;
+  readonly port: number;
+  readonly seen: SeenView | null;
+}
+
+export interface SeenView {
+  readonly protocol: Protocol;
+  readonly agentTls: boolean;
+  readonly name: string | null;
+}
+
+export function viewOf(question: FlowQuestion): View {
+  const { seen } = question;
+  const agentTls = seen !== undefined && (seen.agentTls || seen.protocol === 'tls');
+  return {
+    key: addressKey(question.ip),
+    port: question.port,
+    seen:
+      seen === undefined
+        ? null
+        : {
+            protocol: seen.protocol,
+            agentTls,
+            // Of the plain protocols only HTTP says a name.
+            name: agentTls || seen.protocol === 'http' ? normaliseSeenName(seen.name) : null,
+          },
+  };
+}
+
+export function matchDestination(rule: CompiledRule, destination: PreparedDestination, view: View): Match {
+  if (!inPorts(destination.source.ports, view.port)) return 'port';
+  if (view.key === null) return 'address';
+  if (destination.ranges.length > 0 && !inRanges(destination.ranges, view.key)) return 'address';
+  if (view.seen === null) return needsLook(rule, destination) ? 'maybe' : 'yes';
+  return view.seen.agentTls
+    ? matchAgentTls(rule, destination, view.seen)
+    : matchPlain(rule, destination, view.seen);
+}
+
+/** Whether the agent's first bytes decide if this fits, or how the flow is carried. */
+function needsLook(rule: CompiledRule, destination: PreparedDestination): boolean {
+  if (destination.byName) return true;
+  const { protocol } = destination.source;
+  if (protocol === 'http' || protocol === 'postgres') return true;
+  // `auto` must be told apart to add TLS, but to deny or exempt whatever comes nothing need be known.
+  return rule.action === 'allow' && (protocol === 'auto' || rule.passthrough);
+}
+
+function matchPlain(rule: CompiledRule, destination: PreparedDestination, seen: SeenView): Match {
+  const { protocol } = destination.source;
+  const recognised = seen.protocol === 'http' || seen.protocol === 'postgres';
+  if (protocol === 'http' || protocol === 'postgres') {
+    if (!recognised) return rule.action === 'deny' ? 'protocol' : 'undetected';
+    if (protocol !== seen.protocol) return 'protocol';
+  } else if (protocol === 'auto' && !recognised && (rule.action === 'allow' || destination.byName)) {
+    return rule.action === 'deny' ? 'no-name' : 'undetected';
+  }
+  return destination.byName ? matchName(destination, seen) : 'yes';
+}
+
+/**
+ * What goes on inside the agent's own TLS is not seen, so a destination of any protocol may be meant; unless
+ * the agent asked for TLS in a protocol's own words (SSLRequest), which names the protocol.
+ */
+function matchAgentTls(rule: CompiledRule, destination: PreparedDestination, seen: SeenView): Match {
+  const { protocol } = destination.source;
+  const narrow = protocol === 'http' || protocol === 'postgres';
+  const named = seen.protocol === 'http' || seen.protocol === 'postgres';
+  if (narrow && named && protocol !== seen.protocol) return 'protocol';
+  if (rule.action === 'deny') return destination.byName ? matchName(destination, seen) : 'yes';
+  if (rule.action === 'exempt') {
+    // By address an exemption is for any bytes; by protocol or Host header for plain ones that were read.
+    if (!destination.byName && (!narrow || named)) return 'yes';
+  } else if (rule.passthrough) {
+    return destination.source.hosts.length > 0 ? matchName(destination, seen) : 'yes';
+  }
+  const another = destination.byName && matchName(destination, seen) === 'name';
+  return another ? 'name' : 'agent-tls';
+}
+
+function matchName(destination: PreparedDestination, seen: SeenView): Match {
+  if (seen.name === null) return 'no-name';
+  return hostSetHas(destination.hosts, seen.name) ? 'yes' : 'name';
+}
