@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -26,7 +27,9 @@ Napi::Value LockFile(const Napi::CallbackInfo &info) {
 
 Napi::Value Harden(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
-  bool no_new_privs = info[0].As<Napi::Object>().Get("noNewPrivs").ToBoolean();
+  auto options = info[0].As<Napi::Object>();
+  bool no_new_privs = options.Get("noNewPrivs").ToBoolean();
+  bool die_with_parent = options.Get("dieWithParent").ToBoolean();
   rlimit none = {0, 0};
   if (setrlimit(RLIMIT_CORE, &none))
     throw SystemError(env, "RLIMIT_CORE", errno);
@@ -34,6 +37,9 @@ Napi::Value Harden(const Napi::CallbackInfo &info) {
     throw SystemError(env, "PR_SET_DUMPABLE", errno);
   if (no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     throw SystemError(env, "PR_SET_NO_NEW_PRIVS", errno);
+  // Cleared by the kernel when credentials change, so it comes last.
+  if (die_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+    throw SystemError(env, "PR_SET_PDEATHSIG", errno);
   return env.Undefined();
 }
 

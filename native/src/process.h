@@ -9,7 +9,7 @@ namespace sluice {
 // lockFile(path) -> fd; throws EWOULDBLOCK when another process holds it. The lock goes with the process.
 Napi::Value LockFile(const Napi::CallbackInfo &info);
 
-// harden({noNewPrivs}): no core dumps, not to be ptraced or read by processes of the same user.
+// harden({noNewPrivs, dieWithParent}): no core dumps, not to be ptraced or read by processes of the same user.
 Napi::Value Harden(const Napi::CallbackInfo &info);
 
 // raiseFileLimit() -> the soft RLIMIT_NOFILE now in force, raised to the hard one

@@ -46,7 +46,7 @@ export interface Addon {
   netnsCookie(fd: number): bigint;
   closeFd(fd: number): void;
   lockFile(path: string): number;
-  harden(options: { noNewPrivs: boolean }): void;
+  harden(options: { noNewPrivs: boolean; dieWithParent: boolean }): void;
   raiseFileLimit(): number;
   sdNotify(text: string): boolean;
 }

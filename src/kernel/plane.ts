@@ -9,10 +9,12 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { SluiceError } from '../core/errors.ts';
 import { addon, buildPaths, kernelError, type NativeMap, type NativeObject } from './addon.ts';
-import { buildTrie, type CgroupRule, type EnrolmentTables } from './enrolment.ts';
+import { buildTrie, type EnrolmentTables } from './enrolment.ts';
+import type { FlowFacts } from './facts.ts';
 import {
   decodeConfig,
   decodeExePath,
+  decodeFlow,
   encodeConfig,
   encodeExeKey,
   encodeListenerSock,
@@ -65,8 +67,6 @@ export class KernelPlane {
   readonly #maps = new Map<MapName, NativeMap>();
   readonly #mark = randomBytes(8).readBigUInt64LE();
   #config: KernelConfig;
-  #nextNode = 0;
-  #trie = new Map<string, number>();
 
   private constructor(options: PlaneOptions) {
     this.#options = options;
@@ -197,8 +197,7 @@ export class KernelPlane {
     const generation = (this.#config.generation + 1) >>> 0 || 1;
     // What an interrupted attempt may have left under this number.
     this.#sweep((entry) => entry === generation);
-    const trie = buildTrie(tables.cgroups);
-    for (const entry of trie)
+    for (const entry of buildTrie(tables.cgroups))
       this.#map('sluice_paths').update(
         encodePathKey(generation, entry.parent, entry.name),
         encodePathNode(entry.node, entry.agentId),
@@ -211,29 +210,6 @@ export class KernelPlane {
       this.#map('sluice_resolvers').update(encodeResolverKey(address, DNS_PORT, generation), encodeU32(1));
     this.#writeConfig({ generation, hasUids: tables.uids.length > 0, hasExes: tables.exes.length > 0 });
     this.#sweep((entry) => entry !== generation);
-    this.#trie = new Map(trie.map((entry) => [`${entry.parent}/${entry.name}`, entry.node]));
-    this.#nextNode = trie.length;
-  }
-
-  /** Adds one cgroup path to the set in force; for cgroups that do not exist yet, so no cached answer is stale. */
-  addCgroup(rule: CgroupRule): void {
-    const names = rule.path.split('/').filter((name) => name !== '');
-    let parent = 0;
-    for (const [index, name] of names.entries()) {
-      const key = `${parent}/${name}`;
-      let node = this.#trie.get(key);
-      const last = index === names.length - 1;
-      if (node === undefined || last) {
-        if (node === undefined) this.#nextNode += 1;
-        node ??= this.#nextNode;
-        this.#map('sluice_paths').update(
-          encodePathKey(this.#config.generation, parent, name),
-          encodePathNode(node, last ? rule.agentId : 0),
-        );
-        this.#trie.set(key, node);
-      }
-      parent = node;
-    }
   }
 
   #sweep(unwanted: (generation: number) => boolean): void {
@@ -271,6 +247,23 @@ export class KernelPlane {
   exePath(dev: number, inode: bigint): string | null {
     const bytes = this.#map('sluice_exe_paths').lookup(encodeExeKey(inode, dev, 0));
     return bytes === null ? null : decodeExePath(bytes);
+  }
+
+  /**
+   * Takes out flows that wait under their tuple since before `beforeNs` (CLOCK_BOOTTIME): the agent connected and
+   * left while the listener's queue was full, so no accept will ever fetch them.
+   */
+  takeStale(beforeNs: bigint): FlowFacts[] {
+    const stale: FlowFacts[] = [];
+    const tuples = this.#map('sluice_tuples');
+    for (const key of tuples.keys()) {
+      const value = tuples.lookup(key);
+      if (value === null) continue;
+      const facts = decodeFlow(value);
+      // The one who deletes it owns it: an accept may have come first.
+      if (facts.startNs < beforeNs && tuples.delete(key)) stale.push(facts);
+    }
+    return stale;
   }
 
   counters(): PlaneCounters {

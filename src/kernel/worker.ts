@@ -1,4 +1,6 @@
 /** What a worker asks of the kernel: the flow of an accepted socket, and to be made harmless. */
+import { readFileSync } from 'node:fs';
+import { SluiceError } from '../core/errors.ts';
 import { addon } from './addon.ts';
 import type { FlowFacts } from './facts.ts';
 import { decodeFlow } from './layout.ts';
@@ -9,9 +11,23 @@ export function readFlow(fd: number): FlowFacts | null {
   return bytes === null ? null : decodeFlow(bytes);
 }
 
-/** No new privileges, no core dumps, no ptrace by others of the same user. Called before the first byte is read. */
-export function dropPrivileges(): void {
-  addon().harden({ noNewPrivs: true });
+/**
+ * Gives up root for good, and with it every capability, on all threads; then no new privileges, no core dumps, no
+ * ptrace by others of the same user, and death with the daemon. Called when all code is loaded (an unprivileged
+ * user may not be able to read it) and before the first byte of traffic.
+ *
+ * @throws when the process is still privileged afterwards.
+ */
+export function dropPrivileges(uid: number, gid: number): void {
+  if (process.getuid?.() === 0) {
+    process.setgroups?.([]);
+    process.setgid?.(gid);
+    process.setuid?.(uid);
+  }
+  addon().harden({ noNewPrivs: true, dieWithParent: true });
+  const capabilities = /^CapEff:\t0*$/m.test(readFileSync('/proc/self/status', 'utf8'));
+  if (process.getuid?.() !== uid || process.getgid?.() !== gid || !capabilities)
+    throw new SluiceError('PERMISSION', 'the worker could not give up its privileges');
 }
 
 /** Raises the soft limit of descriptors to the hard one; returns it. */

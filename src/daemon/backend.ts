@@ -1,0 +1,77 @@
+/** The API's view of the daemon. */
+import { readFileSync, readlinkSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { FlowFilter } from '../api/flow-filter.ts';
+import type { ApiBackend, Status } from '../api/types.ts';
+import { type Daemon, version } from './daemon.ts';
+import { TIER } from './options.ts';
+
+function statusReasons(daemon: Daemon): string[] {
+  const reasons: string[] = [];
+  for (const program of daemon.plane.programs())
+    if (!program.effective || !program.pinned) reasons.push(`program ${program.name} is not in force`);
+  for (const worker of daemon.workers())
+    if (worker.pid === null) reasons.push(`worker ${worker.number} is being started again`);
+  const test = daemon.lastSelfTest;
+  if (test !== null && !test.ok) reasons.push(test.detail);
+  return reasons;
+}
+
+function status(daemon: Daemon): Status {
+  const reasons = statusReasons(daemon);
+  const counters = daemon.plane.counters();
+  const ledger = daemon.ledger.counters();
+  const received = daemon.ringCounts();
+  const health = daemon.store.health();
+  return {
+    version: version(),
+    pid: process.pid,
+    startedAt: daemon.startedAt.toISOString(),
+    enforcing: reasons.length === 0,
+    reasons,
+    tier: TIER,
+    programs: daemon.plane.programs(),
+    listeners: daemon.listeners.addresses.map((ip) => ({
+      ip,
+      port: daemon.listeners.port,
+      netns: readlinkSync('/proc/self/ns/net'),
+    })),
+    workers: daemon.workers(),
+    policy: daemon.policies.state(),
+    ledger: {
+      open: ledger.open,
+      allowed: ledger.verdicts.allow,
+      denied: ledger.verdicts.deny,
+      errors: ledger.verdicts.error,
+      lost: ledger.reasons.lost ?? 0,
+    },
+    rings: {
+      flow: { received: received.flow, lost: Number(counters.flowEventsLost) },
+      deny: { received: received.deny, lost: Number(counters.denyEventsLost) },
+    },
+    store: health,
+    selfTest: daemon.lastSelfTest,
+  };
+}
+
+export function backendOf(daemon: Daemon, cgroupRootRelative: (path: string) => string): ApiBackend {
+  return {
+    status: async () => status(daemon),
+    flows: async (filter: FlowFilter) => daemon.store.query(filter),
+    onFlow: (listener) => daemon.onFlow(listener),
+    applyPolicy: async ({ path, text }) => {
+      const policy = await daemon.policies.apply(text, resolve(path), (file) => readFileSync(file));
+      return { revision: policy.revision };
+    },
+    createRun: async (name) => {
+      const cgroupPath = daemon.runs.create(name);
+      const relative = cgroupRootRelative(cgroupPath);
+      const agentKnown = daemon.policies.policy.agents.some((agent) =>
+        agent.enrolments.some((rule) => rule.kind === 'cgroup' && relative.startsWith(`${rule.path}/`)),
+      );
+      return { cgroupPath, agentKnown };
+    },
+    releaseRun: async (cgroupPath) => ({ removed: daemon.runs.release(cgroupPath) }),
+    selfTest: () => daemon.selfTest(),
+  };
+}

@@ -1,0 +1,247 @@
+/**
+ * The daemon: composes the rooms and owns their order. Privileged and small: it loads, enrols, attests, keeps
+ * policy, ledger and store, and serves the API. It never reads a byte an agent or a server sent.
+ *
+ * Coming up, nothing is in force until everything behind it is ready; going down, enforcement stays.
+ */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { systemClock } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
+import type { FlowRecord } from '../flow/record.ts';
+import { Ledger } from '../flowlog/ledger.ts';
+import { NdjsonLog } from '../flowlog/ndjson.ts';
+import { Attestor } from '../identity/attest.ts';
+import { BootClock } from '../identity/boot-clock.ts';
+import { addon } from '../kernel/addon.ts';
+import { cgroupId, findCgroup2, moveSelf, ownCgroup, sluiceCgroups } from '../kernel/cgroup.ts';
+import type { KernelEvent } from '../kernel/events.ts';
+import { KernelPlane } from '../kernel/plane.ts';
+import { EventRing } from '../kernel/ring.ts';
+import { agentId } from '../policy/agent-id.ts';
+import { FlowStore } from '../store/flow-store.ts';
+import { enrolmentTables } from './enrolment.ts';
+import { type Listeners, openListeners } from './listeners.ts';
+import { type DaemonOptions, DEFAULT_MAX_FLOWS, reservedAgents, TIER } from './options.ts';
+import { PolicyKeeper } from './policy-keeper.ts';
+import { Runs } from './runs.ts';
+import { selfTest } from './self-test.ts';
+import { findUser } from './user.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+const TICK_MS = 100;
+const SELF_TEST_INTERVAL_MS = 60_000;
+/** Upgraded executables are found again, and stale tuples taken out, this often. */
+const UPKEEP_INTERVAL_MS = 10_000;
+/** Far longer than a connection waits for a worker, which takes it from the queue as fast as it can. */
+const STALE_TUPLE_NS = 120_000_000_000n;
+/** The store's size on disk, and how long records are kept. */
+const RETENTION = { maxRows: 1_000_000, maxBytes: 2 ** 30, maxAgeMs: 30 * 24 * 3_600_000 } as const;
+/** Records may wait this long for their attestation when the daemon stops. */
+const SETTLE_MS = 2_000;
+
+const canaryId = agentId(reservedAgents.canary);
+
+export interface SelfTestState {
+  readonly at: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+/** Where the daemon and its workers live: a service's own cgroup, or one of Sluice's. */
+function ownPlace(cgroupRoot: string): string {
+  const current = ownCgroup();
+  // A service is alone in its cgroup. Anywhere else there are neighbours, which must not share our exemption.
+  if (process.env['INVOCATION_ID'] !== undefined && current.endsWith('.service')) return current;
+  moveSelf(`${cgroupRoot}${sluiceCgroups.daemon}`);
+  return sluiceCgroups.daemon;
+}
+
+export class Daemon {
+  readonly options: DaemonOptions;
+  readonly startedAt = new Date();
+  readonly plane: KernelPlane;
+  readonly policies: PolicyKeeper;
+  readonly runs: Runs;
+  readonly ledger: Ledger;
+  readonly store: FlowStore;
+  readonly workerCount: number;
+  readonly listeners: Listeners;
+  readonly #attestor: Attestor;
+  readonly #ndjson: NdjsonLog | null;
+  readonly #log: (message: string) => void;
+  readonly #cgroupRoot: string;
+  readonly #bootClock = new BootClock();
+  readonly #followers = new Set<(record: FlowRecord) => void>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #user: { readonly uid: number; readonly gid: number };
+  #pool: WorkerPool | null = null;
+  #rings: { readonly flow: EventRing; readonly deny: EventRing } | null = null;
+  #selfTest: SelfTestState | null = null;
+
+  /** Prepares everything that can fail without consequence: nothing is attached yet. */
+  constructor(options: DaemonOptions, log: (message: string) => void) {
+    this.options = options;
+    this.#log = log;
+    this.#user = findUser(options.workerUser);
+    this.#cgroupRoot = findCgroup2();
+    const selfCgroup = ownPlace(this.#cgroupRoot);
+    this.policies = new PolicyKeeper(options.policyPath, {
+      tables: (policy) => enrolmentTables(policy, { selfCgroup, workerUid: this.#user.uid }),
+      toWorkers: async (policy) => this.#pool?.setPolicy(policy),
+      toKernel: (tables) => this.plane.setEnrolment(tables),
+    });
+    this.plane = KernelPlane.load({
+      pinDirectory: options.pinDir,
+      cgroupRoot: this.#cgroupRoot,
+      workerUid: this.#user.uid,
+      selfCgroupId: cgroupId(`${this.#cgroupRoot}${selfCgroup}`),
+    });
+    this.runs = new Runs(this.#cgroupRoot);
+    this.store = FlowStore.open(`${options.stateDir}/flows.db`, RETENTION);
+    this.#ndjson = options.logFlows ? new NdjsonLog({ destination: 1 }) : null;
+    this.#attestor = new Attestor({
+      cgroupRoot: this.#cgroupRoot,
+      policy: () => this.policies.policy,
+      exePathHint: (dev, inode) => this.plane.exePath(dev, inode),
+      bootClock: this.#bootClock,
+    });
+    this.ledger = new Ledger({
+      clock: systemClock,
+      attest: (facts) => this.#attestor.attest(facts),
+      emit: (record) => this.#emit(record),
+      alreadyRecorded: (id) => this.store.has(id),
+      startedNs: this.#bootClock.nowNs(),
+      timeOf: (bootNs) => this.#bootClock.rfc3339(bootNs),
+      nowNs: () => this.#bootClock.nowNs(),
+      agentName: (id) => this.policies.policy.agents.find((agent) => agent.id === id)?.name ?? null,
+      policyRevision: () => this.policies.policy.revision,
+      tier: () => TIER,
+    });
+    this.workerCount = options.workers ?? availableParallelism();
+    this.listeners = openListeners(
+      (ip, port, backlog) => this.plane.listen(ip, port, backlog),
+      this.workerCount,
+    );
+  }
+
+  /** Brings workers up, then puts enforcement in force, then tests it. */
+  async start(): Promise<void> {
+    this.#pool = await WorkerPool.start({
+      listeners: this.listeners.byWorker,
+      user: this.#user,
+      maxFlows: this.options.maxFlows ?? DEFAULT_MAX_FLOWS,
+      tier: TIER,
+      policy: this.policies.policy,
+      onFlows: (flows) => this.ledger.workerReports(flows.filter((flow) => !isCanaryReport(flow))),
+      onDeath: (worker, how) => {
+        this.ledger.workerDied(worker);
+        this.#log(`worker ${worker} died (${how}); starting another`);
+      },
+    });
+    this.plane.setProxyPort(this.listeners.port);
+    this.plane.setEnrolment(this.policies.tables);
+    this.plane.attach();
+    const onEvents = (events: readonly KernelEvent[]): void => {
+      for (const event of events) if (event.facts.agentId !== canaryId) this.ledger.kernelEvent(event);
+    };
+    const pinDirectory = this.options.pinDir;
+    this.#rings = {
+      flow: new EventRing(pinDirectory, 'sluice_ring_flow', onEvents),
+      deny: new EventRing(pinDirectory, 'sluice_ring_deny', onEvents),
+    };
+    this.#every(TICK_MS, () => this.ledger.tick());
+    this.#every(UPKEEP_INTERVAL_MS, () => void this.#upkeep());
+    this.#every(SELF_TEST_INTERVAL_MS, () => void this.selfTest());
+    await this.selfTest();
+  }
+
+  #every(intervalMs: number, work: () => void): void {
+    this.#timers.push(setInterval(work, intervalMs));
+  }
+
+  async #upkeep(): Promise<void> {
+    try {
+      const nowNs = this.#bootClock.nowNs();
+      for (const facts of this.plane.takeStale(nowNs - STALE_TUPLE_NS))
+        this.ledger.kernelEvent({ kind: 'undelivered', reason: 'not_delivered', facts, timeNs: nowNs });
+      if (await this.policies.refresh()) this.#log('enrolment changed: an executable was replaced');
+    } catch (error) {
+      this.#log(`upkeep: ${messageOf(error)}`);
+    }
+  }
+
+  #emit(record: FlowRecord): void {
+    this.store.append([record]);
+    this.#ndjson?.write(record);
+    for (const follower of this.#followers) follower(record);
+  }
+
+  onFlow(listener: (record: FlowRecord) => void): () => void {
+    this.#followers.add(listener);
+    return () => this.#followers.delete(listener);
+  }
+
+  async selfTest(): Promise<SelfTestState> {
+    const agentCgroups = this.policies.tables.cgroups.map(({ path }) => path);
+    const result = await selfTest({
+      cgroupRoot: this.#cgroupRoot,
+      agentCgroups,
+      programs: (cgroup) => this.plane.programs(cgroup),
+    });
+    if (!result.ok) this.#log(`NOT ENFORCING as it should: ${result.detail}`);
+    this.#selfTest = { at: new Date().toISOString(), ...result };
+    return this.#selfTest;
+  }
+
+  get lastSelfTest(): SelfTestState | null {
+    return this.#selfTest;
+  }
+
+  workers(): ReturnType<WorkerPool['states']> {
+    return this.#pool?.states() ?? [];
+  }
+
+  ringCounts(): { readonly flow: number; readonly deny: number } {
+    return { flow: this.#rings?.flow.received ?? 0, deny: this.#rings?.deny.received ?? 0 };
+  }
+
+  /** Ends flows in order, records them, and leaves enforcement in force. */
+  async stop(): Promise<void> {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    await this.#pool?.stop();
+    this.#rings?.flow.drain();
+    this.#rings?.deny.drain();
+    this.ledger.finish();
+    await Promise.race([this.ledger.settled(), new Promise((resolve) => setTimeout(resolve, SETTLE_MS))]);
+    this.#rings?.flow.close();
+    this.#rings?.deny.close();
+    await this.#ndjson?.close();
+    this.store.close();
+    this.plane.close();
+  }
+}
+
+function isCanaryReport(flow: unknown): boolean {
+  return (
+    typeof flow === 'object' &&
+    flow !== null &&
+    'facts' in flow &&
+    typeof flow.facts === 'object' &&
+    flow.facts !== null &&
+    'agentId' in flow.facts &&
+    flow.facts.agentId === canaryId
+  );
+}
+
+/** Version of this installation, from package.json. */
+export function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return String((JSON.parse(text) as { version?: unknown }).version);
+}
+
+/** Hardens the process: no core dumps with policy's keys in them, and descriptors for every flow. */
+export function harden(): void {
+  addon().harden({ noNewPrivs: false, dieWithParent: false });
+  addon().raiseFileLimit();
+}

@@ -1,0 +1,58 @@
+/** The daemon's listeners: for each worker one on 127.0.0.1 and, where the host has IPv6, one on ::1, all on one port. */
+import { errnoOf, SluiceError } from '../core/errors.ts';
+import { addon } from '../kernel/addon.ts';
+import type { PoolListener } from './worker-pool.ts';
+
+/** The kernel caps it at net.core.somaxconn. */
+const BACKLOG = 4096;
+/** The port the kernel gave for IPv4 may be taken for IPv6. */
+const ATTEMPTS = 16;
+
+export interface Listeners {
+  readonly port: number;
+  readonly byWorker: readonly (readonly PoolListener[])[];
+  readonly addresses: readonly string[];
+}
+
+type Listen = (ip: string, port: number, backlog: number) => { readonly fd: number; readonly port: number };
+
+function openOnPort(listen: Listen, workers: number): Listeners {
+  const opened: number[] = [];
+  const open = (ip: string, port: number): { readonly fd: number; readonly port: number } => {
+    const listener = listen(ip, port, BACKLOG);
+    opened.push(listener.fd);
+    return listener;
+  };
+  try {
+    const first = open('127.0.0.1', 0);
+    const byWorker: PoolListener[][] = [];
+    let hasV6 = true;
+    for (let worker = 0; worker < workers; worker += 1) {
+      const v4 = worker === 0 ? first : open('127.0.0.1', first.port);
+      const listeners: PoolListener[] = [{ fd: v4.fd, family: 4 }];
+      try {
+        if (hasV6) listeners.push({ fd: open('::1', first.port).fd, family: 6 });
+      } catch (error) {
+        // No IPv6 here: an agent's IPv6 connection then finds no listener and is refused.
+        if (errnoOf(error) !== 'EADDRNOTAVAIL' && errnoOf(error) !== 'EAFNOSUPPORT') throw error;
+        hasV6 = false;
+      }
+      byWorker.push(listeners);
+    }
+    return { port: first.port, byWorker, addresses: hasV6 ? ['127.0.0.1', '::1'] : ['127.0.0.1'] };
+  } catch (error) {
+    for (const fd of opened) addon().closeFd(fd);
+    throw error;
+  }
+}
+
+/** @throws SluiceError KERNEL when no port is free for both families. */
+export function openListeners(listen: Listen, workers: number): Listeners {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1)
+    try {
+      return openOnPort(listen, workers);
+    } catch (error) {
+      if (errnoOf(error) !== 'EADDRINUSE') throw error;
+    }
+  throw new SluiceError('KERNEL', 'no free port for the listeners on 127.0.0.1 and ::1');
+}

@@ -1,0 +1,62 @@
+/** Starts the daemon, wires it to signals, systemd and the API, and stops it. */
+import { apiSocketPath } from '../api/paths.ts';
+import { serveApi } from '../api/server.ts';
+import { messageOf } from '../core/errors.ts';
+import { addon } from '../kernel/addon.ts';
+import { findCgroup2 } from '../kernel/cgroup.ts';
+import { backendOf } from './backend.ts';
+import { Daemon, harden, version } from './daemon.ts';
+import { takeLock } from './lock.ts';
+import type { DaemonOptions } from './options.ts';
+
+function log(message: string): void {
+  process.stderr.write(`sluice: ${message}\n`);
+}
+
+function nextSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolvePromise) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolvePromise(signal));
+  });
+}
+
+async function reload(daemon: Daemon): Promise<void> {
+  addon().sdNotify('RELOADING=1');
+  try {
+    const policy = await daemon.policies.reload();
+    log(`policy ${policy.revision} is in force`);
+  } catch (error) {
+    log(
+      `the policy was not reloaded, revision ${daemon.policies.policy.revision} stays in force:\n${messageOf(error)}`,
+    );
+  }
+  addon().sdNotify('READY=1');
+}
+
+/**
+ * Runs until SIGTERM or SIGINT, and resolves when it has stopped in good order.
+ *
+ * @throws SluiceError for whatever keeps it from starting; nothing is in force then that was not before.
+ */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  const stopped = nextSignal();
+  harden();
+  takeLock(options.runtimeDir);
+  const daemon = new Daemon(options, log);
+  await daemon.start();
+  const root = findCgroup2();
+  const backend = backendOf(daemon, (path) => path.slice(root.length));
+  const api = await serveApi(apiSocketPath(options.runtimeDir), backend, {
+    onError: (error) => log(`API: ${messageOf(error)}`),
+  });
+  process.on('SIGHUP', () => void reload(daemon));
+  addon().sdNotify(`READY=1\nSTATUS=Enforcing policy ${daemon.policies.policy.revision}`);
+  log(
+    `${version()} is enforcing policy ${daemon.policies.policy.revision} with ${daemon.workerCount} workers`,
+  );
+
+  const signal = await stopped;
+  addon().sdNotify('STOPPING=1');
+  log(`${signal}: stopping; enforcement stays in force (sluice uninstall ends it)`);
+  await api.close();
+  await daemon.stop();
+}

@@ -1,0 +1,111 @@
+/**
+ * Holds the policy in force and changes it as one: a new one is complete, with everything it names found, before
+ * the workers get it, and the kernel's tables follow only when every worker has it. Whatever fails on the way
+ * leaves the old one in force and says why.
+ */
+import { messageOf } from '../core/errors.ts';
+import type { EnrolmentTables } from '../kernel/enrolment.ts';
+import { type CompileOptions, compilePolicy, loadPolicy } from '../policy/load.ts';
+import type { CompiledPolicy } from '../policy/types.ts';
+
+export interface PolicyTargets {
+  /** @throws SluiceError POLICY when an agent cannot be enrolled. */
+  readonly tables: (policy: CompiledPolicy) => EnrolmentTables;
+  readonly toWorkers: (policy: CompiledPolicy) => Promise<void>;
+  readonly toKernel: (tables: EnrolmentTables) => void;
+}
+
+export interface PolicyState {
+  readonly revision: string;
+  readonly path: string;
+  readonly loadedAt: string;
+  readonly lastError: string | null;
+}
+
+export class PolicyKeeper {
+  readonly #targets: PolicyTargets;
+  #policy: CompiledPolicy;
+  #tables: EnrolmentTables;
+  #path: string;
+  #loadedAt = new Date();
+  #lastError: string | null = null;
+  /** Changes wait for each other, or two could leave workers and kernel with different ones. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** Loads the first policy; puts nothing in force yet. */
+  constructor(path: string, targets: PolicyTargets) {
+    this.#targets = targets;
+    this.#path = path;
+    this.#policy = loadPolicy(path);
+    this.#tables = targets.tables(this.#policy);
+  }
+
+  get policy(): CompiledPolicy {
+    return this.#policy;
+  }
+
+  get tables(): EnrolmentTables {
+    return this.#tables;
+  }
+
+  state(): PolicyState {
+    return {
+      revision: this.#policy.revision,
+      path: this.#path,
+      loadedAt: this.#loadedAt.toISOString(),
+      lastError: this.#lastError,
+    };
+  }
+
+  /** Reads the file of the policy in force again. */
+  reload(): Promise<CompiledPolicy> {
+    return this.#change(this.#path, () => loadPolicy(this.#path));
+  }
+
+  /** Takes a document that was handed over; later reloads read its file. */
+  apply(text: string, path: string, readFile: CompileOptions['readFile']): Promise<CompiledPolicy> {
+    return this.#change(path, () => compilePolicy(text, { path, readFile }));
+  }
+
+  /** Looks again for what the policy names: an upgraded executable has another inode. Whether that changed anything. */
+  refresh(): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const tables = this.#targets.tables(this.#policy);
+      const same = JSON.stringify(tables, bigintText) === JSON.stringify(this.#tables, bigintText);
+      if (same) return false;
+      this.#targets.toKernel(tables);
+      this.#tables = tables;
+      return true;
+    });
+  }
+
+  #change(path: string, load: () => CompiledPolicy): Promise<CompiledPolicy> {
+    return this.#inTurn(async () => {
+      try {
+        const policy = load();
+        const tables = this.#targets.tables(policy);
+        await this.#targets.toWorkers(policy);
+        this.#targets.toKernel(tables);
+        this.#policy = policy;
+        this.#tables = tables;
+        this.#path = path;
+        this.#loadedAt = new Date();
+        this.#lastError = null;
+        return policy;
+      } catch (error) {
+        this.#lastError = messageOf(error);
+        throw error;
+      }
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+}
+
+function bigintText(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? value.toString() : value;
+}

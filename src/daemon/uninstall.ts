@@ -1,0 +1,20 @@
+/**
+ * Takes Sluice out of the kernel: the one way by which agents become ungoverned. Stopping the daemon is not.
+ */
+import { findCgroup2, removeCgroup, sluiceCgroups } from '../kernel/cgroup.ts';
+import { removePins } from '../kernel/pins.ts';
+import { takeLock } from './lock.ts';
+import type { UninstallOptions } from './options.ts';
+
+/**
+ * Removes links, maps and cgroups; what it removed, as text.
+ *
+ * @throws SluiceError ALREADY_RUNNING while a daemon runs.
+ */
+export function uninstall(options: UninstallOptions): string[] {
+  takeLock(options.runtimeDir);
+  const removed = removePins(options.pinDir);
+  const directory = `${findCgroup2()}${sluiceCgroups.root}`;
+  if (removeCgroup(directory)) removed.push(directory);
+  return removed;
+}

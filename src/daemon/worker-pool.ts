@@ -1,0 +1,248 @@
+/**
+ * The worker processes: starts them, hands them their listeners, starts another when one dies, and swaps the
+ * policy in all of them.
+ *
+ * A listener belongs to the daemon and is lent to a worker, so that connections which come while a worker is
+ * being replaced wait in its queue. A worker's messages are a claim, not a fact: it reads hostile bytes.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { SluiceError } from '../core/errors.ts';
+import type { CompiledPolicy } from '../policy/types.ts';
+import type { DaemonMessage, ListenerHandle, WorkerMessage } from '../proxy/ipc.ts';
+import type { WorkerUser } from './user.ts';
+
+const READY_TIMEOUT_MS = 30_000;
+const POLICY_TIMEOUT_MS = 10_000;
+const STOP_TIMEOUT_MS = 8_000;
+/** A worker that dies younger than this is started again only after a pause, or a defect becomes a busy loop. */
+const SETTLED_MS = 5_000;
+const RESTART_PAUSE_MS = 1_000;
+
+/** First descriptor behind stdio and the IPC channel. */
+const FIRST_LISTENER_FD = 4;
+
+const entry = fileURLToPath(new URL('../proxy/worker-main.ts', import.meta.url));
+
+export interface PoolListener {
+  /** The daemon's descriptor. */
+  readonly fd: number;
+  readonly family: 4 | 6;
+}
+
+export interface PoolOptions {
+  /** Listeners by worker; their number is the number of workers. */
+  readonly listeners: readonly (readonly PoolListener[])[];
+  readonly user: WorkerUser;
+  readonly maxFlows: number;
+  readonly tier: string;
+  readonly policy: CompiledPolicy;
+  readonly onFlows: (flows: readonly unknown[]) => void;
+  readonly onDeath: (worker: number, how: string) => void;
+}
+
+export interface WorkerState {
+  readonly number: number;
+  readonly pid: number | null;
+  readonly openFlows: number;
+  readonly accepted: number;
+  readonly refused: number;
+  readonly restarts: number;
+}
+
+interface Slot {
+  readonly number: number;
+  readonly listeners: readonly PoolListener[];
+  child: ChildProcess | null;
+  ready: boolean;
+  startedMs: number;
+  restarts: number;
+  openFlows: number;
+  /** Of this process; what its predecessors had is in `past`. */
+  accepted: number;
+  refused: number;
+  past: { accepted: number; refused: number };
+  revision: string | null;
+}
+
+function numberOf(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
+}
+
+export class WorkerPool {
+  readonly #options: PoolOptions;
+  readonly #slots: Slot[];
+  readonly #waiters = new Set<() => void>();
+  #policy: CompiledPolicy;
+  #stopping = false;
+
+  private constructor(options: PoolOptions) {
+    this.#options = options;
+    this.#policy = options.policy;
+    this.#slots = options.listeners.map((listeners, number) => ({
+      number,
+      listeners,
+      child: null,
+      ready: false,
+      startedMs: 0,
+      restarts: 0,
+      openFlows: 0,
+      accepted: 0,
+      refused: 0,
+      past: { accepted: 0, refused: 0 },
+      revision: null,
+    }));
+  }
+
+  /** Resolves when every worker accepts connections. */
+  static async start(options: PoolOptions): Promise<WorkerPool> {
+    const pool = new WorkerPool(options);
+    for (const slot of pool.#slots) pool.#spawn(slot);
+    const ready = await pool.#until(() => pool.#slots.every((slot) => slot.ready), READY_TIMEOUT_MS);
+    if (ready) return pool;
+    await pool.stop();
+    throw new SluiceError('KERNEL', 'the workers did not start', {
+      hint: 'their own words stand above; is the code readable and the user allowed to run?',
+    });
+  }
+
+  states(): WorkerState[] {
+    return this.#slots.map((slot) => ({
+      number: slot.number,
+      pid: slot.ready ? (slot.child?.pid ?? null) : null,
+      openFlows: slot.openFlows,
+      accepted: slot.past.accepted + slot.accepted,
+      refused: slot.past.refused + slot.refused,
+      restarts: slot.restarts,
+    }));
+  }
+
+  /**
+   * Gives every worker a policy and waits until each has it; one that is just being replaced starts with it.
+   *
+   * @throws SluiceError when a worker does not take it in time; that worker is then replaced.
+   */
+  async setPolicy(policy: CompiledPolicy): Promise<void> {
+    this.#policy = policy;
+    for (const slot of this.#slots) this.#send(slot, { type: 'policy', policy });
+    const everywhere = (): boolean =>
+      this.#slots.every((slot) => !slot.ready || slot.revision === policy.revision);
+    if (await this.#until(everywhere, POLICY_TIMEOUT_MS)) return;
+    // A worker with the old policy must not go on deciding.
+    for (const slot of this.#slots) if (slot.revision !== policy.revision) slot.child?.kill('SIGKILL');
+    throw new SluiceError('API', 'a worker did not take the new policy in time and was replaced');
+  }
+
+  /** Lets the workers end their flows, then ends them. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    for (const slot of this.#slots) this.#send(slot, { type: 'stop' });
+    const gone = (): boolean => this.#slots.every((slot) => slot.child === null);
+    if (await this.#until(gone, STOP_TIMEOUT_MS)) return;
+    for (const slot of this.#slots) slot.child?.kill('SIGKILL');
+    await this.#until(gone, STOP_TIMEOUT_MS);
+  }
+
+  #spawn(slot: Slot): void {
+    const { user } = this.#options;
+    // All capabilities but those it takes to become the worker's user are out of reach before the first
+    // instruction; dropPrivileges() gives up the rest when the code, which that user may not be able to read, is in.
+    const child = spawn(
+      'setpriv',
+      [
+        '--no-new-privs',
+        '--inh-caps=-all',
+        '--ambient-caps=-all',
+        '--bounding-set=-all,+setuid,+setgid',
+        '--',
+        process.execPath,
+        '--disable-warning=ExperimentalWarning',
+        entry,
+        String(user.uid),
+        String(user.gid),
+      ],
+      {
+        stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...slot.listeners.map(({ fd }) => fd)],
+        serialization: 'advanced',
+        cwd: '/',
+        // Nothing of the daemon's environment: a variable can name files to trust or to write.
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' },
+      },
+    );
+    slot.child = child;
+    slot.ready = false;
+    slot.startedMs = performance.now();
+    slot.revision = this.#policy.revision;
+    child.on('message', (message) => this.#heard(slot, child, message as WorkerMessage));
+    child.on('error', (error) => this.#ended(slot, child, error.message));
+    child.on('exit', (code, signal) => this.#ended(slot, child, signal ?? `exit code ${code}`));
+    const listeners: ListenerHandle[] = slot.listeners.map(({ family }, index) => ({
+      fd: FIRST_LISTENER_FD + index,
+      family,
+    }));
+    this.#send(slot, {
+      type: 'init',
+      worker: slot.number,
+      policy: this.#policy,
+      listeners,
+      maxFlows: this.#options.maxFlows,
+      tier: this.#options.tier,
+    });
+  }
+
+  #send(slot: Slot, message: DaemonMessage): void {
+    // A channel that breaks is followed by `exit`, which is where it is dealt with.
+    if (slot.child?.connected === true) slot.child.send(message, () => undefined);
+  }
+
+  #heard(slot: Slot, child: ChildProcess, message: WorkerMessage): void {
+    if (slot.child !== child) return;
+    if (message.type === 'flows' && Array.isArray(message.flows)) this.#options.onFlows(message.flows);
+    else if (message.type === 'stats') {
+      slot.openFlows = numberOf(message.openFlows);
+      slot.accepted = numberOf(message.accepted);
+      slot.refused = numberOf(message.refused);
+    } else if (message.type === 'ready') slot.ready = true;
+    else if (message.type === 'policy-applied') slot.revision = message.revision;
+    this.#wake();
+  }
+
+  #ended(slot: Slot, child: ChildProcess, how: string): void {
+    if (slot.child !== child) return;
+    slot.child = null;
+    slot.ready = false;
+    slot.openFlows = 0;
+    slot.past = { accepted: slot.past.accepted + slot.accepted, refused: slot.past.refused + slot.refused };
+    slot.accepted = 0;
+    slot.refused = 0;
+    this.#wake();
+    if (this.#stopping) return;
+    slot.restarts += 1;
+    this.#options.onDeath(slot.number, how);
+    const pauseMs = performance.now() - slot.startedMs > SETTLED_MS ? 0 : RESTART_PAUSE_MS;
+    setTimeout(() => {
+      if (!this.#stopping && slot.child === null) this.#spawn(slot);
+    }, pauseMs);
+  }
+
+  #wake(): void {
+    for (const waiter of [...this.#waiters]) waiter();
+  }
+
+  /** Whether `condition` came true in time; looked at whenever a worker says or does something. */
+  #until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const check = (): void => {
+        if (condition()) done(true);
+      };
+      const done = (result: boolean): void => {
+        clearTimeout(timer);
+        this.#waiters.delete(check);
+        resolve(result);
+      };
+      const timer = setTimeout(() => done(condition()), timeoutMs);
+      this.#waiters.add(check);
+      check();
+    });
+  }
+}
