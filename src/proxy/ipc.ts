@@ -1,0 +1,49 @@
+/**
+ * What the daemon and a worker say to each other: Node's child-process channel with
+ * `serialization: 'advanced'`, so that bigint facts cross it unharmed.
+ *
+ * The daemon trusts nothing in a worker's message but its shape: a worker reads hostile bytes. A worker
+ * trusts the daemon. When the channel closes the worker exits at once: no worker outlives its daemon.
+ */
+import type { FlowRecord, WorkerFlowReport } from '../flow/record.ts';
+import type { FlowFacts } from '../kernel/facts.ts';
+import type { CompiledPolicy } from '../policy/types.ts';
+
+/** A listening socket the worker was started with, by its descriptor number there. */
+export interface ListenerHandle {
+  readonly fd: number;
+  readonly family: 4 | 6;
+}
+
+export interface InitMessage {
+  readonly type: 'init';
+  readonly worker: number;
+  readonly policy: CompiledPolicy;
+  readonly listeners: readonly ListenerHandle[];
+  readonly maxFlows: number;
+  readonly tier: string;
+}
+
+export type DaemonMessage =
+  | InitMessage
+  | { readonly type: 'policy'; readonly policy: CompiledPolicy }
+  | { readonly type: 'stop' };
+
+/** One ended flow. `facts` is null when the connection was nobody's flow (`not_an_agent`). */
+export interface ReportedFlow {
+  readonly facts: FlowFacts | null;
+  readonly report: WorkerFlowReport;
+}
+
+export type WorkerMessage =
+  | { readonly type: 'ready' }
+  | { readonly type: 'policy-applied'; readonly revision: FlowRecord['policy_revision'] }
+  | { readonly type: 'flows'; readonly flows: readonly ReportedFlow[] }
+  | {
+      readonly type: 'stats';
+      readonly openFlows: number;
+      /** Connections accepted since the worker started. */
+      readonly accepted: number;
+      /** Of those, the ones whose verdict was not `allow`. */
+      readonly refused: number;
+    };

@@ -1,0 +1,195 @@
+/**
+ * Carries bytes both ways between an agent and a server until both are done.
+ *
+ * `Relay` is an interface because flows nobody needs to read can be carried by other means than streams;
+ * all that a relay must know is decided before it starts. What holds for every implementation:
+ *
+ * - a FIN on one side becomes a FIN on the other and nothing more: the other direction goes on;
+ * - a side that does not read stops the other side from being read: memory stays bounded by the two high
+ *   water marks, whatever the sizes;
+ * - a reset is handed back to the caller, with the surviving socket still open: only the caller knows
+ *   whether an answer in the agent's protocol is still possible, or whether the reset is to be passed on.
+ */
+import type { Socket } from 'node:net';
+import type { Reason } from '../flow/record.ts';
+import { establishedError } from './upstream-error.ts';
+import { corkForThisTurn } from './write-batch.ts';
+
+/** Rewrites the first bytes of one direction; once `done` it is out of the way. */
+export interface ByteFilter {
+  push(chunk: Uint8Array): readonly Uint8Array[];
+  readonly done: boolean;
+}
+
+export interface RelayOptions {
+  /** Bytes of the agent that were read before, to be sent first. */
+  readonly agentHead: Buffer | null;
+  /** Bytes of the server that were read before. */
+  readonly serverHead: Buffer | null;
+  /** Applied to what the server sends. What it throws ends the flow as `protocol_error`. */
+  readonly serverFilter: ByteFilter | null;
+}
+
+export interface RelayResult {
+  readonly bytesAgentToServer: number;
+  readonly bytesServerToAgent: number;
+  /** `ok`, `agent_reset`, `server_reset`, `protocol_error`, or what the server's late TLS alert means. */
+  readonly end: Reason;
+  /** Which side broke it; null when both closed in good order. */
+  readonly brokenBy: 'agent' | 'server' | null;
+  readonly error: Error | null;
+}
+
+export interface Relay {
+  /** Both sockets must be paused and half-open capable. Resolves once, never rejects. */
+  run(agent: Socket, server: Socket, options: RelayOptions): Promise<RelayResult>;
+}
+
+/**
+ * Below this a chunk is the end of what was there to read, so it is sent at once; a full TLS record
+ * (RFC 8446 §5.1: 2^14 bytes) announces more in the same turn.
+ */
+const FULL_RECORD_BYTES = 16_384;
+
+/** One direction. */
+class Pipe {
+  bytes = 0;
+  readonly #from: Socket;
+  readonly #to: Socket;
+  #filter: ByteFilter | null;
+  readonly #onFilterError: (error: Error) => void;
+
+  constructor(from: Socket, to: Socket, filter: ByteFilter | null, onFilterError: (error: Error) => void) {
+    this.#from = from;
+    this.#to = to;
+    this.#filter = filter;
+    this.#onFilterError = onFilterError;
+  }
+
+  /** @param head bytes read before; they go first. */
+  start(head: Buffer | null): void {
+    if (head !== null && head.length > 0) this.#onData(head);
+    this.#to.on('drain', this.#onDrain);
+    if (this.#from.readableEnded) {
+      this.#to.end();
+      return;
+    }
+    this.#from.on('end', this.#onEnd);
+    this.#from.on('data', this.#onData);
+    // With the head still waiting to be taken, reading begins at `drain`.
+    if (!this.#to.writableNeedDrain) this.#from.resume();
+  }
+
+  stop(): void {
+    this.#to.off('drain', this.#onDrain);
+    this.#from.off('end', this.#onEnd);
+    this.#from.off('data', this.#onData);
+    this.#from.pause();
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#filter !== null) {
+      this.#filtered(chunk, this.#filter);
+      return;
+    }
+    this.#send(chunk);
+  };
+
+  #send(chunk: Uint8Array): void {
+    this.bytes += chunk.length;
+    const to = this.#to;
+    if (chunk.length === FULL_RECORD_BYTES && to.writableCorked === 0) corkForThisTurn(to);
+    if (!to.write(chunk)) this.#from.pause();
+  }
+
+  #filtered(chunk: Buffer, filter: ByteFilter): void {
+    try {
+      for (const part of filter.push(chunk)) this.#send(part);
+      if (filter.done) this.#filter = null;
+    } catch (error) {
+      this.#onFilterError(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  readonly #onDrain = (): void => {
+    this.#from.resume();
+  };
+
+  readonly #onEnd = (): void => {
+    this.#to.end();
+  };
+}
+
+class StreamFlow {
+  readonly #agent: Socket;
+  readonly #server: Socket;
+  readonly #toServer: Pipe;
+  readonly #toAgent: Pipe;
+  readonly #resolve: (result: RelayResult) => void;
+  #open = 2;
+
+  constructor(agent: Socket, server: Socket, options: RelayOptions, resolve: (result: RelayResult) => void) {
+    this.#agent = agent;
+    this.#server = server;
+    this.#resolve = resolve;
+    this.#toServer = new Pipe(agent, server, null, this.#onServerError);
+    this.#toAgent = new Pipe(server, agent, options.serverFilter, this.#onFilterError);
+    agent.on('error', this.#onAgentError);
+    server.on('error', this.#onServerError);
+    agent.on('close', this.#onClose);
+    server.on('close', this.#onClose);
+    // A socket that died before this point has emitted its `close` already.
+    if (agent.destroyed) this.#onAgentError(agent.errored ?? new Error('closed'));
+    else if (server.destroyed) this.#onServerError(server.errored ?? new Error('closed'));
+    else {
+      this.#toServer.start(options.agentHead);
+      this.#toAgent.start(options.serverHead);
+    }
+  }
+
+  readonly #onAgentError = (error: Error): void => {
+    this.#finish(this.#bothEnded() ? 'ok' : 'agent_reset', 'agent', error);
+  };
+
+  readonly #onServerError = (error: Error): void => {
+    // After both FINs a reset only says that the server no longer waits for our close_notify.
+    if (this.#bothEnded()) this.#finish('ok', null, null);
+    else this.#finish(establishedError(error).reason, 'server', error);
+  };
+
+  readonly #onFilterError = (error: Error): void => {
+    this.#finish('protocol_error', 'server', error);
+  };
+
+  readonly #onClose = (): void => {
+    this.#open -= 1;
+    if (this.#open === 0) this.#finish('ok', null, null);
+  };
+
+  #bothEnded(): boolean {
+    return this.#agent.readableEnded && this.#server.readableEnded;
+  }
+
+  #finish(end: Reason, brokenBy: 'agent' | 'server' | null, error: Error | null): void {
+    this.#toServer.stop();
+    this.#toAgent.stop();
+    for (const socket of [this.#agent, this.#server]) socket.off('close', this.#onClose);
+    this.#agent.off('error', this.#onAgentError);
+    this.#server.off('error', this.#onServerError);
+    this.#resolve({
+      bytesAgentToServer: this.#toServer.bytes,
+      bytesServerToAgent: this.#toAgent.bytes,
+      end,
+      brokenBy: end === 'ok' ? null : brokenBy,
+      error: end === 'ok' ? null : error,
+    });
+  }
+}
+
+/** The relay on Node's streams. */
+export const streamRelay: Relay = {
+  run: (agent, server, options) =>
+    new Promise((resolve) => {
+      new StreamFlow(agent, server, options, resolve);
+    }),
+};

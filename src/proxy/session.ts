@@ -1,0 +1,266 @@
+/**
+ * One flow, from the accepted socket to its one report.
+ *
+ *   decide (connect) → look at the first bytes → decide again → open the server's side → relay → report
+ *
+ * Rules: the decision is complete before the first byte to the server; whatever happens, exactly one report
+ * comes out and both sockets are closed; the agent hears of a failure in its own protocol as long as the
+ * server has not spoken to it, and by RST otherwise, so that a broken flow never looks like a whole one.
+ */
+import type { Socket } from 'node:net';
+import type { Clock } from '../core/clock.ts';
+import { ProtocolError } from '../core/protocol-error.ts';
+import type { Reason, WorkerFlowReport } from '../flow/record.ts';
+import type { FlowFacts } from '../kernel/facts.ts';
+import { decide, type PreparedPolicy } from '../policy/decide.ts';
+import type { ConnectAnswer, FlowQuestion, Granted, Refused } from '../policy/types.ts';
+import { AgentGone, AgentInput } from './agent-input.ts';
+import { answerFor, farewell } from './farewell.ts';
+import { describeDefect, FlowDraft } from './flow-report.ts';
+import { openerFor } from './openers/index.ts';
+import type { Opened } from './openers/opener.ts';
+import { nameOf, type Recognised, recognise, seenOf } from './recognise.ts';
+import { type Relay, streamRelay } from './relay.ts';
+import type { TlsContexts } from './tls-context.ts';
+import { Upstream } from './upstream.ts';
+import { establishedError, UpstreamError } from './upstream-error.ts';
+
+/** A policy and what was derived from it. A flow keeps the one it began with. */
+export interface PolicyInForce {
+  readonly prepared: PreparedPolicy;
+  readonly contexts: TlsContexts;
+}
+
+export interface SessionOptions {
+  readonly agent: Socket;
+  readonly facts: FlowFacts;
+  readonly policy: PolicyInForce;
+  readonly worker: number;
+  readonly clock: Clock;
+  readonly relay?: Relay;
+}
+
+/** How it ended. `refused`: the agent has not heard from the server yet and can be told in its own words. */
+interface Ending {
+  readonly reason: Reason;
+  readonly detail: string | null;
+  readonly agentIs: 'closed' | 'to-be-told' | 'to-be-reset';
+}
+
+export class Session {
+  readonly #agent: Socket;
+  readonly #facts: FlowFacts;
+  readonly #policy: PolicyInForce;
+  readonly #clock: Clock;
+  readonly #relay: Relay;
+  readonly #draft: FlowDraft;
+  readonly #input: AgentInput;
+  readonly #upstream: Upstream;
+  #recognised: Recognised | null = null;
+  #cut: Ending | null = null;
+
+  constructor({ agent, facts, policy, worker, clock, relay = streamRelay }: SessionOptions) {
+    this.#agent = agent;
+    this.#facts = facts;
+    this.#policy = policy;
+    this.#clock = clock;
+    this.#relay = relay;
+    this.#input = new AgentInput(agent);
+    this.#upstream = new Upstream(clock);
+    this.#draft = new FlowDraft({
+      id: facts.id,
+      facts,
+      policyRevision: policy.prepared.source.revision,
+      worker,
+      src: { ip: agent.remoteAddress ?? null, port: agent.remotePort ?? null },
+    });
+  }
+
+  /** Carries the flow to its end. Never rejects. */
+  async run(): Promise<WorkerFlowReport> {
+    const begun = this.#clock.monotonic();
+    // The agent may vanish while we wait for the server: waiting is then over too.
+    const onAgentClose = (): void => this.#upstream.reset();
+    this.#agent.on('error', ignore);
+    this.#agent.on('close', onAgentClose);
+    let ending: Ending;
+    try {
+      const grant = await this.#decide();
+      const opened = await this.#open(grant);
+      this.#agent.off('close', onAgentClose);
+      ending = await this.#carry(opened);
+    } catch (error) {
+      ending = this.#endingOf(error);
+    }
+    ending = this.#cut ?? ending;
+    await this.#close(ending);
+    return this.#draft.finish(ending.reason, ending.detail, this.#clock.monotonic() - begun);
+  }
+
+  /** Ends the flow now, from outside: both sides get a RST and the report says why. */
+  cut(reason: Reason, detail: string): void {
+    this.#cut ??= { reason, detail, agentIs: 'to-be-reset' };
+    this.#upstream.reset();
+    resetSocket(this.#agent);
+  }
+
+  /** @throws Refusal when it is not allowed */
+  async #decide(): Promise<Granted> {
+    const { prepared } = this.#policy;
+    const { agentId, dstIp, dstPort } = this.#facts;
+    const question: FlowQuestion = { agent: prepared.agentName(agentId), ip: dstIp, port: dstPort };
+    let answer: ConnectAnswer = decide(prepared, question);
+    if (mustLook(answer)) {
+      if (answer.kind === 'deny') this.#draft.decision = answer;
+      const recognised = await this.#look();
+      if (answer.kind !== 'deny') answer = decide(prepared, { ...question, seen: seenOf(recognised) });
+    } else {
+      this.#draft.protocol = 'opaque';
+    }
+    if (answer.kind === 'inspect') throw new Error('policy asked to see what it was shown');
+    this.#draft.decision = answer;
+    if (answer.kind === 'deny') throw new DeniedByPolicy(answer);
+    return answer;
+  }
+
+  /** Even a flow that is denied already is looked at: only so can it be told in its own protocol. */
+  async #look(): Promise<Recognised> {
+    const { detectTimeoutMs } = this.#policy.prepared.source.limits;
+    const recognised = await recognise(
+      this.#input,
+      detectTimeoutMs,
+      (bytes) => void this.#agent.write(bytes),
+      (protocol) => {
+        this.#draft.protocol = protocol;
+      },
+    );
+    this.#recognised = recognised;
+    const name = nameOf(recognised);
+    if (name !== null) {
+      this.#draft.agentName = { name, source: recognised.protocol === 'tls' ? 'sni' : 'http-host' };
+    }
+    return recognised;
+  }
+
+  async #open(grant: Granted): Promise<Opened> {
+    const { prepared, contexts } = this.#policy;
+    try {
+      return await openerFor(
+        grant,
+        this.#recognised,
+      )({
+        grant,
+        recognised: this.#recognised,
+        input: this.#input,
+        upstream: this.#upstream,
+        contexts,
+        limits: prepared.source.limits,
+        ip: this.#facts.dstIp,
+      });
+    } finally {
+      this.#draft.connectMs = this.#upstream.connectMs;
+      this.#draft.tlsMs = this.#upstream.tlsMs;
+      this.#draft.tls = this.#upstream.tls;
+    }
+  }
+
+  async #carry(opened: Opened): Promise<Ending> {
+    this.#draft.established = true;
+    const result = await this.#relay.run(this.#agent, opened.server, opened.relay);
+    this.#draft.bytesAgentToServer = result.bytesAgentToServer;
+    this.#draft.bytesServerToAgent = result.bytesServerToAgent;
+    if (result.end === 'ok') return { reason: 'ok', detail: null, agentIs: 'closed' };
+    if (result.brokenBy === 'agent') {
+      return { reason: result.end, detail: 'the agent reset the connection', agentIs: 'closed' };
+    }
+    const detail =
+      result.error instanceof ProtocolError ? result.error.message : establishedError(result.error).message;
+    // While PostgreSQL's authentication is read only whole messages pass, so one of ours may follow.
+    const speakable = result.bytesServerToAgent === 0 || result.error instanceof ProtocolError;
+    return { reason: result.end, detail, agentIs: speakable ? 'to-be-told' : 'to-be-reset' };
+  }
+
+  #endingOf(error: unknown): Ending {
+    if (error instanceof AgentGone || this.#agent.destroyed) {
+      return {
+        reason: 'agent_reset',
+        detail: 'the agent left before the server was reached',
+        agentIs: 'closed',
+      };
+    }
+    const agentIs = 'to-be-told';
+    if (error instanceof DeniedByPolicy) {
+      return { reason: error.refused.code, detail: error.refused.reason, agentIs };
+    }
+    if (error instanceof UpstreamError) return { reason: error.reason, detail: error.message, agentIs };
+    if (error instanceof ProtocolError) return this.#broken(error);
+    return { reason: 'internal_error', detail: describeDefect(error), agentIs };
+  }
+
+  /** A flow that was denied anyway stays denied by that rule, however badly it then spoke. */
+  #broken(error: ProtocolError): Ending {
+    const { decision } = this.#draft;
+    if (decision?.kind === 'deny') {
+      return { reason: decision.code, detail: decision.reason, agentIs: 'to-be-told' };
+    }
+    return { reason: 'protocol_error', detail: error.message, agentIs: 'to-be-told' };
+  }
+
+  async #close({ reason, detail, agentIs }: Ending): Promise<void> {
+    if (agentIs !== 'closed' || this.#agent.destroyed) this.#upstream.reset();
+    if (agentIs === 'to-be-told') {
+      const refusal = {
+        reason,
+        detail: detail ?? reason,
+        flowId: this.#draft.id,
+        denied: this.#draft.decision?.kind !== 'allow',
+      };
+      const answer = answerFor(this.#draft.protocol, this.#recognised, refusal);
+      if (answer !== null) {
+        await farewell(this.#agent, answer);
+        return;
+      }
+    }
+    if (agentIs !== 'closed') resetSocket(this.#agent);
+    else if (reason !== 'ok') {
+      this.#agent.destroy();
+      this.#upstream.reset();
+    }
+  }
+}
+
+class DeniedByPolicy extends Error {
+  readonly refused: Refused;
+
+  constructor(refused: Refused) {
+    super(refused.reason);
+    this.refused = refused;
+  }
+}
+
+/**
+ * Whether the first bytes must be read. A grant needs them when its destination speaks a protocol whose TLS or
+ * whose errors are made inside it; a wrapped (`tls`) or an exempt flow goes on unread, also when its server
+ * is the one to speak first.
+ */
+function mustLook(answer: ConnectAnswer): boolean {
+  if (answer.kind !== 'allow') return true;
+  return answer.mode === 'upgrade' && answer.destination.protocol !== 'tls';
+}
+
+/**
+ * RST. A socket that has sent its FIN behind bytes still unsent cannot be reset before they are gone; what it
+ * still holds was complete, so it may have it.
+ */
+export function resetSocket(socket: Socket): void {
+  if (socket.destroyed) return;
+  if (socket.writableEnded && !socket.writableFinished) {
+    socket.once('finish', () => socket.resetAndDestroy());
+    return;
+  }
+  socket.resetAndDestroy();
+}
+
+function ignore(): void {
+  // What went wrong is read from `socket.errored`; a listener must exist or the error ends the process.
+}

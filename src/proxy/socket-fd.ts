@@ -1,0 +1,15 @@
+/**
+ * The descriptor number of an accepted socket, for the one getsockopt that tells whose it is.
+ *
+ * Node has no public way to it. `_handle.fd` has stood unchanged since Node 0.11 and the runtime is pinned;
+ * this file is the one place that would have to change, and its test fails if it must.
+ */
+import type { Socket } from 'node:net';
+
+/** Null when the socket is closed already. */
+export function fdOf(socket: Socket): number | null {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  if (typeof handle !== 'object' || handle === null) return null;
+  const fd: unknown = Reflect.get(handle, 'fd');
+  return typeof fd === 'number' && fd >= 0 ? fd : null;
+}

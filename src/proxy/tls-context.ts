@@ -1,0 +1,103 @@
+/**
+ * TLS settings of one policy revision, made ready for use: parsing a trust store takes tens of
+ * milliseconds, so it happens once per distinct setting and not per connection.
+ *
+ * A `TlsContexts` belongs to one revision of the policy and is dropped with it, and so is its memory of
+ * TLS sessions: what an older policy allowed is never resumed under a newer one. Nothing here looks at the
+ * environment: trust comes from policy or from the system's store, never from NODE_EXTRA_CA_CERTS.
+ */
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import { messageOf } from '../core/errors.ts';
+import { ANYWHERE } from '../policy/prepare.ts';
+import type { CompiledDestination, CompiledPolicy, CompiledTls } from '../policy/types.ts';
+import { ResumptionCache } from './resumption.ts';
+import { UpstreamError } from './upstream-error.ts';
+
+/**
+ * Key-exchange groups in order of preference. The first is the hybrid of RFC-to-be
+ * draft-ietf-tls-ecdhe-mlkem; the others keep servers reachable that have not heard of it.
+ */
+export const GROUPS = 'X25519MLKEM768:X25519:prime256v1:secp384r1';
+
+let systemStore: string | undefined;
+
+/** The system's trusted CAs as one PEM text, read once per process. Bundle and hash directory overlap. */
+export function systemCa(): string {
+  systemStore ??= [...new Set(getCACertificates('system'))].join('\n');
+  return systemStore;
+}
+
+export class TlsContexts {
+  readonly resumption: ResumptionCache;
+  readonly #systemCa: () => string;
+  readonly #byDestination = new WeakMap<CompiledDestination, SecureContext>();
+  readonly #byContent = new Map<string, SecureContext>();
+
+  constructor(options: { readonly systemCa?: () => string; readonly now?: () => number } = {}) {
+    this.#systemCa = options.systemCa ?? systemCa;
+    this.resumption = new ResumptionCache(options.now === undefined ? {} : { now: options.now });
+  }
+
+  /**
+   * Makes every context of `policy` now. Those whose settings are unchanged are taken over from the revision
+   * before (parsed settings only, no sessions). One that cannot be made fails the flows that need it, not
+   * the whole policy.
+   */
+  warm(policy: CompiledPolicy, before: TlsContexts | null): void {
+    const destinations = policy.rules.some((rule) => rule.destinations.length === 0)
+      ? [...policy.destinations, ANYWHERE]
+      : policy.destinations;
+    for (const destination of destinations) {
+      const content = contentOf(destination.tls);
+      const known = before === null ? undefined : before.#byContent.get(content);
+      if (known !== undefined) this.#byContent.set(content, known);
+      try {
+        this.contextFor(destination);
+      } catch (error) {
+        if (!(error instanceof UpstreamError)) throw error;
+      }
+    }
+  }
+
+  /** @throws UpstreamError `internal_error` when policy names a certificate or key OpenSSL cannot use. */
+  contextFor(destination: CompiledDestination): SecureContext {
+    const known = this.#byDestination.get(destination);
+    if (known !== undefined) return known;
+    const context = this.#sharedContext(destination.tls);
+    this.#byDestination.set(destination, context);
+    return context;
+  }
+
+  /** Destinations that trust the same CAs the same way share one context: a store is about a megabyte. */
+  #sharedContext(settings: CompiledTls): SecureContext {
+    const content = contentOf(settings);
+    const known = this.#byContent.get(content);
+    if (known !== undefined) return known;
+    const context = this.#create(settings);
+    this.#byContent.set(content, context);
+    return context;
+  }
+
+  #create(settings: CompiledTls): SecureContext {
+    try {
+      return createSecureContext({
+        ca: settings.ca ?? this.#systemCa(),
+        minVersion: settings.minVersion,
+        maxVersion: 'TLSv1.3',
+        ecdhCurve: GROUPS,
+        ...(settings.clientCertificate ?? {}),
+      });
+    } catch (error) {
+      // The message of OpenSSL names the kind of defect, never the key.
+      throw new UpstreamError(
+        'internal_error',
+        `the policy's TLS settings are unusable: ${messageOf(error)}`,
+        error,
+      );
+    }
+  }
+}
+
+function contentOf({ ca, minVersion, clientCertificate }: CompiledTls): string {
+  return JSON.stringify([ca, minVersion, clientCertificate]);
+}

@@ -1,0 +1,205 @@
+/**
+ * The connection to the server: TCP to the original destination, then TLS that is verified before it is
+ * handed out.
+ *
+ * Rules kept here, because everything else relies on them:
+ * - the socket given to callers for the agent's bytes is the TLS one, and only after chain and name were
+ *   verified; the raw one is given out for an in-protocol request for TLS (PostgreSQL) and for flows that
+ *   policy carries as they are;
+ * - every failure is an `UpstreamError` with the reason the flow record will show;
+ * - every wait has an end: connect and handshake each have their time-out, and `reset()` ends either.
+ */
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { checkServerIdentity, type PeerCertificate, type TLSSocket, connect as wrapInTls } from 'node:tls';
+import type { Clock } from '../core/clock.ts';
+import type { FlowTls } from '../flow/record.ts';
+import type { CompiledDestination } from '../policy/types.ts';
+import type { PeerProof, ResumableSession } from './resumption.ts';
+import type { TlsContexts } from './tls-context.ts';
+import { connectError, handshakeError, UpstreamError } from './upstream-error.ts';
+
+/**
+ * Bytes a direction may buffer before its source is paused. Two TLS records were too few to keep both
+ * sides busy; more than this showed no gain and costs memory per slow reader.
+ */
+export const HIGH_WATER_MARK_BYTES = 131_072;
+
+/** A server that vanished without a word is noticed; agents cannot set this through the proxy. */
+const KEEP_ALIVE_MS = 300_000;
+
+/** `highWaterMark` is one of the stream options sockets take, which the types of node:net leave out. */
+const TCP_OPTIONS = {
+  allowHalfOpen: true,
+  autoSelectFamily: false,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: KEEP_ALIVE_MS,
+  highWaterMark: HIGH_WATER_MARK_BYTES,
+};
+
+export interface SecureOptions {
+  readonly contexts: TlsContexts;
+  readonly destination: CompiledDestination;
+  /** DNS name or IP address the certificate must be for. */
+  readonly serverName: string;
+  readonly alpn: readonly string[];
+  readonly timeoutMs: number;
+}
+
+/** The unspecified address means this host, as the kernel takes it in connect(2). */
+export function reachableIp(ip: string): string {
+  if (ip === '0.0.0.0') return '127.0.0.1';
+  return ip === '::' ? '::1' : ip;
+}
+
+export class Upstream {
+  readonly #clock: Clock;
+  #raw: Socket | null = null;
+  #secure: TLSSocket | null = null;
+  #ip = '';
+  #port = 0;
+  connectMs: number | null = null;
+  tlsMs: number | null = null;
+  tls: FlowTls | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The TCP connection, paused. @throws UpstreamError */
+  connect(ip: string, port: number, timeoutMs: number): Promise<Socket> {
+    this.#ip = reachableIp(ip);
+    this.#port = port;
+    const begun = this.#clock.monotonic();
+    return new Promise((resolve, reject) => {
+      const raw = connectTcp({ ...TCP_OPTIONS, host: this.#ip, port });
+      this.#raw = raw;
+      raw.pause();
+      const timer = setTimeout(() => {
+        raw.destroy(new UpstreamError('connect_timeout', `the server did not answer within ${timeoutMs} ms`));
+      }, timeoutMs);
+      const onClose = (): void => {
+        clearTimeout(timer);
+        reject(asUpstreamError(raw.errored, connectError));
+      };
+      raw.on('error', ignore);
+      raw.once('close', onClose);
+      raw.once('connect', () => {
+        clearTimeout(timer);
+        raw.off('close', onClose);
+        this.connectMs = this.#clock.monotonic() - begun;
+        resolve(raw);
+      });
+    });
+  }
+
+  /**
+   * TLS on the connected socket, verified. The returned socket is paused.
+   * @throws UpstreamError
+   */
+  secure(options: SecureOptions): Promise<TLSSocket> {
+    const raw = this.#raw;
+    if (raw === null) throw new UpstreamError('internal_error', 'TLS was asked for without a connection');
+    const { contexts, destination, serverName } = options;
+    const secureContext = contexts.contextFor(destination);
+    const key = `${destination.name}\0${serverName}\0${this.#ip}\0${this.#port}`;
+    const resumable = contexts.resumption.find(key);
+    const begun = this.#clock.monotonic();
+    return new Promise((resolve, reject) => {
+      let proof: PeerProof | null = null;
+      const tlsOptions = {
+        socket: raw,
+        secureContext,
+        rejectUnauthorized: true,
+        checkServerIdentity: (_host: string, certificate: PeerCertificate) => {
+          // The name Node passes is what it made of its options; the one decided is the one that counts.
+          const wrong = checkServerIdentity(serverName, certificate);
+          if (wrong === undefined) proof = proofOf(certificate);
+          return wrong;
+        },
+        highWaterMark: HIGH_WATER_MARK_BYTES,
+        // SNI carries host names only (RFC 6066 §3).
+        ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
+        ...(options.alpn.length > 0 ? { ALPNProtocols: [...options.alpn] } : {}),
+        ...(resumable === null ? {} : { session: resumable.session }),
+      };
+      const socket = wrapInTls(tlsOptions);
+      this.#secure = socket;
+      const timer = setTimeout(() => {
+        socket.destroy(
+          new UpstreamError('tls_handshake_timeout', `no TLS handshake within ${options.timeoutMs} ms`),
+        );
+      }, options.timeoutMs);
+      const onClose = (): void => {
+        clearTimeout(timer);
+        contexts.resumption.forget(key);
+        reject(asUpstreamError(socket.errored, handshakeError));
+      };
+      socket.on('error', ignore);
+      socket.once('close', onClose);
+      socket.on('session', (session: Buffer) => {
+        if (proof !== null) contexts.resumption.keep(key, session, proof, resumedFrom(socket, resumable));
+      });
+      socket.once('secureConnect', () => {
+        clearTimeout(timer);
+        socket.off('close', onClose);
+        socket.pause();
+        proof ??= resumable?.proof ?? null;
+        this.tlsMs = this.#clock.monotonic() - begun;
+        this.tls = describe(socket, serverName, proof);
+        resolve(socket);
+      });
+    });
+  }
+
+  /** Ends everything at once with a RST; whoever waits for `connect` or `secure` is told. */
+  reset(): void {
+    const raw = this.#raw;
+    if (raw === null || raw.destroyed) return;
+    // A handle that is still flushing before its FIN cannot be reset; closing it is all that is left.
+    if (raw.connecting || (raw.writableEnded && !raw.writableFinished)) raw.destroy();
+    else raw.resetAndDestroy();
+    this.#secure?.destroy();
+  }
+}
+
+function ignore(): void {
+  // Errors are taken from `socket.errored` at `close`; a listener must exist or they end the process.
+}
+
+function asUpstreamError(error: Error | null, map: (cause: unknown) => UpstreamError): UpstreamError {
+  if (error instanceof UpstreamError) return error;
+  return map(error ?? new Error('aborted'));
+}
+
+function resumedFrom(socket: TLSSocket, resumable: ResumableSession | null): ResumableSession | null {
+  return socket.isSessionReused() ? resumable : null;
+}
+
+function proofOf(certificate: PeerCertificate): PeerProof {
+  return {
+    sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+    notAfter: Date.parse(certificate.valid_to),
+  };
+}
+
+/** OpenSSL's and Node's various names for a group, as IANA registers them. */
+const GROUP_NAMES: Readonly<Record<string, string>> = {
+  X25519: 'x25519',
+  prime256v1: 'secp256r1',
+};
+
+function describe(socket: TLSSocket, serverName: string, proof: PeerProof | null): FlowTls {
+  const ephemeral = socket.getEphemeralKeyInfo();
+  const group = ephemeral !== null && 'name' in ephemeral ? ephemeral.name : undefined;
+  return {
+    version: socket.getProtocol(),
+    cipher: socket.getCipher().standardName,
+    group: group === undefined ? null : (GROUP_NAMES[group] ?? group),
+    server_name: serverName,
+    resumed: socket.isSessionReused(),
+    alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : null,
+    peer_sha256: proof?.sha256 ?? null,
+    agent_sni: null,
+  };
+}

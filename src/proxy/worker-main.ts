@@ -1,0 +1,67 @@
+/**
+ * Entry of a worker process: `worker-main.ts UID GID`. The daemon starts it with an IPC channel (`serialization: 'advanced'`) and the
+ * listeners' descriptors; it gives up what privilege it has before it reads anything, and it never outlives
+ * its daemon. It writes nothing to standard output: what it has to say are messages.
+ */
+import { dropPrivileges, raiseFileLimit, readFlow } from '../kernel/worker.ts';
+import { describeDefect } from './flow-report.ts';
+import type { DaemonMessage, WorkerMessage } from './ipc.ts';
+import { Worker } from './worker.ts';
+
+/** sysexits.h EX_SOFTWARE: the daemon starts another worker. */
+const EXIT_DEFECT = 70;
+/** sysexits.h EX_USAGE. */
+const EXIT_USAGE = 64;
+/** Time for the reports of the flows that are cut to leave. */
+const LAST_REPORTS_MS = 200;
+
+/** What the environment could say about whom to trust, or make Node write down secrets. */
+const UNTRUSTED_ENVIRONMENT = [
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+  'NODE_EXTRA_CA_CERTS',
+  'NODE_TLS_REJECT_UNAUTHORIZED',
+  'SSLKEYLOGFILE',
+];
+
+function main(): void {
+  const [uid, gid] = process.argv.slice(2).map(Number);
+  if (uid === undefined || gid === undefined || !(uid > 0) || !(gid > 0)) {
+    process.stderr.write('usage: worker-main UID GID (neither of them root)\n');
+    process.exit(EXIT_USAGE);
+  }
+  process.umask(0o077);
+  process.title = 'sluice-worker';
+  for (const name of UNTRUSTED_ENVIRONMENT) delete process.env[name];
+  raiseFileLimit();
+  dropPrivileges(Number(process.argv[2]), Number(process.argv[3]));
+  const worker = new Worker({ send, readFlow });
+  process.on('disconnect', () => process.exit(0));
+  process.on('message', (message: DaemonMessage) => {
+    worker
+      .handle(message)
+      .then(() => {
+        if (message.type === 'stop') process.disconnect?.();
+      })
+      .catch((error: unknown) => dieOf(worker, error));
+  });
+  process.on('uncaughtException', (error) => dieOf(worker, error));
+}
+
+function send(message: WorkerMessage): void {
+  if (process.connected) process.send?.(message);
+}
+
+let dying = false;
+
+/** After a defect nothing here can be relied on: flows are cut, their reports sent, and the process ends. */
+function dieOf(worker: Worker, error: unknown): void {
+  if (dying) return;
+  dying = true;
+  process.stderr.write(`sluice worker: ${describeDefect(error)}\n`);
+  setTimeout(() => process.exit(EXIT_DEFECT), LAST_REPORTS_MS);
+  worker.cutAll('internal_error', describeDefect(error));
+  void worker.stop(0).finally(() => setImmediate(() => process.exit(EXIT_DEFECT)));
+}
+
+main();

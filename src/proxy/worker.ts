@@ -1,0 +1,209 @@
+/**
+ * A worker: accepts the connections of its listeners, makes each a session, and tells the daemon how it ended.
+ *
+ * It holds no privilege and no key but those of client certificates policy gives it. All it learns about who
+ * connects comes from `readFlow`, which the kernel answers; a connection the kernel knows nothing of is
+ * reset before a byte of it is read. Each accepted connection yields exactly one report.
+ */
+import { randomBytes } from 'node:crypto';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Clock } from '../core/clock.ts';
+import { systemClock } from '../core/clock.ts';
+import type { Reason } from '../flow/record.ts';
+import type { FlowFacts } from '../kernel/facts.ts';
+import { preparePolicy } from '../policy/decide.ts';
+import type { CompiledPolicy } from '../policy/types.ts';
+import { maxFlows, readLimits } from './flow-limit.ts';
+import { describeDefect, FlowDraft } from './flow-report.ts';
+import type { DaemonMessage, InitMessage, ListenerHandle, ReportedFlow, WorkerMessage } from './ipc.ts';
+import { ReportBatch } from './report-batch.ts';
+import { type PolicyInForce, resetSocket, Session } from './session.ts';
+import { fdOf } from './socket-fd.ts';
+import { systemCa, TlsContexts } from './tls-context.ts';
+import { HIGH_WATER_MARK_BYTES } from './upstream.ts';
+
+/** Connections the kernel may hold for a worker that is busy; it takes the lesser of this and somaxconn. */
+const BACKLOG = 4096;
+const STATS_INTERVAL_MS = 1_000;
+/** After `stop`, flows may finish for this long before they are cut. */
+export const STOP_GRACE_MS = 5_000;
+
+export interface WorkerDependencies {
+  readonly send: (message: WorkerMessage) => void;
+  readonly readFlow: (fd: number) => FlowFacts | null;
+  readonly clock?: Clock;
+  /** PEM of the CAs trusted where policy names none. */
+  readonly systemCa?: () => string;
+  /** Text of /proc/self/limits. */
+  readonly limits?: () => string;
+  /** Makes a server listen where the daemon says; a test without inherited descriptors listens elsewhere. */
+  readonly listen?: (server: Server, handle: ListenerHandle) => void;
+}
+
+export class Worker {
+  readonly #send: WorkerDependencies['send'];
+  readonly #readFlow: WorkerDependencies['readFlow'];
+  readonly #clock: Clock;
+  readonly #systemCa: () => string;
+  readonly #limits: () => string;
+  readonly #listenOn: (server: Server, handle: ListenerHandle) => void;
+  readonly #reports: ReportBatch;
+  readonly #sessions = new Set<Session>();
+  readonly #servers: Server[] = [];
+  #policy: PolicyInForce | null = null;
+  #number = 0;
+  #maxFlows = 0;
+  #stats: NodeJS.Timeout | null = null;
+  #accepted = 0;
+  #refused = 0;
+  #drained: (() => void) | null = null;
+
+  constructor(dependencies: WorkerDependencies) {
+    this.#send = dependencies.send;
+    this.#readFlow = dependencies.readFlow;
+    this.#clock = dependencies.clock ?? systemClock;
+    this.#systemCa = dependencies.systemCa ?? systemCa;
+    this.#limits = dependencies.limits ?? readLimits;
+    this.#listenOn = dependencies.listen ?? ((server, { fd }) => server.listen({ fd }, BACKLOG));
+    this.#reports = new ReportBatch((flows) => this.#send({ type: 'flows', flows }));
+  }
+
+  /** Resolves when the message has taken effect; for `stop`, when the last flow has been reported. */
+  async handle(message: DaemonMessage): Promise<void> {
+    switch (message.type) {
+      case 'init':
+        await this.#init(message);
+        break;
+      case 'policy':
+        this.#apply(message.policy);
+        this.#send({ type: 'policy-applied', revision: message.policy.revision });
+        break;
+      case 'stop':
+        await this.stop();
+        break;
+    }
+  }
+
+  get openFlows(): number {
+    return this.#sessions.size;
+  }
+
+  async #init(message: InitMessage): Promise<void> {
+    this.#number = message.worker;
+    this.#maxFlows = maxFlows(message.maxFlows, this.#limits());
+    this.#apply(message.policy);
+    await Promise.all(message.listeners.map((handle) => this.#listen(handle)));
+    this.#stats = setInterval(() => this.#sendStats(), STATS_INTERVAL_MS);
+    this.#stats.unref();
+    this.#send({ type: 'ready' });
+  }
+
+  /** One assignment: a flow is decided wholly by the old policy or wholly by the new one. */
+  #apply(policy: CompiledPolicy): void {
+    const contexts = new TlsContexts({ systemCa: this.#systemCa, now: () => this.#clock.now() });
+    // Before the switch, so that no flow waits for a trust store to be parsed.
+    contexts.warm(policy, this.#policy?.contexts ?? null);
+    this.#policy = { prepared: preparePolicy(policy), contexts };
+  }
+
+  #listen(handle: ListenerHandle): Promise<void> {
+    const server = createServer({
+      pauseOnConnect: true,
+      allowHalfOpen: true,
+      noDelay: true,
+      highWaterMark: HIGH_WATER_MARK_BYTES,
+    });
+    server.on('connection', (socket) => this.#accept(socket));
+    this.#servers.push(server);
+    return new Promise((resolve, reject) => {
+      // Nothing listens for errors later: a listener that fails must end the worker, so that it is replaced.
+      server.once('error', reject);
+      server.once('listening', () => {
+        server.off('error', reject);
+        resolve();
+      });
+      this.#listenOn(server, handle);
+    });
+  }
+
+  #accept(socket: Socket): void {
+    this.#accepted += 1;
+    const fd = fdOf(socket);
+    let facts: FlowFacts | null = null;
+    try {
+      facts = fd === null ? null : this.#readFlow(fd);
+    } catch (error) {
+      this.#refuse(socket, null, 'internal_error', describeDefect(error));
+      return;
+    }
+    const open = this.#sessions.size;
+    if (facts === null) {
+      this.#refuse(socket, null, 'not_an_agent', 'somebody who is no agent connected to the proxy');
+    } else if (this.#policy === null || open >= this.#maxFlows) {
+      this.#refuse(socket, facts, 'overloaded', `the worker carries ${open} flows already`);
+    } else {
+      void this.#carry(socket, facts, this.#policy);
+    }
+  }
+
+  async #carry(agent: Socket, facts: FlowFacts, policy: PolicyInForce): Promise<void> {
+    const session = new Session({ agent, facts, policy, worker: this.#number, clock: this.#clock });
+    this.#sessions.add(session);
+    const report = await session.run();
+    this.#sessions.delete(session);
+    this.#report({ facts, report });
+    if (this.#sessions.size === 0) this.#drained?.();
+  }
+
+  /** RST, and a report that says why. */
+  #refuse(socket: Socket, facts: FlowFacts | null, reason: Reason, detail: string): void {
+    const draft = new FlowDraft({
+      // The kernel numbers flows; this connection is none, and its record needs a name all the same.
+      id: facts?.id ?? randomBytes(8).toString('hex'),
+      facts,
+      policyRevision: this.#policy?.prepared.source.revision ?? '',
+      worker: this.#number,
+      src: { ip: socket.remoteAddress ?? null, port: socket.remotePort ?? null },
+    });
+    socket.on('error', () => {
+      // It is being reset: nothing that can still go wrong with it matters.
+    });
+    resetSocket(socket);
+    this.#report({ facts, report: draft.finish(reason, detail, 0) });
+  }
+
+  #report(flow: ReportedFlow): void {
+    if (flow.report.verdict !== 'allow') this.#refused += 1;
+    this.#reports.add(flow);
+  }
+
+  #sendStats(): void {
+    this.#send({
+      type: 'stats',
+      openFlows: this.#sessions.size,
+      accepted: this.#accepted,
+      refused: this.#refused,
+    });
+  }
+
+  /** Takes no more connections, lets flows finish for `graceMs`, cuts the rest, reports them all. */
+  async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
+    for (const server of this.#servers) server.close();
+    if (this.#sessions.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(() => this.cutAll('worker_died', 'the worker was stopped'), graceMs);
+        this.#drained = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    if (this.#stats !== null) clearInterval(this.#stats);
+    this.#reports.flush();
+  }
+
+  /** Resets every open flow; their reports follow. */
+  cutAll(reason: Reason, detail: string): void {
+    for (const session of this.#sessions) session.cut(reason, detail);
+  }
+}
