@@ -5,14 +5,15 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiClient } from '#src/api/client.ts';
+import { MAX_FLOW_LIMIT } from '#src/api/flow-filter.ts';
 import { apiSocketPath, DEFAULT_PIN_DIR } from '#src/api/paths.ts';
 import type { Status } from '#src/api/types.ts';
 import type { FlowRecord } from '#src/flow/record.ts';
 import { type CommandOptions, type Finished, type Running, until } from './command.ts';
 import { takeHostLock } from './host-lock.ts';
 import { sluiceMark } from './leftovers.ts';
-import { worldPolicy } from './policy.ts';
 import type { AgentOptions, World } from './world.ts';
+import { worldPolicy } from './world-policy.ts';
 
 export const SLUICE = join(import.meta.dirname, '../../bin/sluice');
 
@@ -164,6 +165,12 @@ export class TestSluice {
       },
       timeoutMs,
     );
+  }
+
+  /** What the daemon has stored, oldest first: the newest ten thousand. */
+  storedFlows(): Promise<readonly FlowRecord[]> {
+    const any = { sinceMs: null, agent: null, destination: null, disposition: null, verdict: null };
+    return this.api.flows({ ...any, limit: MAX_FLOW_LIMIT });
   }
 
   kill(signal: NodeJS.Signals): void {
