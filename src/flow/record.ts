@@ -6,8 +6,18 @@
  */
 export const FLOW_RECORD_SCHEMA = 1;
 
-/** How the flow was protected. */
-export type Disposition = 'upgraded' | 'terminated' | 'passthrough' | 'tunnelled' | 'exempt' | 'denied';
+/**
+ * How the flow was protected. `unknown`: the worker or daemon that carried it died before it could say; something may
+ * have crossed, protected as policy had decided.
+ */
+export type Disposition =
+  | 'upgraded'
+  | 'terminated'
+  | 'passthrough'
+  | 'tunnelled'
+  | 'exempt'
+  | 'denied'
+  | 'unknown';
 
 /** What was recognised in the agent's first bytes, or what policy said without looking. */
 export type Protocol = 'http' | 'postgres' | 'tls' | 'opaque' | 'unknown';

@@ -10,10 +10,10 @@
  * runs (accounts, groups, SPIFFE template) are looked up anew each time.
  */
 import { hostname } from 'node:os';
+import { BoundedMap } from '../core/bounded-map.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
 import { BootClock } from './boot-clock.ts';
-import { BoundedMap } from './bounded-map.ts';
 import { CgroupPaths } from './cgroup.ts';
 import { type ExeFinder, type OpenExe, openExe } from './exe.ts';
 import { type FileDigest, FileHasher } from './file-hasher.ts';

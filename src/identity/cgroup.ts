@@ -8,8 +8,8 @@
 import type { Dirent } from 'node:fs';
 import { opendir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BoundedMap } from '../core/bounded-map.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
-import { BoundedMap } from './bounded-map.ts';
 
 /** Paths remembered; a few hundred bytes each. */
 const MAX_REMEMBERED = 16_384;

@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { BoundedMap } from '../core/bounded-map.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
-import { BoundedMap } from './bounded-map.ts';
 
 /** Larger files are not hashed: reading them would take longer than any flow waits, again after each change. */
 const MAX_FILE_BYTES = 1024n ** 3n;

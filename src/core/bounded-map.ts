@@ -1,6 +1,6 @@
 /**
- * A map that forgets what was used longest ago once it is full. Everything identity remembers is kept in one
- * of these, because the processes it watches decide how much there would be to remember.
+ * A map that forgets what was used longest ago once it is full. Whatever is remembered of processes and flows is
+ * kept in one of these, because it is agents who decide how much there would be to remember.
  */
 export class BoundedMap<K, V> {
   readonly maxEntries: number;

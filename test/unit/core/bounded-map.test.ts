@@ -1,5 +1,5 @@
 import t from 'tap';
-import { BoundedMap } from '#src/identity/bounded-map.ts';
+import { BoundedMap } from '#src/core/bounded-map.ts';
 
 t.test('forgets what was used longest ago, and only when it is full', async (t) => {
   const map = new BoundedMap<string, number>(2);

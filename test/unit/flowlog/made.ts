@@ -1,0 +1,90 @@
+/** Facts, events and reports of flows, where only what a test is about needs saying. */
+import type { WorkerFlowReport } from '#src/flow/record.ts';
+import type { ReportedFlow } from '#src/flowlog/check-report.ts';
+import type { Attested } from '#src/identity/attest.ts';
+import type { KernelEvent, KernelEventKind } from '#src/kernel/events.ts';
+import type { FlowFacts } from '#src/kernel/facts.ts';
+
+export function flowId(number: number): string {
+  return number.toString(16).padStart(16, '0');
+}
+
+export function facts(id: string, some: Partial<FlowFacts> = {}): FlowFacts {
+  return {
+    id,
+    startNs: 100_000_000_000n,
+    netnsCookie: 1n,
+    cgroupId: 77n,
+    taskStartNs: 50_000_000_000n,
+    exeInode: 12n,
+    exeDev: 0x800001,
+    pid: 4242,
+    uid: 1001,
+    gid: 1002,
+    agentId: 99,
+    dstIp: '203.0.113.7',
+    dstPort: 80,
+    family: 4,
+    ...some,
+  };
+}
+
+export function event(
+  kind: KernelEventKind,
+  of: FlowFacts,
+  reason: KernelEvent['reason'] = null,
+  afterMs = 250,
+): KernelEvent {
+  return { kind, reason, facts: of, timeNs: of.startNs + BigInt(afterMs) * 1_000_000n };
+}
+
+export function report(id: string, some: Partial<WorkerFlowReport> = {}): WorkerFlowReport {
+  return {
+    id,
+    disposition: 'upgraded',
+    verdict: 'allow',
+    reason: 'ok',
+    detail: null,
+    rule: 'web',
+    policy_revision: 'abc123def456',
+    protocol: 'http',
+    src: { ip: '127.0.0.1', port: 40_000 },
+    dst: {
+      ip: '203.0.113.7',
+      port: 80,
+      host: 'www.example.org',
+      host_source: 'http-host',
+      name: 'web',
+      upstream_port: 443,
+    },
+    tls: {
+      version: 'TLSv1.3',
+      cipher: 'TLS_AES_256_GCM_SHA384',
+      group: 'X25519MLKEM768',
+      server_name: 'www.example.org',
+      resumed: false,
+      alpn: 'http/1.1',
+      peer_sha256: 'ab'.repeat(32),
+      agent_sni: null,
+    },
+    bytes: { agent_to_server: 120, server_to_agent: 4_096 },
+    timings: { connect_ms: 1.5, tls_ms: 3.25, total_ms: 12 },
+    worker: 1,
+    ...some,
+  };
+}
+
+export function reported(of: FlowFacts, some: Partial<WorkerFlowReport> = {}): ReportedFlow {
+  return { facts: of, report: report(of.id, some) };
+}
+
+export const ATTESTED: Attested = {
+  exe: '/usr/bin/curl',
+  exeSha256: 'cd'.repeat(32),
+  cgroup: '/system.slice/billing.service',
+  unit: 'billing.service',
+  startedAt: '2026-01-01T00:00:50.000Z',
+  spiffeId: 'spiffe://example.org/billing',
+  selectors: ['unix:uid:1001'],
+  groups: ['finance'],
+};
