@@ -5,7 +5,6 @@
  * Coming up, nothing is in force until everything behind it is ready; going down, enforcement stays.
  */
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { systemClock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { FlowRecord } from '../flow/record.ts';
@@ -22,7 +21,7 @@ import { agentId } from '../policy/agent-id.ts';
 import { FlowStore } from '../store/flow-store.ts';
 import { enrolmentTables } from './enrolment.ts';
 import { type Listeners, openListeners } from './listeners.ts';
-import { type DaemonOptions, DEFAULT_MAX_FLOWS, reservedAgents, TIER } from './options.ts';
+import { type DaemonOptions, reservedAgents, TIER } from './options.ts';
 import { PolicyKeeper } from './policy-keeper.ts';
 import { Runs } from './runs.ts';
 import { selfTest } from './self-test.ts';
@@ -65,7 +64,6 @@ export class Daemon {
   readonly runs: Runs;
   readonly ledger: Ledger;
   readonly store: FlowStore;
-  readonly workerCount: number;
   readonly listeners: Listeners;
   readonly #attestor: Attestor;
   readonly #ndjson: NdjsonLog | null;
@@ -92,14 +90,14 @@ export class Daemon {
       toKernel: (tables) => this.plane.setEnrolment(tables),
     });
     this.plane = KernelPlane.load({
-      pinDirectory: options.pinDir,
+      pinDirectory: options.pinDirectory,
       cgroupRoot: this.#cgroupRoot,
       workerUid: this.#user.uid,
       selfCgroupId: cgroupId(`${this.#cgroupRoot}${selfCgroup}`),
     });
     this.runs = new Runs(this.#cgroupRoot);
-    this.store = FlowStore.open(`${options.stateDir}/flows.db`, RETENTION);
-    this.#ndjson = options.logFlows ? new NdjsonLog({ destination: 1 }) : null;
+    this.store = FlowStore.open(`${options.stateDirectory}/flows.db`, RETENTION);
+    this.#ndjson = options.logFlows ? new NdjsonLog(1) : null;
     this.#attestor = new Attestor({
       cgroupRoot: this.#cgroupRoot,
       policy: () => this.policies.policy,
@@ -118,10 +116,9 @@ export class Daemon {
       policyRevision: () => this.policies.policy.revision,
       tier: () => TIER,
     });
-    this.workerCount = options.workers ?? availableParallelism();
     this.listeners = openListeners(
       (ip, port, backlog) => this.plane.listen(ip, port, backlog),
-      this.workerCount,
+      options.workers,
     );
   }
 
@@ -130,7 +127,7 @@ export class Daemon {
     this.#pool = await WorkerPool.start({
       listeners: this.listeners.byWorker,
       user: this.#user,
-      maxFlows: this.options.maxFlows ?? DEFAULT_MAX_FLOWS,
+      maxFlows: this.options.maxFlows,
       tier: TIER,
       policy: this.policies.policy,
       onFlows: (flows) => this.ledger.workerReports(flows.filter((flow) => !isCanaryReport(flow))),
@@ -145,7 +142,7 @@ export class Daemon {
     const onEvents = (events: readonly KernelEvent[]): void => {
       for (const event of events) if (event.facts.agentId !== canaryId) this.ledger.kernelEvent(event);
     };
-    const pinDirectory = this.options.pinDir;
+    const pinDirectory = this.options.pinDirectory;
     this.#rings = {
       flow: new EventRing(pinDirectory, 'sluice_ring_flow', onEvents),
       deny: new EventRing(pinDirectory, 'sluice_ring_deny', onEvents),
@@ -173,7 +170,7 @@ export class Daemon {
 
   #emit(record: FlowRecord): void {
     this.store.append([record]);
-    this.#ndjson?.write(record);
+    this.#ndjson?.append([record]);
     for (const follower of this.#followers) follower(record);
   }
 
@@ -216,7 +213,7 @@ export class Daemon {
     await Promise.race([this.ledger.settled(), new Promise((resolve) => setTimeout(resolve, SETTLE_MS))]);
     this.#rings?.flow.close();
     this.#rings?.deny.close();
-    await this.#ndjson?.close();
+    this.#ndjson?.close();
     this.store.close();
     this.plane.close();
   }

@@ -40,19 +40,17 @@ async function reload(daemon: Daemon): Promise<void> {
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const stopped = nextSignal();
   harden();
-  takeLock(options.runtimeDir);
+  takeLock(options.runtimeDirectory);
   const daemon = new Daemon(options, log);
   await daemon.start();
   const root = findCgroup2();
   const backend = backendOf(daemon, (path) => path.slice(root.length));
-  const api = await serveApi(apiSocketPath(options.runtimeDir), backend, {
+  const api = await serveApi(apiSocketPath(options.runtimeDirectory), backend, {
     onError: (error) => log(`API: ${messageOf(error)}`),
   });
   process.on('SIGHUP', () => void reload(daemon));
   addon().sdNotify(`READY=1\nSTATUS=Enforcing policy ${daemon.policies.policy.revision}`);
-  log(
-    `${version()} is enforcing policy ${daemon.policies.policy.revision} with ${daemon.workerCount} workers`,
-  );
+  log(`${version()} is enforcing policy ${daemon.policies.policy.revision} with ${options.workers} workers`);
 
   const signal = await stopped;
   addon().sdNotify('STOPPING=1');

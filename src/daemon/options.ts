@@ -2,29 +2,26 @@
 export interface DaemonOptions {
   /** Absolute. */
   readonly policyPath: string;
-  /** Number of worker processes; null: one per core. */
-  readonly workers: number | null;
+  /** Number of worker processes. */
+  readonly workers: number;
   /** Unprivileged user the workers run as. */
   readonly workerUser: string;
   /** Lock and API socket. */
-  readonly runtimeDir: string;
+  readonly runtimeDirectory: string;
   /** Flow store. */
-  readonly stateDir: string;
+  readonly stateDirectory: string;
   /** On a bpffs. */
-  readonly pinDir: string;
-  /** Open flows of one worker; null: what its descriptors allow. */
-  readonly maxFlows: number | null;
+  readonly pinDirectory: string;
+  /** Open flows of one worker; it takes fewer if its descriptors do not suffice. */
+  readonly maxFlows: number;
   /** Flow records as NDJSON on stdout. */
   readonly logFlows: boolean;
 }
 
 export interface UninstallOptions {
-  readonly runtimeDir: string;
-  readonly pinDir: string;
+  readonly runtimeDirectory: string;
+  readonly pinDirectory: string;
 }
-
-/** Open flows of one worker unless an option or its descriptors say less. */
-export const DEFAULT_MAX_FLOWS = 65_536;
 
 /** Enforcement tier of this version: cgroup programs, no LSM programs yet. */
 export const TIER = 'base';

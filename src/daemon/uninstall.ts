@@ -6,14 +6,16 @@ import { removePins } from '../kernel/pins.ts';
 import { takeLock } from './lock.ts';
 import type { UninstallOptions } from './options.ts';
 
+export type { UninstallOptions } from './options.ts';
+
 /**
  * Removes links, maps and cgroups; what it removed, as text.
  *
  * @throws SluiceError ALREADY_RUNNING while a daemon runs.
  */
 export function uninstall(options: UninstallOptions): string[] {
-  takeLock(options.runtimeDir);
-  const removed = removePins(options.pinDir);
+  takeLock(options.runtimeDirectory);
+  const removed = removePins(options.pinDirectory);
   const directory = `${findCgroup2()}${sluiceCgroups.root}`;
   if (removeCgroup(directory)) removed.push(directory);
   return removed;

@@ -1,0 +1,177 @@
+/** What the connect, sockops, getpeername and getsockopt programs do with an agent's connection. */
+import { statSync } from 'node:fs';
+import t from 'tap';
+import { kernelDev } from '#src/daemon/enrolment.ts';
+import { AGENT_ID, NO_TABLES, PlaneFixture } from '#test/support/plane.ts';
+
+const fixture = await PlaneFixture.open();
+t.teardown(() => fixture.close());
+t.beforeEach(() => fixture.reset());
+
+const CONNECT = `
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+s = socket.socket(family)
+s.connect((sys.argv[1], 4321))
+print(s.getpeername()[0], s.getpeername()[1], s.recv(100).decode())
+`;
+
+for (const [name, asked, stored] of [
+  ['IPv4', '192.0.2.7', '192.0.2.7'],
+  ['IPv6', '2001:db8::7', '2001:db8::7'],
+  ['a v4-mapped address', '::ffff:192.0.2.8', '192.0.2.8'],
+] as const) {
+  t.test(`a connection to ${name} is taken in with its destination and its process`, async (t) => {
+    const result = await fixture.agent(CONNECT, asked);
+    t.equal(result.stdout, `${asked} 4321 hello from the proxy\n`, 'the agent sees the peer it asked for');
+    const facts = fixture.accepted[0]?.facts;
+    const exe = statSync('/usr/bin/python3', { bigint: true });
+    t.match(facts, {
+      dstIp: stored,
+      dstPort: 4321,
+      agentId: AGENT_ID,
+      uid: 0,
+      exeInode: exe.ino,
+      exeDev: kernelDev(exe.dev),
+      family: asked.includes(':') ? 6 : 4,
+    });
+    const [open] = await fixture.waitFor('open');
+    const [closed] = await fixture.waitFor('closed');
+    t.same(open?.facts, facts, 'the event says the same as the socket');
+    t.same(closed?.facts, facts);
+    t.equal(
+      fixture.plane.exePath(kernelDev(exe.dev), exe.ino)?.startsWith('/usr/bin/python3'),
+      true,
+      'the executable is remembered by path',
+    );
+  });
+}
+
+t.test('TCP Fast Open, by sendto and by option, is taken in as well', async (t) => {
+  const result = await fixture.agent(`
+import socket
+MSG_FASTOPEN, TCP_FASTOPEN_CONNECT = 0x20000000, 30
+for n in range(3):
+    s = socket.socket()
+    s.sendto(b"early", MSG_FASTOPEN, ("192.0.2.9", 80))
+    print(s.recv(100).decode())
+    s = socket.socket()
+    s.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
+    s.connect(("192.0.2.9", 81))
+    s.send(b"early")
+    print(s.recv(100).decode())
+`);
+  t.equal(result.stdout, 'hello from the proxy\n'.repeat(6), result.stderr);
+  t.same(
+    fixture.accepted.map(({ facts }) => `${facts?.dstIp}:${facts?.dstPort}`),
+    ['192.0.2.9:80', '192.0.2.9:81', '192.0.2.9:80', '192.0.2.9:81', '192.0.2.9:80', '192.0.2.9:81'],
+  );
+});
+
+t.test('a process that is gone at once is still named, and every flow has an id of its own', async (t) => {
+  const result = await fixture.agent(`
+import os, socket
+for n in range(200):
+    if os.fork() == 0:
+        s = socket.socket()
+        s.connect(("192.0.2.10", 1000 + n))
+        os.write(1, b"%d %d\\n" % (os.getpid(), 1000 + n))
+        os._exit(0)
+    os.wait()
+`);
+  const said = new Map(
+    result.stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' ').map(Number) as [number, number]),
+  );
+  await fixture.waitFor('closed', 200);
+  t.equal(fixture.accepted.length, 200);
+  t.equal(new Set(fixture.accepted.map(({ facts }) => facts?.id)).size, 200);
+  const wrong = fixture.accepted.filter(({ facts }) => said.get(facts?.pid ?? 0) !== facts?.dstPort);
+  t.same(wrong, [], 'none is attributed to another process');
+});
+
+t.test('SO_ORIGINAL_DST answers on the accepted socket only', async (t) => {
+  const result = await fixture.agent(`
+import socket
+s = socket.socket(); s.connect(("192.0.2.11", 80))
+try:
+    s.getsockopt(socket.SOL_IP, 80, 16); print("answered")
+except OSError as error:
+    print(type(error).__name__)
+try:
+    s.getsockopt(0x534c, 1, 96); print("answered")
+except OSError as error:
+    print(type(error).__name__)
+`);
+  t.notMatch(result.stdout, /answered/);
+});
+
+t.test('others on the host are left alone', async (t) => {
+  const { run } = await import('#test/support/command.ts');
+  const result = await run([
+    'python3',
+    '-c',
+    `
+import socket
+server = socket.socket(); server.bind(("127.0.0.1", 0)); server.listen()
+s = socket.socket(); s.connect(server.getsockname())
+print(s.getpeername() == server.getsockname())
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.sendto(b"x", server.getsockname())
+socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+s.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\\x01\\x01\\x01\\x00")
+# Longer than the page the programs may see: passed on whole.
+try:
+    s.setsockopt(socket.IPPROTO_IP, 49, b"x" * 9000)
+except OSError as error:
+    print(error.errno)
+`,
+  ]);
+  t.match(result.stdout, /^True\n\d+\n$/, result.stderr);
+  t.notMatch(result.stdout, /\n14\n/, 'EFAULT would mean the programs cut a long option');
+  t.same(fixture.accepted, []);
+  // `closed` of the flows before may still come in.
+  t.same(
+    fixture.events.filter(({ kind }) => kind !== 'closed'),
+    [],
+  );
+});
+
+t.test(
+  'uid, executable and a deeper cgroup enrol by their precedence, and a new set replaces the old whole',
+  async (t) => {
+    const python = statSync('/usr/bin/python3', { bigint: true });
+    const exe = { inode: python.ino, dev: kernelDev(python.dev), agentId: 2 };
+    const outside = async (): Promise<number | undefined> => {
+      fixture.reset();
+      const { run } = await import('#test/support/command.ts');
+      const enter = `echo 0 > "${fixture.cgroupRoot}/cgroup.procs" && exec setpriv --reuid=4242 --clear-groups "$@"`;
+      await run(['sh', '-c', enter, 'sh', '/usr/bin/python3', '-c', CONNECT, '192.0.2.12']);
+      return fixture.accepted[0]?.facts?.agentId;
+    };
+    fixture.enrol({ ...NO_TABLES, uids: [{ uid: 4242, agentId: 1 }] });
+    t.equal(await outside(), 1, 'by uid');
+    fixture.enrol({ ...NO_TABLES, uids: [{ uid: 4242, agentId: 1 }], exes: [exe] });
+    t.equal(await outside(), 2, 'the executable outranks the uid');
+    fixture.enrol({ ...NO_TABLES, uids: [{ uid: 4243, agentId: 1 }] });
+    t.equal(await outside(), undefined, 'the old set is gone');
+
+    const both = [
+      { path: fixture.agentCgroup, agentId: AGENT_ID },
+      { path: fixture.agentCgroup.slice(0, fixture.agentCgroup.lastIndexOf('/')), agentId: 9 },
+    ];
+    fixture.enrol({ ...NO_TABLES, cgroups: [{ path: `${fixture.agentCgroup}x`, agentId: 3 }] });
+    fixture.reset();
+    t.match(
+      (await fixture.agent(CONNECT, '127.0.0.99')).stderr,
+      /ConnectionRefused/,
+      'a longer name is another cgroup',
+    );
+    fixture.enrol({ ...NO_TABLES, cgroups: both, exes: [exe] });
+    fixture.reset();
+    await fixture.agent(CONNECT, '192.0.2.13');
+    t.equal(fixture.accepted[0]?.facts?.agentId, AGENT_ID, 'the deepest cgroup decides');
+  },
+);

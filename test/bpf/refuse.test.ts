@@ -1,0 +1,157 @@
+/** What the kernel plane refuses agents: each a way by which bytes could leave past the proxy. */
+import { createServer } from 'node:net';
+import t from 'tap';
+import { run } from '#test/support/command.ts';
+import { AGENT_ID, NO_TABLES, PlaneFixture } from '#test/support/plane.ts';
+
+const fixture = await PlaneFixture.open();
+t.teardown(() => fixture.close());
+t.beforeEach(() => fixture.reset());
+
+/** Python that runs `body` and prints the errno name of what it raises, or "allowed". */
+const attempt = (body: string): string => `
+import errno, os, socket, struct
+try:
+${body
+  .trim()
+  .split('\n')
+  .map((line) => `    ${line}`)
+  .join('\n')}
+    print("allowed")
+except OSError as error:
+    print(errno.errorcode.get(error.errno, type(error).__name__))
+`;
+
+const refused: readonly (readonly [string, string, string])[] = [
+  ['a raw socket', 'socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)', 'socket_denied'],
+  ['a raw IPv6 socket', 'socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)', 'socket_denied'],
+  ['UDP-Lite', 'socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 136)', 'socket_denied'],
+  ['MPTCP', 'socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)', 'socket_denied'],
+  [
+    'UDP by sendto',
+    'socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))',
+    'udp_denied',
+  ],
+  [
+    'UDP over IPv6',
+    'socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b"x", ("::1", 9))',
+    'udp_denied',
+  ],
+  [
+    'connected UDP',
+    's = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.connect(("127.0.0.1", 9))\ns.send(b"x")',
+    'udp_denied',
+  ],
+  ['SO_BINDTODEVICE', 'socket.socket().setsockopt(socket.SOL_SOCKET, 25, b"lo")', 'option_denied'],
+  ['SO_BINDTOIFINDEX', 'socket.socket().setsockopt(socket.SOL_SOCKET, 62, 1)', 'option_denied'],
+  ['IP_OPTIONS', 'socket.socket().setsockopt(socket.IPPROTO_IP, 4, bytes(4))', 'option_denied'],
+  ['IP_TRANSPARENT', 'socket.socket().setsockopt(socket.IPPROTO_IP, 19, 1)', 'option_denied'],
+  ['IPV6_RTHDR', 'socket.socket(socket.AF_INET6).setsockopt(41, 57, bytes(24))', 'option_denied'],
+  ['IPV6_HOPOPTS', 'socket.socket(socket.AF_INET6).setsockopt(41, 54, bytes(8))', 'option_denied'],
+  ['TCP_REPAIR', 'socket.socket().setsockopt(socket.IPPROTO_TCP, 19, 1)', 'option_denied'],
+];
+
+for (const [name, body, reason] of refused) {
+  t.test(`${name} is refused with EPERM and told`, async (t) => {
+    const result = await fixture.agent(attempt(body));
+    t.equal(result.stdout, 'EPERM\n', result.stderr);
+    const [event] = await fixture.waitFor('denied');
+    t.match(event, { reason, facts: { agentId: AGENT_ID } });
+    t.same(fixture.accepted, []);
+  });
+}
+
+t.test('a flood on one socket is one event, counted whole', async (t) => {
+  const before = fixture.plane.counters().refused['udp_denied'] ?? 0n;
+  await fixture.agent(`
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for n in range(500):
+    try: s.sendto(b"x", ("127.0.0.1", 9))
+    except OSError: pass
+`);
+  t.equal((await fixture.waitFor('denied')).length, 1);
+  t.equal(fixture.plane.counters().refused['udp_denied'], before + 500n);
+});
+
+t.test('DNS to a configured resolver is the one datagram allowed', async (t) => {
+  const loopback = Buffer.from('00000000000000000000ffff7f000001', 'hex');
+  const cgroups = [{ path: fixture.agentCgroup, agentId: AGENT_ID }];
+  fixture.enrol({ ...NO_TABLES, cgroups, resolvers: [loopback] });
+  t.teardown(() => fixture.enrol({ ...NO_TABLES, cgroups }));
+  const send = (port: number): string =>
+    attempt(`socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", ${port}))`);
+  t.equal((await fixture.agent(send(53))).stdout, 'allowed\n');
+  t.equal((await fixture.agent(send(5353))).stdout, 'EPERM\n');
+  const connected =
+    's = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.connect(("127.0.0.1", 53))\ns.send(b"x")';
+  t.equal((await fixture.agent(attempt(connected))).stdout, 'allowed\n');
+});
+
+t.test('the proxy cannot be asked for by its own address', async (t) => {
+  const result = await fixture.agent(attempt(`socket.create_connection(("127.0.0.1", ${fixture.port}))`));
+  t.equal(result.stdout, 'EPERM\n');
+  t.match((await fixture.waitFor('denied'))[0], { reason: 'proxy_direct' });
+});
+
+t.test('what an agent serves gets no answer out', async (t) => {
+  const server = fixture.agent(`
+import socket
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); s.settimeout(2)
+print(s.getsockname()[1], flush=True)
+open("/tmp/sluice-test-${process.pid}.port", "w").write(str(s.getsockname()[1]))
+try: s.accept(); print("accepted")
+except TimeoutError: print("nobody")
+`);
+  const client = `
+import os, socket, time
+path = "/tmp/sluice-test-${process.pid}.port"
+for n in range(200):
+    if os.path.exists(path) and os.path.getsize(path): break
+    time.sleep(0.01)
+port = int(open(path).read()); os.unlink(path)
+s = socket.socket(); s.settimeout(1)
+try: s.connect(("127.0.0.1", port)); print("connected")
+except TimeoutError: print("no answer")
+`;
+  t.equal((await run(['python3', '-c', client])).stdout, 'no answer\n');
+  t.match((await server).stdout, /nobody/);
+  t.match((await fixture.waitFor('denied'))[0], { reason: 'egress_denied' });
+});
+
+t.test('in a network namespace without a listener there is no connection', async (t) => {
+  const result = await run([
+    'sh',
+    '-c',
+    'echo 0 > "$0/cgroup.procs" && exec unshare --net sh -c "ip link set lo up; exec python3 -c \\"\\$0\\"" "$1"',
+    fixture.directory,
+    attempt('socket.create_connection(("127.0.0.1", 80), 2)'),
+  ]);
+  t.equal(result.stdout, 'EPERM\n', result.stderr);
+  t.match((await fixture.waitFor('denied'))[0], { reason: 'no_listener' });
+});
+
+t.test('a connection that never reaches the proxy is told as such', async (t) => {
+  // No address to bind to: connect() fails after the redirect, before a SYN.
+  const result = await fixture.agent(
+    attempt('s = socket.socket()\ns.bind(("127.0.0.1", 0))\ns.listen()\ns.connect(("192.0.2.1", 80))'),
+  );
+  t.not(result.stdout, 'allowed\n');
+});
+
+t.test('a freed port in other hands gets nothing', async (t) => {
+  const { port } = fixture;
+  fixture.stopListening();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal((await fixture.agent(attempt('socket.create_connection(("192.0.2.1", 80), 2)'))).stdout, 'EPERM\n');
+  const stolen: Buffer[] = [];
+  const impostor = createServer((socket) => socket.on('data', (chunk) => stolen.push(chunk)));
+  await new Promise<void>((resolve) => impostor.listen(port, '127.0.0.1', resolve));
+  t.teardown(() => impostor.close());
+  const result = await fixture.agent(
+    attempt('s = socket.create_connection(("192.0.2.1", 80), 2)\ns.send(b"secret")'),
+  );
+  t.equal(result.stdout, 'EPERM\n');
+  t.same(stolen, []);
+  t.match((await fixture.waitFor('denied', 2))[1], { reason: 'no_listener' });
+});

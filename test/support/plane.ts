@@ -1,0 +1,132 @@
+/**
+ * The kernel plane alone, with listeners in the test itself in place of workers: what the programs do is looked at
+ * without a proxy in between. Agents are Python processes in a cgroup of the test's.
+ */
+
+import { mkdirSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { cgroupId, findCgroup2, moveSelf, ownCgroup, removeCgroup } from '#src/kernel/cgroup.ts';
+import type { EnrolmentTables } from '#src/kernel/enrolment.ts';
+import type { KernelEvent } from '#src/kernel/events.ts';
+import type { FlowFacts } from '#src/kernel/facts.ts';
+import { removePins } from '#src/kernel/pins.ts';
+import { KernelPlane } from '#src/kernel/plane.ts';
+import { EventRing } from '#src/kernel/ring.ts';
+import { readFlow } from '#src/kernel/worker.ts';
+import { type Finished, run } from '#test/support/command.ts';
+import { takeHostLock } from '#test/support/host-lock.ts';
+
+export const AGENT_ID = 77;
+export const PIN_DIRECTORY = `/sys/fs/bpf/sluice-test-${process.pid}`;
+const CGROUP = `/sluice-test-${process.pid}`;
+
+export const NO_TABLES: EnrolmentTables = { cgroups: [], uids: [], exes: [], resolvers: [] };
+
+export interface Accepted {
+  readonly facts: FlowFacts | null;
+  readonly socket: Socket;
+}
+
+export class PlaneFixture {
+  readonly plane: KernelPlane;
+  readonly events: KernelEvent[] = [];
+  readonly accepted: Accepted[] = [];
+  readonly cgroupRoot: string;
+  readonly agentCgroup = `${CGROUP}/agent`;
+  readonly port: number;
+  readonly #rings: EventRing[];
+  readonly #servers: Server[];
+  readonly #home: string;
+  readonly #unlock: () => Promise<void>;
+
+  private constructor(unlock: () => Promise<void>) {
+    this.#unlock = unlock;
+    this.cgroupRoot = findCgroup2();
+    this.#home = ownCgroup();
+    moveSelf(`${this.cgroupRoot}${CGROUP}/self`);
+    mkdirSync(this.directory, { recursive: true });
+    this.plane = KernelPlane.load({
+      pinDirectory: PIN_DIRECTORY,
+      cgroupRoot: this.cgroupRoot,
+      workerUid: 65534,
+      selfCgroupId: cgroupId(`${this.cgroupRoot}${CGROUP}/self`),
+    });
+    const v4 = this.plane.listen('127.0.0.1', 0, 512);
+    const v6 = this.plane.listen('::1', v4.port, 512);
+    this.port = v4.port;
+    this.plane.setProxyPort(v4.port);
+    this.enrol({ ...NO_TABLES, cgroups: [{ path: this.agentCgroup, agentId: AGENT_ID }] });
+    this.plane.attach();
+    const onEvents = (events: readonly KernelEvent[]): void => void this.events.push(...events);
+    this.#rings = [
+      new EventRing(PIN_DIRECTORY, 'sluice_ring_flow', onEvents),
+      new EventRing(PIN_DIRECTORY, 'sluice_ring_deny', onEvents),
+    ];
+    this.#servers = [v4, v6].map(({ fd }) => createServer((socket) => this.#accept(socket)).listen({ fd }));
+  }
+
+  static async open(): Promise<PlaneFixture> {
+    const unlock = await takeHostLock();
+    return new PlaneFixture(unlock);
+  }
+
+  get directory(): string {
+    return `${this.cgroupRoot}${this.agentCgroup}`;
+  }
+
+  enrol(tables: EnrolmentTables): void {
+    this.plane.setEnrolment(tables);
+  }
+
+  #accept(socket: Socket): void {
+    const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
+    this.accepted.push({ facts: readFlow(fd), socket });
+    socket.on('error', () => undefined);
+    socket.end('hello from the proxy');
+  }
+
+  /** Runs a Python program as a process of the agent's cgroup from its first instruction on. */
+  agent(script: string, ...args: string[]): Promise<Finished> {
+    return run([
+      'sh',
+      '-c',
+      'echo 0 > "$0/cgroup.procs" && exec /usr/bin/python3 -c "$@"',
+      this.directory,
+      script,
+      ...args,
+    ]);
+  }
+
+  /** Clears what was seen, so that a test looks at its own events only. */
+  reset(): void {
+    this.events.length = 0;
+    this.accepted.length = 0;
+  }
+
+  /** Waits until events of `kind` have come, at most two seconds. */
+  async waitFor(kind: KernelEvent['kind'], count = 1): Promise<readonly KernelEvent[]> {
+    const deadline = Date.now() + 2_000;
+    for (;;) {
+      for (const ring of this.#rings) ring.drain();
+      const found = this.events.filter((event) => event.kind === kind);
+      if (found.length >= count || Date.now() > deadline) return found;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  /** Closes the listeners, as a daemon that dies does. */
+  stopListening(): void {
+    for (const server of this.#servers) server.close();
+  }
+
+  async close(): Promise<void> {
+    for (const { socket } of this.accepted) socket.destroy();
+    this.stopListening();
+    for (const ring of this.#rings) ring.close();
+    this.plane.close();
+    removePins(PIN_DIRECTORY);
+    moveSelf(`${this.cgroupRoot}${this.#home}`);
+    removeCgroup(`${this.cgroupRoot}${CGROUP}`);
+    await this.#unlock();
+  }
+}
