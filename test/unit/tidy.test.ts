@@ -1,0 +1,181 @@
+/**
+ * The rules of the house that a machine can check: which room may import which (ARCHITECTURE.md), where the test of
+ * a file is, and what no file may hold. A rule that is only written down is a rule that is broken by the third
+ * month.
+ */
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import t from 'tap';
+
+const root = join(import.meta.dirname, '../..');
+const list = (pattern: string): string[] =>
+  globSync(pattern, {
+    cwd: root,
+    exclude: (path) => /(^|\/)(node_modules|build|\.tap)(\/|$)/.test(String(path)),
+  }).sort();
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+const sources = list('src/**/*.ts');
+const scripts = list('scripts/**/*.ts');
+const tests = list('test/**/*.ts');
+const native = [...list('bpf/**/*.{c,h}'), ...list('native/**/*.{cc,h}')].filter(
+  (path) => !path.endsWith('vmlinux.h'),
+);
+const shell = [
+  'scripts/test',
+  'scripts/demo',
+  'scripts/lib/setup',
+  'scripts/lib/clang-format-check',
+  '.ci/run',
+  'bin/sluice',
+];
+const everything = [
+  ...sources,
+  ...scripts,
+  ...tests,
+  ...native,
+  ...shell.filter((path) => list(path).length > 0),
+];
+
+/** A room may import rooms of its own rank or an earlier one. */
+const RANKS = [
+  ['core'],
+  ['kernel'],
+  ['flow'],
+  ['identity'],
+  ['policy'],
+  ['mask'],
+  ['tls'],
+  ['protocols'],
+  ['proxy'],
+  ['approval', 'recorder', 'flowlog', 'store'],
+  ['api', 'console', 'daemon', 'cli'],
+];
+const rankOf = (room: string): number => RANKS.findIndex((rooms) => rooms.includes(room));
+
+/** Modules named in `import … from`, `export … from`, `import '…'` and `import(…)`. */
+function importsOf(text: string): string[] {
+  const pattern = /\bfrom\s+'([^']+)'|\bimport\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/g;
+  return [...text.matchAll(pattern)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
+}
+
+/** `src/policy/x.ts` of a relative import in `file`; null for anything that is not one. */
+function target(file: string, specifier: string): string | null {
+  return specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : null;
+}
+
+const roomOf = (path: string): string => path.split('/')[1] ?? '';
+
+t.test('rooms import only rooms before them', async (t) => {
+  const wrong: string[] = [];
+  for (const file of sources) {
+    const room = roomOf(file);
+    if (rankOf(room) < 0) wrong.push(`${file}: ${room} is no room`);
+    for (const specifier of importsOf(read(file))) {
+      const path = target(file, specifier);
+      if (path === null) continue;
+      if (!path.startsWith('src/')) wrong.push(`${file} imports ${path}: outside src`);
+      else if (rankOf(roomOf(path)) > rankOf(room)) wrong.push(`${file} imports ${path}: a later room`);
+      else if (room === 'protocols' && roomOf(path) === 'policy') {
+        wrong.push(`${file} imports ${path}: the two never know each other`);
+      }
+    }
+  }
+  t.strictSame(wrong, []);
+});
+
+t.test('what src imports is its own, of Node, or a dependency', async (t) => {
+  const manifest = JSON.parse(read('package.json')) as { dependencies: Record<string, string> };
+  const wrong: string[] = [];
+  for (const file of sources) {
+    for (const specifier of importsOf(read(file))) {
+      const name = specifier
+        .split('/')
+        .slice(0, specifier.startsWith('@') ? 2 : 1)
+        .join('/');
+      const known =
+        specifier.startsWith('node:') || specifier.startsWith('.') || name in manifest.dependencies;
+      if (!known) wrong.push(`${file} imports ${specifier}`);
+      if (specifier.startsWith('.') && !/\.(ts|json)$/.test(specifier))
+        wrong.push(`${file} imports ${specifier}: no extension`);
+    }
+  }
+  t.strictSame(wrong, []);
+});
+
+t.test('only the kernel room loads native code', async (t) => {
+  const loading = sources.filter((file) => /\bcreateRequire\b|\bdlopen\b|\.node['"`]/.test(read(file)));
+  t.strictSame(
+    loading.filter((file) => roomOf(file) !== 'kernel'),
+    [],
+  );
+});
+
+t.test('only the proxy and the API open sockets', async (t) => {
+  // A protocol layer that owns no socket can be tested byte by byte; see STYLE in HACKING.md.
+  const rooms = ['core', 'flow', 'policy', 'mask', 'tls', 'protocols'];
+  const values = /^import (?!type )[^;]*from 'node:(net|tls|http|https|dgram|child_process)'/m;
+  const allowed = /^import \{[^}]*\bisIP[^}]*\} from 'node:net'/m;
+  const opening = sources.filter((file) => rooms.includes(roomOf(file)) && values.test(read(file)));
+  t.strictSame(
+    opening.filter((file) => !allowed.test(read(file))),
+    [],
+  );
+});
+
+t.test('a unit test lies where its source lies', async (t) => {
+  const known = new Set([...sources, ...tests, ...scripts]);
+  const homeless: string[] = [];
+  for (const file of tests.filter((path) => path.startsWith('test/unit/') && path.endsWith('.test.ts'))) {
+    const path = file.slice('test/unit/'.length).replace(/\.test\.ts$/, '.ts');
+    const homes = [
+      `src/${path}`,
+      path.startsWith('support/') || path.startsWith('bench/') ? `test/${path}` : path,
+    ];
+    if (file !== 'test/unit/tidy.test.ts' && !homes.some((home) => known.has(home))) homeless.push(file);
+  }
+  t.strictSame(homeless, []);
+});
+
+t.test('every source opens by saying what it is for', async (t) => {
+  const TINY_LINES = 12;
+  const silent = sources.filter((file) => {
+    const text = read(file);
+    return !/^(#!.*\n)?\/\*\*/.test(text) && text.split('\n').length > TINY_LINES;
+  });
+  t.strictSame(silent, []);
+});
+
+t.test('no file is too long to be known as a whole', async (t) => {
+  const MAX_LINES = 500;
+  t.strictSame(
+    everything.filter((file) => read(file).split('\n').length > MAX_LINES),
+    [],
+  );
+});
+
+t.test('nothing is left for later, and nothing is printed by the way', async (t) => {
+  // Put together from halves, so that this file does not find itself.
+  const later = new RegExp(`\\b(${['TO' + 'DO', 'FIX' + 'ME', 'X' + 'XX'].join('|')})\\b`);
+  t.strictSame(
+    everything.filter((file) => later.test(read(file))),
+    [],
+  );
+  const printing = sources.filter((file) => /\bconsole\.\w+\(/.test(read(file)) && roomOf(file) !== 'cli');
+  t.strictSame(printing, []);
+});
+
+t.test('no test is left switched off or alone', async (t) => {
+  const off = /\b\w+\.(skip|only|todo)\(['"`]/;
+  const isTest = (file: string): boolean => file.endsWith('.test.ts');
+  t.strictSame(
+    tests.filter((file) => isTest(file) && off.test(read(file))),
+    [],
+  );
+});
+
+t.test('the finder of imports finds them', async (t) => {
+  const text = `import a, {\n  type B,\n} from './a.ts';\nexport * from '../b.ts';\nimport './c.ts';\nawait import('node:fs');\n`;
+  t.strictSame(importsOf(text), ['./a.ts', '../b.ts', './c.ts', 'node:fs']);
+  t.equal(target('src/api/x.ts', '../core/y.ts'), 'src/core/y.ts');
+});
