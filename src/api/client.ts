@@ -8,7 +8,7 @@ import { errnoOf, SluiceError } from '../core/errors.ts';
 import type { FlowRecord } from '../flow/record.ts';
 import { ApiError, fromWire } from './errors.ts';
 import { type FlowFilter, flowQuery } from './flow-filter.ts';
-import { FOLLOW_PATH } from './routes.ts';
+import { FOLLOW_PATH } from './paths.ts';
 import type {
   FollowEvent,
   PolicyApplied,

@@ -3,7 +3,8 @@
  * again. Only a `SluiceError` is shown to the caller; the text of any other error may hold anything.
  */
 import { type ErrorCode, SluiceError } from '../core/errors.ts';
-import type { ApiErrorBody, ApiErrorCode, PolicyProblem } from './types.ts';
+import type { Problem } from '../policy/problems.ts';
+import type { ApiErrorBody, ApiErrorCode } from './types.ts';
 
 const STATUS_OF: Readonly<Record<ApiErrorCode, number>> = {
   ABI_MISMATCH: 500,
@@ -40,14 +41,14 @@ const HTTP_ONLY: ReadonlySet<ApiErrorCode> = new Set<ApiErrorCode>([
 
 export interface ApiErrorOptions {
   readonly hint?: string;
-  readonly problems?: readonly PolicyProblem[];
+  readonly problems?: readonly Problem[];
   readonly cause?: unknown;
 }
 
 /** An error of the API, on either side of it. `code` is what callers match on; `apiCode` is the one on the wire. */
 export class ApiError extends SluiceError {
   readonly apiCode: ApiErrorCode;
-  readonly problems: readonly PolicyProblem[];
+  readonly problems: readonly Problem[];
 
   constructor(apiCode: ApiErrorCode, message: string, options: ApiErrorOptions = {}) {
     super(isErrorCode(apiCode) ? apiCode : 'API', message, options);
@@ -87,7 +88,7 @@ export function fromWire(status: number, text: string): ApiError {
 }
 
 /** The places in a policy document that an error names; none for most errors. */
-export function problemsOf(error: unknown): readonly PolicyProblem[] {
+export function problemsOf(error: unknown): readonly Problem[] {
   if (typeof error !== 'object' || error === null || !('problems' in error)) return [];
   return Array.isArray(error.problems) ? error.problems.filter(isProblem) : [];
 }
@@ -106,12 +107,14 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isProblem(value: unknown): value is PolicyProblem {
+function isProblem(value: unknown): value is Problem {
   return (
     isObject(value) &&
     typeof value['line'] === 'number' &&
     typeof value['column'] === 'number' &&
-    typeof value['message'] === 'string'
+    typeof value['path'] === 'string' &&
+    typeof value['message'] === 'string' &&
+    (value['hint'] === null || typeof value['hint'] === 'string')
   );
 }
 

@@ -1,6 +1,4 @@
-/**
- * Where things are unless an option says otherwise: the daemon and the CLI must agree on these without talking.
- */
+/** Where things are unless an option says otherwise: what the daemon and the CLI must agree on without talking. */
 import { join } from 'node:path';
 
 export const DEFAULT_RUNTIME_DIR = '/run/sluice';
@@ -14,3 +12,6 @@ export function apiSocketPath(runtimeDir: string): string {
 export function flowStorePath(stateDir: string): string {
   return join(stateDir, 'flows.db');
 }
+
+/** The path of the API that streams: its answer is no single value, so it stands apart from the table of routes. */
+export const FOLLOW_PATH = '/v1/flows/follow';

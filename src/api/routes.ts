@@ -20,9 +20,6 @@ export interface Route {
   readonly call: (backend: ApiBackend, call: ApiCall) => Promise<unknown>;
 }
 
-/** The path that streams; it is no row of the table because its answer is no single value. */
-export const FOLLOW_PATH = '/v1/flows/follow';
-
 /** Policies are written by people; a thousand rules are about 200 KB. */
 const MAX_POLICY_BYTES = 1024 * 1024;
 

@@ -10,7 +10,8 @@ import { readJsonObject } from './body.ts';
 import { ApiError, toWire } from './errors.ts';
 import { flowMatcher, parseFlowQuery } from './flow-filter.ts';
 import { FOLLOW_DEFAULTS, FollowClient, type FollowOptions } from './follow.ts';
-import { FOLLOW_PATH, findRoute } from './routes.ts';
+import { FOLLOW_PATH } from './paths.ts';
+import { findRoute } from './routes.ts';
 import type { ApiBackend } from './types.ts';
 import { listenPrivately } from './unix-socket.ts';
 

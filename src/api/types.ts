@@ -7,6 +7,7 @@
  */
 import type { ErrorCode } from '../core/errors.ts';
 import type { FlowRecord } from '../flow/record.ts';
+import type { Problem } from '../policy/problems.ts';
 import type { FlowFilter } from './flow-filter.ts';
 
 export interface ProgramStatus {
@@ -113,16 +114,6 @@ export interface PolicyApplied {
   readonly revision: string;
 }
 
-/** A place in a policy document; line and column count from 1. */
-export interface PolicyProblem {
-  readonly line: number;
-  readonly column: number;
-  /** Where in the document: `rules[2].destinations`. */
-  readonly path: string;
-  readonly message: string;
-  readonly hint?: string | null | undefined;
-}
-
 export interface RunGranted {
   /** Absolute path of the new cgroup's directory; already enrolled. */
   readonly cgroupPath: string;
@@ -173,7 +164,8 @@ export interface ApiErrorBody {
     readonly code: ApiErrorCode;
     readonly message: string;
     readonly hint: string | null;
-    readonly problems?: readonly PolicyProblem[];
+    /** Of a policy document, with `POLICY`. */
+    readonly problems?: readonly Problem[];
   };
 }
 

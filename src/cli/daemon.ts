@@ -1,0 +1,76 @@
+/** `sluice daemon`: reads options and hands over to the daemon, in the foreground, as systemd wants it. */
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { type Cli, pinDirOption, runtimeDirOption, stateDirOption, wholeNumber } from './cli.ts';
+import { EXIT_OK } from './exit-codes.ts';
+import { reportError } from './report-error.ts';
+
+/** More workers than any host has cores. */
+const MAX_WORKERS = 1024;
+
+/** What Linux allows as open files of one process (fs.nr_open) is 1,048,576, and a flow takes two. */
+const MAX_FLOWS = 500_000;
+
+/** Twice what a busy host is measured with; a worker takes fewer if its open files do not suffice. */
+const DEFAULT_MAX_FLOWS = 20_000;
+
+interface DaemonCommandOptions {
+  readonly policy: string;
+  readonly workers?: number;
+  readonly workerUser: string;
+  readonly runtimeDir: string;
+  readonly stateDir: string;
+  readonly pinDir: string;
+  readonly maxFlows: number;
+  readonly logFlows: boolean;
+}
+
+export function registerDaemon(program: Command, cli: Cli): void {
+  program
+    .command('daemon')
+    .description('govern the agents of a policy, until SIGTERM or SIGINT')
+    .requiredOption('--policy <file>', 'the policy, YAML; read again on SIGHUP')
+    .option('--workers <n>', 'worker processes (default: one per core)', wholeNumber(1, MAX_WORKERS))
+    .option('--worker-user <user>', 'unprivileged user the workers run as', 'sluice')
+    .addOption(runtimeDirOption())
+    .addOption(stateDirOption())
+    .addOption(pinDirOption())
+    .option('--max-flows <n>', 'open flows of one worker', wholeNumber(1, MAX_FLOWS), DEFAULT_MAX_FLOWS)
+    .option('--log-flows', 'write each flow record to standard output as NDJSON (default)', true)
+    .option('--no-log-flows', 'do not')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  sluice daemon --policy /etc/sluice/policy.yaml
+  sluice daemon --policy policy.yaml --workers 1 --no-log-flows
+
+SIGHUP reads the policy again; a bad one leaves the old in force. When the daemon stops, its programs stay in
+force and agents cannot connect: see "sluice uninstall".
+
+Exit codes: 0 stopped in good order, 1 failed, 2 wrong use.`,
+    )
+    .action(async (options: DaemonCommandOptions) => {
+      cli.exitCode = await start(cli, options);
+    });
+}
+
+async function start(cli: Cli, options: DaemonCommandOptions): Promise<number> {
+  const { policy, workers, maxFlows, workerUser, runtimeDir, stateDir, pinDir, logFlows } = options;
+  try {
+    await cli.parts.runDaemon({
+      policyPath: resolve(policy),
+      workers: workers ?? availableParallelism(),
+      workerUser,
+      runtimeDirectory: resolve(runtimeDir),
+      stateDirectory: resolve(stateDir),
+      pinDirectory: resolve(pinDir),
+      maxFlows,
+      logFlows,
+    });
+    return EXIT_OK;
+  } catch (error) {
+    return reportError(cli, error, policy);
+  }
+}

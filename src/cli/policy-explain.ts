@@ -1,0 +1,189 @@
+/** `sluice policy explain`: what would happen to a flow, and what each rule says to it. Offline but for a DNS look-up. */
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { type Command, Option } from 'commander';
+import { parseDestinationTerm } from '../api/flow-filter.ts';
+import { errnoOf, SluiceError } from '../core/errors.ts';
+import { type Explanation, explain } from '../policy/explain.ts';
+import type { CompiledPolicy, ConnectAnswer, FlowQuestion } from '../policy/types.ts';
+import { type Cli, outputOption } from './cli.ts';
+import { printError, reportError } from './report-error.ts';
+import { type Column, formatTable } from './table.ts';
+import { painterFor, safeJson, safeText, widthOf } from './terminal.ts';
+
+const PROTOCOLS = ['http', 'postgres', 'tls', 'unknown'] as const;
+type ExplainedProtocol = (typeof PROTOCOLS)[number];
+
+interface ExplainOptions {
+  readonly agent: string;
+  readonly to: string;
+  readonly ip?: string;
+  readonly protocol?: ExplainedProtocol;
+  readonly agentTls?: true;
+  readonly output: 'table' | 'json';
+}
+
+interface Target {
+  /** As given; null if an address was given. */
+  readonly name: string | null;
+  readonly ip: string;
+  readonly port: number;
+}
+
+export function registerExplain(
+  policy: Command,
+  cli: Cli,
+  read: (file: string) => Promise<CompiledPolicy>,
+): void {
+  policy
+    .command('explain')
+    .description('say what would happen to a flow, and why')
+    .argument('<file>', 'the policy, YAML')
+    .requiredOption('--agent <name>', 'agent that connects')
+    .requiredOption('--to <host:port>', 'where to; a name is looked up unless --ip is given')
+    .option('--ip <address>', 'address of the name')
+    .addOption(new Option('--protocol <protocol>', "what the agent's first bytes are").choices(PROTOCOLS))
+    .option('--agent-tls', 'the agent speaks TLS itself (as --protocol tls)')
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  sluice policy explain policy.yaml --agent billing --to 192.0.2.10:5432
+  sluice policy explain policy.yaml --agent shop --to api.example.org:80 --ip 192.0.2.7 --protocol http
+
+The name is what the agent would say in its first bytes (HTTP Host, SNI). Without --protocol, and where the
+answer depends on those bytes, it is given for each protocol.
+
+Exit codes: 0 explained, whatever the answer is; 1 the policy has problems or the name no address; 2 wrong use.`,
+    )
+    .action(async (file: string, options: ExplainOptions) => {
+      try {
+        await explainTo(cli, await read(file), options);
+      } catch (error) {
+        cli.exitCode = reportError(cli, error, file);
+      }
+    });
+}
+
+async function explainTo(cli: Cli, policy: CompiledPolicy, options: ExplainOptions): Promise<void> {
+  const target = await resolveTarget(options);
+  if (!policy.agents.some((agent) => agent.name === options.agent)) {
+    const names = policy.agents.map((agent) => agent.name).join(', ');
+    printError(cli.stderr, `warning: no agent of the policy is named ${options.agent}`, `it has: ${names}`);
+  }
+  const protocol = options.agentTls === true ? 'tls' : (options.protocol ?? null);
+  const question = questionFor(options.agent, target, protocol);
+  const explanation = explain(policy, question);
+  const byProtocol =
+    explanation.answer.kind === 'inspect'
+      ? PROTOCOLS.map((each) => ({
+          protocol: each,
+          answer: explain(policy, questionFor(options.agent, target, each)).answer,
+        }))
+      : [];
+  if (options.output === 'json') {
+    cli.stdout.write(
+      `${safeJson({ question, ...redact(explanation), byProtocol: byProtocol.map(redact) })}\n`,
+    );
+  } else {
+    print(cli, question, target, explanation, byProtocol);
+  }
+}
+
+function questionFor(agent: string, target: Target, protocol: ExplainedProtocol | null): FlowQuestion {
+  const base = { agent, ip: target.ip, port: target.port };
+  if (protocol === null) return base;
+  const isNamed = protocol === 'http' || protocol === 'tls';
+  const name = isNamed ? target.name : null;
+  return { ...base, seen: { protocol, agentTls: protocol === 'tls', name } };
+}
+
+async function resolveTarget(options: ExplainOptions): Promise<Target> {
+  const { host, port } = parseDestinationTerm(options.to);
+  if (host === null || port === null) {
+    throw new SluiceError('CONFIG', '--to: host and port are needed', { hint: '--to db.example.org:5432' });
+  }
+  if (options.ip !== undefined && isIP(options.ip) === 0)
+    throw new SluiceError('CONFIG', '--ip: not an IP address');
+  if (isIP(host) !== 0) return { name: null, ip: options.ip ?? host, port };
+  return { name: host, ip: options.ip ?? (await addressOf(host)), port };
+}
+
+async function addressOf(name: string): Promise<string> {
+  try {
+    return (await lookup(name)).address;
+  } catch (cause) {
+    throw new SluiceError('UPSTREAM', `${name} has no address: ${errnoOf(cause) ?? 'look-up failed'}`, {
+      cause,
+      hint: 'give one with --ip',
+    });
+  }
+}
+
+/** The answer holds the destination whole, with the private key it may have: never printed. */
+function redact<T extends { readonly answer: ConnectAnswer }>(value: T): object {
+  const { answer } = value;
+  if (answer.kind !== 'allow') return value;
+  return { ...value, answer: { ...answer, destination: answer.destination.name } };
+}
+
+const RULE_COLUMNS: readonly Column[] = [
+  { title: '' },
+  { title: 'RULE', shrinkTo: 12 },
+  { title: 'ACTION' },
+  { title: 'FITS' },
+  { title: 'WHY', shrinkTo: 20 },
+];
+
+const PROTOCOL_COLUMNS: readonly Column[] = [{ title: 'FIRST BYTES' }, { title: 'ANSWER', shrinkTo: 30 }];
+
+function print(
+  cli: Cli,
+  question: FlowQuestion,
+  target: Target,
+  explanation: Explanation,
+  byProtocol: readonly { readonly protocol: string; readonly answer: ConnectAnswer }[],
+): void {
+  const painter = painterFor(cli.stdout, cli.env);
+  const width = widthOf(cli.stdout);
+  const ip = question.ip.includes(':') ? `[${question.ip}]` : question.ip;
+  const name = target.name === null ? '' : ` (${target.name})`;
+  const seen = question.seen === undefined ? '' : `, first bytes ${question.seen.protocol}`;
+  cli.stdout.write(`${safeText(`agent ${question.agent} to ${ip}:${question.port}${name}${seen}`)}\n`);
+  const paint =
+    explanation.answer.kind === 'deny' ? 'red' : explanation.answer.kind === 'allow' ? 'green' : 'yellow';
+  cli.stdout.write(`${painter(safeText(describe(explanation.answer)), paint)}\n\n`);
+  if (byProtocol.length > 0) {
+    const rows = byProtocol.map(({ protocol, answer }) => [protocol, describe(answer)]);
+    cli.stdout.write(`${formatTable(PROTOCOL_COLUMNS, rows, width, painter)}\n`);
+  }
+  const rules = explanation.rules.map((rule) => [
+    rule.decisive ? '*' : '',
+    rule.rule,
+    rule.action,
+    rule.matched,
+    rule.why,
+  ]);
+  cli.stdout.write(formatTable(RULE_COLUMNS, rules, width, painter));
+}
+
+function describe(answer: ConnectAnswer): string {
+  switch (answer.kind) {
+    case 'inspect':
+      return "undecided: it depends on the agent's first bytes";
+    case 'deny': {
+      const rule = answer.rule === null ? '' : ` by rule ${answer.rule}`;
+      return `denied${rule}: ${answer.reason} (${answer.code})`;
+    }
+    case 'allow': {
+      const how = {
+        upgrade: `TLS is added, verified as ${answer.serverName?.name ?? '?'}`,
+        passthrough: "the agent's own TLS goes on",
+        exempt: 'plain text leaves the host',
+      }[answer.mode];
+      const to = `destination ${answer.destination.name}, port ${answer.upstreamPort}`;
+      return `allowed by rule ${answer.rule}: ${how}; ${to}`;
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/** `sluice policy`: check and explain work offline; apply gives the document to the daemon. */
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { messageOf, SluiceError } from '../core/errors.ts';
+import type { CompiledPolicy } from '../policy/types.ts';
+import { type Cli, clientFor, runtimeDirOption } from './cli.ts';
+import { registerExplain } from './policy-explain.ts';
+import { printProblem, reportError } from './report-error.ts';
+import { safeText } from './terminal.ts';
+
+export function registerPolicy(program: Command, cli: Cli): void {
+  const policy = program.command('policy').description('check, explain or apply a policy');
+  registerCheck(policy, cli);
+  registerExplain(policy, cli, (file) => readPolicy(cli, file));
+  registerApply(policy, cli);
+}
+
+function registerCheck(policy: Command, cli: Cli): void {
+  policy
+    .command('check')
+    .description('say whether a policy is valid; needs no daemon')
+    .argument('<file>', 'the policy, YAML')
+    .addHelpText(
+      'after',
+      `
+Example:
+  sluice policy check /etc/sluice/policy.yaml
+
+Problems are written as FILE:LINE:COLUMN: what is wrong, with a hint below.
+
+Exit codes: 0 valid, 1 it has problems, 2 wrong use or unreadable file.`,
+    )
+    .action(async (file: string) => {
+      try {
+        const { revision, agents, destinations, rules } = await readPolicy(cli, file);
+        const counts = `${agents.length} agents, ${destinations.length} destinations, ${rules.length} rules`;
+        cli.stdout.write(`${safeText(file)}: valid, revision ${revision} (${counts})\n`);
+      } catch (error) {
+        cli.exitCode = reportError(cli, error, file);
+      }
+    });
+}
+
+function registerApply(policy: Command, cli: Cli): void {
+  policy
+    .command('apply')
+    .description('put a policy in force; a bad one leaves the old in force')
+    .argument('<file>', 'the policy, YAML')
+    .addOption(runtimeDirOption())
+    .addHelpText(
+      'after',
+      `
+Example:
+  sluice policy apply /etc/sluice/policy.yaml
+
+It is in force until the daemon is started again or reloads the file it was started with.
+
+Exit codes: 0 in force, 1 refused, 2 wrong use or unreadable file, 3 the daemon is not running.`,
+    )
+    .action(async (file: string, options: { readonly runtimeDir: string }) => {
+      try {
+        const { revision } = await clientFor(options).applyPolicy({
+          path: resolve(file),
+          text: readText(file),
+        });
+        cli.stdout.write(`${safeText(file)}: in force, revision ${revision}\n`);
+      } catch (error) {
+        cli.exitCode = reportError(cli, error, file);
+      }
+    });
+}
+
+/** Warnings are printed; problems are thrown. */
+async function readPolicy(cli: Cli, file: string): Promise<CompiledPolicy> {
+  assertReadable(file);
+  // YAML and JSON Schema are most of what this program could load; only these commands need them.
+  const { loadPolicy } = await import('../policy/load.ts');
+  return loadPolicy(file, {
+    onWarning: (problem) => printProblem(cli.stderr, file, problem, 'warning: '),
+  });
+}
+
+function readText(file: string): string {
+  assertReadable(file);
+  return readFileSync(file, 'utf8');
+}
+
+/** A file that is not there is wrong use, not a problem of the policy. */
+function assertReadable(file: string): void {
+  try {
+    accessSync(file, constants.R_OK);
+  } catch (cause) {
+    throw new SluiceError('CONFIG', `cannot read the policy: ${messageOf(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,78 @@
+/** The command line as a whole: which commands there are, and how wrong use is answered. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import type { Cli, Register } from './cli.ts';
+import { EXIT_OK, EXIT_USAGE } from './exit-codes.ts';
+import { reportError } from './report-error.ts';
+import { safeText } from './terminal.ts';
+
+/** In the order of the help. Each is imported only when it is asked for: reading TypeScript takes time at every start. */
+const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
+  ['daemon', async () => (await import('./daemon.ts')).registerDaemon],
+  ['run', async () => (await import('./run.ts')).registerRun],
+  ['status', async () => (await import('./status.ts')).registerStatus],
+  ['flows', async () => (await import('./flows.ts')).registerFlows],
+  ['policy', async () => (await import('./policy.ts')).registerPolicy],
+  ['doctor', async () => (await import('./doctor.ts')).registerDoctor],
+  ['uninstall', async () => (await import('./uninstall.ts')).registerUninstall],
+  ['help', async () => (await import('./help.ts')).registerHelp],
+]);
+
+/** Runs one command line, without the names of interpreter and script, and gives its exit code. */
+export async function runProgram(cli: Cli, args: readonly string[]): Promise<number> {
+  try {
+    const program = await createProgram(cli, args[0]);
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+    return reportError(cli, error);
+  }
+  return cli.exitCode;
+}
+
+/** With the one command that is wanted; with all of them if that is none, for the help and for suggestions. */
+async function createProgram(cli: Cli, wanted = ''): Promise<Command> {
+  const program = new Command('sluice')
+    .description(
+      'Every connection of an agent leaves this host as verified TLS, under its own identity, on the record.',
+    )
+    .version(packageVersion(), '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show help')
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => cli.stdout.write(text),
+      writeErr: (text) => cli.stderr.write(text),
+      outputError: (text, write) => write(usageError(text)),
+    })
+    .showHelpAfterError('  hint: add --help, or see: sluice help')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  sudo sluice daemon --policy /etc/sluice/policy.yaml
+  sudo sluice run -- curl http://shop.example.org/
+  sudo sluice flows --follow
+
+Exit codes: sluice help exit-codes`,
+    );
+  program.helpCommand(false);
+  const one = wanted === 'help' ? undefined : COMMANDS.get(wanted);
+  for (const load of one === undefined ? COMMANDS.values() : [one]) (await load())(program, cli);
+  return program;
+}
+
+/** Commander's message in the form of all others; it may quote what was typed. */
+function usageError(text: string): string {
+  const lines = text
+    .replace(/^error: /, '')
+    .trimEnd()
+    .split('\n');
+  return `sluice: ${lines.map(safeText).join('\n  hint: ')}\n`;
+}
+
+function packageVersion(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { readonly version: string };
+  return version;
+}

@@ -1,0 +1,171 @@
+/** `sluice status`: whether agents are governed now, and by what. Without a daemon: what is still in force. */
+import type { Command } from 'commander';
+import type { ProgramStatus, Status } from '../api/types.ts';
+import { SluiceError } from '../core/errors.ts';
+import { type Cli, clientFor, outputOption, pinDirOption, runtimeDirOption } from './cli.ts';
+import { EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_OK } from './exit-codes.ts';
+import { printError } from './report-error.ts';
+import { type Column, formatTable } from './table.ts';
+import { type Paint, type Painter, painterFor, safeJson, safeText, widthOf } from './terminal.ts';
+import { formatBytes, formatTime } from './units.ts';
+
+interface StatusOptions {
+  readonly runtimeDir: string;
+  readonly pinDir: string;
+  readonly output: 'table' | 'json';
+}
+
+export function registerStatus(program: Command, cli: Cli): void {
+  program
+    .command('status')
+    .description('show whether agents are governed, and by what')
+    .addOption(outputOption())
+    .addOption(runtimeDirOption())
+    .addOption(pinDirOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  sluice status
+  sluice status --output json | jq .reasons
+
+Exit codes: 0 enforcing, 1 degraded or not enforcing, 3 the daemon is not running.`,
+    )
+    .action(async (options: StatusOptions) => {
+      cli.exitCode = await showStatus(cli, options);
+    });
+}
+
+async function showStatus(cli: Cli, options: StatusOptions): Promise<number> {
+  let status: Status;
+  try {
+    status = await clientFor(options).status();
+  } catch (error) {
+    if (error instanceof SluiceError && error.code === 'NOT_RUNNING') return showPins(cli, options, error);
+    throw error;
+  }
+  if (options.output === 'json') cli.stdout.write(`${safeJson({ running: true, ...status })}\n`);
+  else cli.stdout.write(formatStatus(status, widthOf(cli.stdout), painterFor(cli.stdout, cli.env)));
+  return status.enforcing && status.reasons.length === 0 ? EXIT_OK : EXIT_FAILURE;
+}
+
+async function showPins(cli: Cli, options: StatusOptions, error: SluiceError): Promise<number> {
+  const pins = await cli.parts.describePins(options.pinDir);
+  if (options.output === 'json') {
+    cli.stdout.write(`${safeJson({ running: false, programs: pins ?? [] })}\n`);
+    return EXIT_NOT_RUNNING;
+  }
+  printError(cli.stderr, error.message, error.hint);
+  if (pins === null) {
+    cli.stdout.write('Nothing is pinned: no process is governed.\n');
+  } else {
+    const painter = painterFor(cli.stdout, cli.env);
+    const effective = pins.filter((program) => program.effective).length;
+    cli.stdout.write(
+      `${effective} of ${pins.length} programs stay in force: agents they know cannot connect until the daemon runs again.\n\n`,
+    );
+    cli.stdout.write(formatPrograms(pins, widthOf(cli.stdout), painter));
+  }
+  return EXIT_NOT_RUNNING;
+}
+
+/** Everything, as text of whole lines. */
+function formatStatus(status: Status, width: number | null, painter: Painter): string {
+  const lines = summary(status, painter).map(([name, text]) => `${name.padEnd(10)} ${text}\n`);
+  return [
+    ...lines,
+    ...status.reasons.map((reason) => `  ${painter('!', 'yellow')} ${safeText(reason)}\n`),
+    '\n',
+    formatPrograms(status.programs, width, painter),
+    '\n',
+    formatTable(LISTENER_COLUMNS, status.listeners.map(listenerRow), width, painter),
+    '\n',
+    formatTable(WORKER_COLUMNS, status.workers.map(workerRow), width, painter),
+  ].join('');
+}
+
+function summary(status: Status, painter: Painter): [string, string][] {
+  const { policy, ledger, rings, store, selfTest } = status;
+  const [state, paint] = stateOf(status);
+  const test =
+    selfTest === null ? 'not run yet' : `${selfTest.ok ? 'ok' : 'FAILED'} at ${formatTime(selfTest.at)}`;
+  const lost = (name: string, lostCount: number, received: number): string =>
+    `${name} ${received} received, ${painter(`${lostCount} lost`, lostCount > 0 ? 'yellow' : null)}`;
+  return [
+    [
+      'sluice',
+      `${painter(state, paint)}, version ${status.version}, pid ${status.pid}, since ${formatTime(status.startedAt)}`,
+    ],
+    ['tier', safeText(status.tier)],
+    ['policy', `${policy.revision} from ${safeText(policy.path)}, loaded ${formatTime(policy.loadedAt)}`],
+    ...(policy.lastError === null
+      ? []
+      : ([['', painter(`last reload refused: ${safeText(policy.lastError)}`, 'red')]] satisfies [
+          string,
+          string,
+        ][])),
+    ['self-test', `${test}${selfTest === null ? '' : `: ${safeText(selfTest.detail)}`}`],
+    [
+      'flows',
+      `${ledger.open} open, ${ledger.allowed} allowed, ${ledger.denied} denied, ${ledger.errors} failed, ${ledger.lost} without report`,
+    ],
+    [
+      'events',
+      `${lost('flow:', rings.flow.lost, rings.flow.received)}; ${lost('deny:', rings.deny.lost, rings.deny.received)}`,
+    ],
+    ['store', storeText(store, painter)],
+  ];
+}
+
+function stateOf(status: Status): [string, Paint] {
+  if (!status.enforcing) return ['NOT ENFORCING', 'red'];
+  return status.reasons.length > 0 ? ['degraded', 'yellow'] : ['enforcing', 'green'];
+}
+
+function storeText(store: Status['store'], painter: Painter): string {
+  const state = store.ok ? 'ok' : painter(`FAILED: ${safeText(store.error ?? 'unknown')}`, 'red');
+  return `${state}, ${store.rows} rows, ${formatBytes(store.bytes)}, ${store.dropped} dropped, ${safeText(store.path)}`;
+}
+
+const yesNo = (cell: string): Paint | null => (cell === 'no' ? 'red' : null);
+
+const PROGRAM_COLUMNS: readonly Column[] = [
+  { title: 'PROGRAM', shrinkTo: 12 },
+  { title: 'ATTACHED TO', shrinkTo: 12, dropOrder: 2 },
+  { title: 'EFFECTIVE', paint: yesNo },
+  { title: 'PINNED', paint: yesNo },
+];
+
+function formatPrograms(programs: readonly ProgramStatus[], width: number | null, painter: Painter): string {
+  const rows = programs.map(({ name, attachType, effective, pinned }) => [
+    name,
+    attachType,
+    effective ? 'yes' : 'no',
+    pinned ? 'yes' : 'no',
+  ]);
+  return formatTable(PROGRAM_COLUMNS, rows, width, painter);
+}
+
+const LISTENER_COLUMNS: readonly Column[] = [
+  { title: 'LISTENER', shrinkTo: 12 },
+  { title: 'PORT', align: 'right' },
+  { title: 'NAMESPACE', shrinkTo: 8 },
+];
+
+function listenerRow({ ip, port, netns }: Status['listeners'][number]): string[] {
+  return [ip, String(port), netns];
+}
+
+const WORKER_COLUMNS: readonly Column[] = [
+  { title: 'WORKER', align: 'right' },
+  { title: 'PID', align: 'right' },
+  { title: 'OPEN', align: 'right' },
+  { title: 'ACCEPTED', align: 'right' },
+  { title: 'REFUSED', align: 'right' },
+  { title: 'RESTARTS', align: 'right', dropOrder: 1 },
+];
+
+function workerRow(worker: Status['workers'][number]): string[] {
+  const { number, pid, openFlows, accepted, refused, restarts } = worker;
+  return [number, pid ?? 'starting', openFlows, accepted, refused, restarts].map(String);
+}
