@@ -262,6 +262,23 @@ export function isTlsThroughout(stream: Buffer): boolean {
   return stream[0] === 22 || stream[0] === 21;
 }
 
+export interface TlsRecord {
+  /** ContentType, RFC 8446 §5.1: 20 change_cipher_spec, 21 alert, 22 handshake, 23 application_data. */
+  readonly type: number;
+  readonly length: number;
+}
+
+/** The records of a stream that is TLS throughout, for people to look at. */
+export function tlsRecords(stream: Buffer): TlsRecord[] {
+  const records: TlsRecord[] = [];
+  for (let at = 0; at + 5 <= stream.length; ) {
+    const length = stream.readUInt16BE(at + 3);
+    records.push({ type: stream.readUInt8(at), length });
+    at += 5 + length;
+  }
+  return records;
+}
+
 /** Where any of `markers` shows in what crossed: in a raw packet, or in a stream put together from several. */
 export function findMarkers(packets: readonly Packet[], markers: readonly string[]): string[] {
   const found = new Set<string>();

@@ -57,17 +57,23 @@ export class World {
     this.#raw = parts.raw;
   }
 
-  static async open(servers: readonly ServerName[] = ['nginx', 'postgres', 'raw']): Promise<World> {
+  /** @param onStep told of each step as it begins, for whoever shows progress */
+  static async open(
+    servers: readonly ServerName[] = ['nginx', 'postgres', 'raw'],
+    onStep: (step: string) => void = () => {},
+  ): Promise<World> {
     if (process.getuid?.() !== 0) throw new Error('the test world needs root. Mend: sudo scripts/test');
     const name = claimWorld();
     const dir = worldDir(name);
     try {
+      onStep('two network namespaces joined by a veth pair, and a certificate authority');
       const [network, pki] = await Promise.all([
         makeNetwork(name),
         Pki.make(join(dir, 'pki'), 'Sluice test CA'),
       ]);
       const clientCertificate = await pki.issue('client', { names: ['client.world.test'] });
       // One after the other: all of them sign with the one CA, whose database is a plain file.
+      for (const server of servers) onStep(`${server} on the far side`);
       const nginx = servers.includes('nginx') ? await Nginx.start(network, join(dir, 'nginx'), pki) : null;
       const postgres = servers.includes('postgres')
         ? await Postgres.start(network, join(dir, 'pg'), pki)

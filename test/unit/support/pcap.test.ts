@@ -1,6 +1,13 @@
 /** The judge has to be able to say both no and yes: captures are made by hand here, byte for byte. */
 import t from 'tap';
-import { conversations, findMarkers, isTlsThroughout, parsePcap, wireOf } from '#test/support/pcap.ts';
+import {
+  conversations,
+  findMarkers,
+  isTlsThroughout,
+  parsePcap,
+  tlsRecords,
+  wireOf,
+} from '#test/support/pcap.ts';
 
 interface Segment {
   readonly from?: 'client' | 'server';
@@ -173,6 +180,10 @@ t.test('wireOf tells TLS from anything else', async (t) => {
   t.equal(wireOf(Buffer.concat([sslRequest, hello])), 'postgres-tls');
   t.equal(wireOf(Buffer.concat([sslRequest, Buffer.from('user')])), 'plain');
   t.equal(isTlsThroughout(Buffer.from([22, 3, 1, 255, 255])), false, 'no record is that long');
+  t.strictSame(tlsRecords(Buffer.concat([hello, application])), [
+    { type: 22, length: 5 },
+    { type: 23, length: 6 },
+  ]);
 });
 
 t.test('a marker is found in a packet and across two', async (t) => {
