@@ -22,7 +22,7 @@ function status(daemon: Daemon): Status {
   const counters = daemon.plane.counters();
   const ledger = daemon.ledger.counters();
   const received = daemon.ringCounts();
-  const health = daemon.store.health();
+  const { state, path, rows, bytes, error, dropped } = daemon.store.health();
   return {
     version: version(),
     pid: process.pid,
@@ -49,7 +49,7 @@ function status(daemon: Daemon): Status {
       flow: { received: received.flow, lost: Number(counters.flowEventsLost) },
       deny: { received: received.deny, lost: Number(counters.denyEventsLost) },
     },
-    store: health,
+    store: { ok: state === 'ok', error, path, rows, bytes, dropped },
     selfTest: daemon.lastSelfTest,
   };
 }
