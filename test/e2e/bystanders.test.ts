@@ -13,6 +13,8 @@ import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
 import { AGENTS } from '#test/support/world-policy.ts';
 
+// Starting may have to wait for the host: see host-lock.ts.
+t.setTimeout(280_000);
 const world = await World.open();
 t.teardown(() => world.close());
 const { ca } = world.pki;

@@ -14,6 +14,8 @@ import { AGENTS } from '#test/support/world-policy.ts';
 const MARKER = 'REQUEST-MARKER-b7e3';
 const curl = ['curl', '-sS', '--max-time', '20', `http://shop.test/secret/${MARKER}`];
 
+// Starting may have to wait for the host: see host-lock.ts.
+t.setTimeout(280_000);
 t.test('descriptors: what cannot be carried is refused and recorded, and it recovers', async (t) => {
   const world = await World.open(['nginx', 'raw']);
   t.teardown(() => world.close());

@@ -14,6 +14,8 @@ import { firstAnswer, tlsClient, udpClient } from '#test/support/python.ts';
 import { RAW_PORTS, RAW_TLS_NAME, UDP_PORTS } from '#test/support/raw-ports.ts';
 import { World } from '#test/support/world.ts';
 
+// Starting may have to wait for the host: see host-lock.ts.
+t.setTimeout(280_000);
 const world = await World.open();
 t.teardown(() => world.close());
 const { ca } = world.pki;
