@@ -25,7 +25,7 @@ import { connectError, handshakeError, UpstreamError } from './upstream-error.ts
 export const HIGH_WATER_MARK_BYTES = 131_072;
 
 /** A server that vanished without a word is noticed; agents cannot set this through the proxy. */
-const KEEP_ALIVE_MS = 300_000;
+export const KEEP_ALIVE_MS = 300_000;
 
 /** `highWaterMark` is one of the stream options sockets take, which the types of node:net leave out. */
 const TCP_OPTIONS = {

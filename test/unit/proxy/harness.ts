@@ -15,7 +15,7 @@ import type { ReportedFlow, WorkerMessage } from '#src/proxy/ipc.ts';
 import { Worker } from '#src/proxy/worker.ts';
 import { SERVER_NAME } from '#test/support/certificates.ts';
 
-type Teardown = (end: () => unknown) => void;
+export type Teardown = (end: () => unknown) => void;
 
 /** What a test server does with one connection. */
 export type Script<S extends Socket> = (socket: S) => void;
@@ -213,7 +213,8 @@ export class TestProxy {
     const socket = connect({ port: this.#port, host: '127.0.0.1', allowHalfOpen: true });
     this.#agents.add(socket);
     socket.on('error', ignore);
-    await once(socket, 'connect');
+    // In one process the reset of a refused connection can be seen before the connection itself.
+    await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(ignore);
     return socket;
   }
 

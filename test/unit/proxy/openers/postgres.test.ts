@@ -1,0 +1,211 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import t from 'tap';
+import type { CompiledTls } from '#src/policy/types.ts';
+import { type KeyPair, makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import {
+  closedPort,
+  destination,
+  endOf,
+  ignore,
+  plainServer,
+  policy,
+  readAll,
+  readBytes,
+  rule,
+  type Script,
+  type Teardown,
+  TestProxy,
+  type TestServer,
+} from '../harness.ts';
+
+const certificates = await makeCertificates((remove) => t.teardown(remove));
+const tls: CompiledTls = {
+  serverName: SERVER_NAME,
+  ca: certificates.ca,
+  minVersion: 'TLSv1.2',
+  clientCertificate: null,
+};
+const shop = policy([destination({ protocol: 'postgres', tls })], [rule()]);
+
+const SSL_REQUEST = Buffer.from('0000000804d2162f', 'hex');
+const GSS_REQUEST = Buffer.from('0000000804d21630', 'hex');
+const CANCEL = Buffer.from('0000001004d2162e0000002a000004d2', 'hex');
+const STARTUP = lengthPrefixed(Buffer.from('\0\x03\0\0user\0alice\0database\0shop\0\0', 'latin1'));
+const AUTH_OK = message('R', Buffer.from([0, 0, 0, 0]));
+const READY = message('Z', Buffer.from('I'));
+
+function lengthPrefixed(body: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(4 + body.length);
+  return Buffer.concat([length, body]);
+}
+
+function message(type: string, body: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(type), lengthPrefixed(body)]);
+}
+
+function sasl(...mechanisms: string[]): Buffer {
+  return message(
+    'R',
+    Buffer.concat([Buffer.from([0, 0, 0, 10]), Buffer.from(`${mechanisms.join('\0')}\0\0`)]),
+  );
+}
+
+/** A server that agrees to TLS and then does what `script` says. */
+function postgresServer(
+  teardown: Teardown,
+  script: Script<Socket>,
+  { pair = certificates.valid, answer = 'S' }: { pair?: KeyPair; answer?: string } = {},
+): Promise<TestServer> {
+  return plainServer(teardown, (raw) => {
+    raw.once('data', () => {
+      raw.pause();
+      raw.removeAllListeners('data');
+      raw.write(answer, () => {
+        const secure = new TLSSocket(raw, { isServer: true, ...pair });
+        secure.on('error', ignore);
+        script(secure);
+      });
+    });
+  });
+}
+
+t.test('a client that speaks plain text gets its session over TLS', async (t) => {
+  let first: Buffer = Buffer.alloc(0);
+  const server = await postgresServer(t.teardown, (s) => {
+    s.on('data', (chunk: Buffer) => {
+      if (first.length === 0) {
+        first = chunk;
+        s.write(Buffer.concat([AUTH_OK, READY]));
+      } else {
+        s.end(chunk);
+      }
+    });
+  });
+  const proxy = await TestProxy.start(t.teardown, shop);
+  const agent = await proxy.agent({ port: server.port });
+  agent.write(STARTUP);
+  const greeting = Buffer.concat([AUTH_OK, READY]);
+  t.same(await readBytes(agent, greeting.length), greeting);
+  agent.end('Q-and-whatever-follows');
+  t.equal((await readAll(agent)).toString(), 'Q-and-whatever-follows');
+  t.same(first, STARTUP, 'the start-up packet as the agent sent it');
+  t.match(await proxy.report(), {
+    protocol: 'postgres',
+    disposition: 'upgraded',
+    reason: 'ok',
+    tls: { server_name: SERVER_NAME, alpn: null },
+    bytes: { agent_to_server: STARTUP.length + 22, server_to_agent: greeting.length + 22 },
+  });
+  t.same(server.received().subarray(0, 8), SSL_REQUEST, 'TLS is asked for first');
+});
+
+t.test('requests for encryption are refused to the agent and not passed on', async (t) => {
+  let first: Buffer = Buffer.alloc(0);
+  const server = await postgresServer(t.teardown, (s) =>
+    s.once('data', (chunk: Buffer) => {
+      first = chunk;
+      s.end(AUTH_OK);
+    }),
+  );
+  const proxy = await TestProxy.start(t.teardown, shop);
+  const agent = await proxy.agent({ port: server.port });
+  agent.write(GSS_REQUEST);
+  t.equal((await readBytes(agent, 1)).toString(), 'N');
+  agent.write(SSL_REQUEST);
+  t.equal((await readBytes(agent, 1)).toString(), 'N');
+  agent.end(STARTUP);
+  t.same(await readAll(agent), AUTH_OK);
+  t.same(first, STARTUP);
+  t.match(await proxy.report(), { reason: 'ok' });
+});
+
+t.test('SCRAM with channel binding is taken out of the offer', async (t) => {
+  const server = await postgresServer(t.teardown, (s) =>
+    s.once('data', () => s.end(sasl('SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256'))),
+  );
+  const proxy = await TestProxy.start(t.teardown, shop);
+  const agent = await proxy.agent({ port: server.port });
+  agent.end(STARTUP);
+  t.same(await readAll(agent), sasl('SCRAM-SHA-256'));
+  t.match(await proxy.report(), { reason: 'ok' });
+});
+
+t.test('a server that breaks the authentication is cut, and the agent told', async (t) => {
+  const server = await postgresServer(t.teardown, (s) =>
+    s.once('data', () => s.write(message('D', Buffer.from('row before authentication')))),
+  );
+  const proxy = await TestProxy.start(t.teardown, shop);
+  const agent = await proxy.agent({ port: server.port });
+  agent.write(STARTUP);
+  const answer = (await readAll(agent)).toString('latin1');
+  agent.end();
+  t.match(answer, /^E[\s\S]*C08P01\0/);
+  t.notMatch(answer, /row before/);
+  t.match(await proxy.report(), { reason: 'protocol_error', verdict: 'error' });
+});
+
+t.test('a cancel request goes on over TLS', async (t) => {
+  let first: Buffer = Buffer.alloc(0);
+  const server = await postgresServer(t.teardown, (s) =>
+    s.once('data', (chunk: Buffer) => {
+      first = chunk;
+      s.end();
+    }),
+  );
+  const proxy = await TestProxy.start(t.teardown, shop);
+  const agent = await proxy.agent({ port: server.port });
+  agent.end(CANCEL);
+  t.equal((await readAll(agent)).length, 0);
+  t.match(await proxy.report(), { reason: 'ok', protocol: 'postgres' });
+  t.same(first, CANCEL);
+});
+
+t.test('failures are told as ErrorResponse, and nothing of the agent is sent', async (t) => {
+  const refuses = await plainServer(t.teardown, (s) => s.once('data', () => s.write('N')));
+  const errs = await plainServer(t.teardown, (s) => s.once('data', () => s.write('E\0\0\0\x08oops')));
+  const other = await plainServer(t.teardown, (s) => s.once('data', () => s.write('HTTP/1.1 400\r\n')));
+  const closes = await plainServer(t.teardown, (s) => s.once('data', () => s.end()));
+  const stuffed = await plainServer(t.teardown, (s) =>
+    s.once('data', () => s.write(`S${AUTH_OK.toString()}`)),
+  );
+  const silent = await plainServer(t.teardown, (s) => s.resume());
+  const expired = await postgresServer(t.teardown, ignore, { pair: certificates.expired });
+  const cases = [
+    [refuses, 'tls_not_offered', '08001'],
+    [errs, 'tls_not_offered', '08001'],
+    [other, 'protocol_error', '08P01'],
+    [closes, 'tls_not_offered', '08001'],
+    [stuffed, 'protocol_error', '08P01'],
+    [silent, 'tls_handshake_timeout', '08001'],
+    [expired, 'tls_certificate_expired', '08001'],
+  ] as const;
+  const limits = { detectTimeoutMs: 5_000, connectTimeoutMs: 5_000, handshakeTimeoutMs: 200 };
+  const proxy = await TestProxy.start(t.teardown, { ...shop, limits });
+  for (const [server, reason, sqlState] of cases) {
+    const agent = await proxy.agent({ port: server.port });
+    agent.write(STARTUP);
+    const answer = (await readAll(agent)).toString('latin1');
+    agent.end();
+    t.match(answer, new RegExp(`^E[\\s\\S]*SFATAL\0[\\s\\S]*C${sqlState}\0`), reason);
+    t.match(await proxy.report(), { reason, verdict: 'error', disposition: 'denied' });
+    t.notMatch(
+      server.received().toString('latin1'),
+      /alice|shop/,
+      `${reason}: the agent's packet stayed here`,
+    );
+  }
+  const agent = await proxy.agent({ port: await closedPort() });
+  agent.end(STARTUP);
+  t.match((await readAll(agent)).toString('latin1'), /C08001\0/);
+  t.match(await proxy.report(), { reason: 'connect_refused' });
+});
+
+t.test('a failed cancel request is answered by closing, as the server would', async (t) => {
+  const proxy = await TestProxy.start(t.teardown, shop);
+  const agent = await proxy.agent({ port: await closedPort() });
+  agent.write(CANCEL);
+  t.equal(await endOf(agent), 'ECONNRESET');
+  t.match(await proxy.report(), { reason: 'connect_refused' });
+});

@@ -1,0 +1,131 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import t from 'tap';
+import { type RelayResult, streamRelay } from '#src/proxy/relay.ts';
+import { endOf, ignore, readAll, readBytes } from './harness.ts';
+
+type Teardown = (end: () => unknown) => void;
+
+/** Both ends of one TCP connection; the second is what a relay would hold. */
+async function pair(teardown: Teardown): Promise<[Socket, Socket]> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const { port } = server.address() as AddressInfo;
+  const outer = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  const [inner] = await accepted;
+  server.close();
+  for (const socket of [outer, inner]) {
+    socket.on('error', ignore);
+    teardown(() => socket.destroy());
+  }
+  return [outer, inner];
+}
+
+interface Relayed {
+  readonly agent: Socket;
+  readonly server: Socket;
+  readonly agentSide: Socket;
+  readonly serverSide: Socket;
+  readonly result: Promise<RelayResult>;
+}
+
+const nothing = { agentHead: null, serverHead: null, serverFilter: null };
+
+async function relayed(
+  teardown: Teardown,
+  options: Parameters<typeof streamRelay.run>[2] = nothing,
+): Promise<Relayed> {
+  const [agent, agentSide] = await pair(teardown);
+  const [server, serverSide] = await pair(teardown);
+  return { agent, server, agentSide, serverSide, result: streamRelay.run(agentSide, serverSide, options) };
+}
+
+t.test('bytes read before the relay go first, and all are counted', async (t) => {
+  const heads = { agentHead: Buffer.from('a1'), serverHead: Buffer.from('s1'), serverFilter: null };
+  const { agent, server, result } = await relayed(t.teardown, heads);
+  agent.end('a2');
+  server.end('s2');
+  t.equal((await readAll(agent)).toString(), 's1s2');
+  t.equal((await readAll(server)).toString(), 'a1a2');
+  t.same(await result, {
+    bytesAgentToServer: 4,
+    bytesServerToAgent: 4,
+    end: 'ok',
+    brokenBy: null,
+    error: null,
+  });
+});
+
+t.test('a large stream arrives whole and in order, both ways at once', async (t) => {
+  const { agent, server, result } = await relayed(t.teardown);
+  const data = Buffer.alloc(3_000_001, 'abcdefghijklmnopqrstuvwxyz0123456789-');
+  agent.end(data);
+  server.end(data);
+  const [back, forth] = await Promise.all([readAll(agent), readAll(server)]);
+  t.ok(back.equals(data));
+  t.ok(forth.equals(data));
+  t.match(await result, { bytesAgentToServer: data.length, bytesServerToAgent: data.length, end: 'ok' });
+});
+
+t.test('a filter rewrites what the server sends until it is done', async (t) => {
+  let done = false;
+  const serverFilter = {
+    get done() {
+      return done;
+    },
+    push: (chunk: Uint8Array) => {
+      done = true;
+      return [Buffer.from(Buffer.from(chunk).toString().toUpperCase())];
+    },
+  };
+  const { agent, server } = await relayed(t.teardown, { ...nothing, serverFilter });
+  server.write('first');
+  t.equal((await readBytes(agent, 5)).toString(), 'FIRST');
+  server.end('second');
+  t.equal((await readAll(agent)).toString(), 'second');
+});
+
+t.test('a filter that throws ends the flow before its bytes pass', async (t) => {
+  const serverFilter = {
+    done: false,
+    push: () => {
+      throw new Error('no');
+    },
+  };
+  const { server, agentSide, result } = await relayed(t.teardown, { ...nothing, serverFilter });
+  server.write('bad');
+  t.match(await result, { end: 'protocol_error', brokenBy: 'server', bytesServerToAgent: 0 });
+  t.equal(agentSide.destroyed, false, 'the agent can still be told');
+});
+
+t.test('a reset names its side and leaves the other socket to the caller', async (t) => {
+  const one = await relayed(t.teardown);
+  one.agent.resetAndDestroy();
+  t.match(await one.result, { end: 'agent_reset', brokenBy: 'agent' });
+  t.equal(one.serverSide.destroyed, false);
+  const two = await relayed(t.teardown);
+  two.server.resetAndDestroy();
+  t.match(await two.result, { end: 'server_reset', brokenBy: 'server' });
+  t.equal(two.agentSide.destroyed, false);
+});
+
+t.test('a socket that was lost before the relay began', async (t) => {
+  const [, agentSide] = await pair(t.teardown);
+  const [, serverSide] = await pair(t.teardown);
+  agentSide.destroy();
+  await endOf(agentSide);
+  t.match(await streamRelay.run(agentSide, serverSide, nothing), { end: 'agent_reset', brokenBy: 'agent' });
+});
+
+t.test('each direction waits for its own reader', async (t) => {
+  const { agent, server, agentSide } = await relayed(t.teardown);
+  const big = Buffer.alloc(20_000_000, 1);
+  server.write(big);
+  agent.write('ping');
+  t.equal((await readBytes(server, 4)).toString(), 'ping', 'while the agent reads nothing');
+  t.ok(agentSide.writableLength < 1_000_000, `${agentSide.writableLength} bytes are held`);
+  server.end();
+  t.equal((await readAll(agent)).length, big.length);
+});

@@ -1,0 +1,174 @@
+import { once } from 'node:events';
+import t from 'tap';
+import { systemClock } from '#src/core/clock.ts';
+import type { Reason } from '#src/flow/record.ts';
+import type { CompiledTls } from '#src/policy/types.ts';
+import { TlsContexts } from '#src/proxy/tls-context.ts';
+import { reachableIp, type SecureOptions, Upstream } from '#src/proxy/upstream.ts';
+import { UpstreamError } from '#src/proxy/upstream-error.ts';
+import { type ClientHello, ClientHelloReader } from '#src/tls/client-hello.ts';
+import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import { closedPort, destination, plainServer, tlsServer } from './harness.ts';
+
+const X25519MLKEM768 = 0x11ec;
+const X25519 = 0x001d;
+
+const certificates = await makeCertificates((remove) => t.teardown(remove));
+const tls: CompiledTls = {
+  serverName: SERVER_NAME,
+  ca: certificates.ca,
+  minVersion: 'TLSv1.2',
+  clientCertificate: null,
+};
+
+function options(changes: Partial<SecureOptions> = {}): SecureOptions {
+  return {
+    contexts: new TlsContexts({ systemCa: () => '' }),
+    destination: destination({ tls }),
+    serverName: SERVER_NAME,
+    alpn: [],
+    timeoutMs: 5_000,
+    ...changes,
+  };
+}
+
+/** The reason an attempt failed with. */
+async function reasonOf(attempt: Promise<unknown>): Promise<Reason | null> {
+  try {
+    await attempt;
+    return null;
+  } catch (error) {
+    if (error instanceof UpstreamError) return error.reason;
+    throw error;
+  }
+}
+
+async function helloSentBy(
+  secure: Partial<SecureOptions>,
+  teardown: (end: () => unknown) => void,
+): Promise<ClientHello> {
+  const reader = new ClientHelloReader();
+  let hello: ClientHello | null = null;
+  const server = await plainServer(teardown, (s) =>
+    s.on('data', (chunk: Buffer) => {
+      hello ??= reader.push(chunk);
+      if (hello !== null) s.destroy();
+    }),
+  );
+  const upstream = new Upstream(systemClock);
+  await upstream.connect('127.0.0.1', server.port, 5_000);
+  await upstream.secure(options(secure)).catch(() => undefined);
+  if (hello === null) throw new Error('no ClientHello came');
+  return hello;
+}
+
+t.test('the ClientHello offers the hybrid group first, with a key share', async (t) => {
+  const hello = await helloSentBy({ alpn: ['http/1.1'] }, t.teardown);
+  t.same(hello.groups.slice(0, 2), [X25519MLKEM768, X25519]);
+  t.equal(hello.keyShareGroups[0], X25519MLKEM768);
+  t.equal(hello.serverName, SERVER_NAME);
+  t.same(hello.alpn, ['http/1.1']);
+  t.same([...hello.versions].sort(), [0x0303, 0x0304]);
+});
+
+t.test(
+  'no SNI for an address, no ALPN where the protocol is not known, no version below the least',
+  async (t) => {
+    const strict = destination({ tls: { ...tls, minVersion: 'TLSv1.3' } });
+    const hello = await helloSentBy({ serverName: '127.0.0.1', destination: strict }, t.teardown);
+    t.equal(hello.serverName, null);
+    t.same(hello.alpn, []);
+    t.same(hello.versions, [0x0304]);
+  },
+);
+
+t.test('a server of TLS 1.2 is reached, unless policy wants 1.3', async (t) => {
+  const old = { ...certificates.valid, maxVersion: 'TLSv1.2' } as const;
+  const port = await tlsServer(t.teardown, old, (s) => s.resume());
+  const upstream = new Upstream(systemClock);
+  await upstream.connect('127.0.0.1', port, 5_000);
+  await upstream.secure(options());
+  t.match(upstream.tls, { version: 'TLSv1.2', cipher: /^TLS_ECDHE_/, group: /^(x25519|secp256r1)$/ });
+  upstream.reset();
+
+  const strict = new Upstream(systemClock);
+  await strict.connect('127.0.0.1', port, 5_000);
+  const secure = strict.secure(
+    options({ destination: destination({ tls: { ...tls, minVersion: 'TLSv1.3' } }) }),
+  );
+  t.equal(await reasonOf(secure), 'tls_handshake_failed');
+});
+
+t.test('sessions are shared neither between destinations nor between names', async (t) => {
+  const port = await tlsServer(t.teardown, certificates.valid, (s) => s.end('x'));
+  const contexts = new TlsContexts({ systemCa: () => '' });
+  const resumed: boolean[] = [];
+  const cases = [
+    {},
+    {},
+    { destination: destination({ tls, name: 'other' }) },
+    { serverName: 'a.wild.test' },
+    { serverName: 'b.wild.test' },
+  ];
+  for (const changes of cases) {
+    const upstream = new Upstream(systemClock);
+    await upstream.connect('127.0.0.1', port, 5_000);
+    const socket = await upstream.secure(options({ contexts, ...changes }));
+    socket.resume();
+    await once(socket, 'end');
+    resumed.push(upstream.tls?.resumed ?? false);
+    upstream.reset();
+  }
+  t.same(resumed, [false, true, false, false, false]);
+});
+
+t.test('the environment has no say in whom to trust', async (t) => {
+  const port = await tlsServer(t.teardown, certificates.unknownCa, (s) => s.resume());
+  t.teardown(() => {
+    delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
+  });
+  process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
+  const upstream = new Upstream(systemClock);
+  await upstream.connect('127.0.0.1', port, 5_000);
+  await t.rejects(upstream.secure(options()), {
+    name: 'UpstreamError',
+    reason: 'tls_unknown_ca',
+  });
+});
+
+t.test('connecting ends by refusal or by reset()', async (t) => {
+  const refused = new Upstream(systemClock).connect('127.0.0.1', await closedPort(), 5_000);
+  t.equal(await reasonOf(refused), 'connect_refused');
+
+  // 192.0.2.0/24 is reserved for documentation (RFC 5737): nothing answers there.
+  const hanging = new Upstream(systemClock);
+  const pending = hanging.connect('192.0.2.1', 9, 5_000);
+  hanging.reset();
+  await t.rejects(pending, { name: 'UpstreamError' });
+
+  const silent = await plainServer(t.teardown, (s) => s.resume());
+  const shaking = new Upstream(systemClock);
+  await shaking.connect('127.0.0.1', silent.port, 5_000);
+  const secure = shaking.secure(options());
+  shaking.reset();
+  await t.rejects(secure, { name: 'UpstreamError' });
+});
+
+t.test('settings OpenSSL cannot use are our fault, and do not show the key', async (t) => {
+  const silent = await plainServer(t.teardown, (s) => s.resume());
+  const upstream = new Upstream(systemClock);
+  await upstream.connect('127.0.0.1', silent.port, 5_000);
+  const broken = destination({ tls: { ...tls, clientCertificate: { cert: 'no cert', key: 'SECRET' } } });
+  const failure: unknown = await Promise.resolve()
+    .then(() => upstream.secure(options({ destination: broken })))
+    .catch((error: unknown) => error);
+  t.match(failure, { name: 'UpstreamError', reason: 'internal_error' });
+  t.notMatch(String(failure), /SECRET/);
+  upstream.reset();
+});
+
+t.test('the unspecified address is this host', async (t) => {
+  t.equal(reachableIp('0.0.0.0'), '127.0.0.1');
+  t.equal(reachableIp('::'), '::1');
+  t.equal(reachableIp('192.0.2.1'), '192.0.2.1');
+});

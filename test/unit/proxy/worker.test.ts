@@ -1,0 +1,89 @@
+import t from 'tap';
+import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import { destination, endOf, plainServer, policy, readAll, readBytes, rule, TestProxy } from './harness.ts';
+
+const certificates = await makeCertificates((remove) => t.teardown(remove));
+const tls = {
+  serverName: SERVER_NAME,
+  ca: certificates.ca,
+  minVersion: 'TLSv1.2',
+  clientCertificate: null,
+} as const;
+const exempt = policy([destination({ tls })], [rule({ action: 'exempt', reason: 'a test' })]);
+
+t.test('who is no agent is reset and recorded', async (t) => {
+  const proxy = await TestProxy.start(t.teardown, exempt);
+  t.equal(await endOf(await proxy.agent(null)), 'ECONNRESET');
+  const { facts, report } = await proxy.flow();
+  t.equal(facts, null);
+  t.match(report, {
+    id: /^[0-9a-f]{16}$/,
+    reason: 'not_an_agent',
+    verdict: 'deny',
+    disposition: 'denied',
+    src: { ip: '127.0.0.1', port: Number },
+    dst: { ip: null, port: null },
+  });
+});
+
+t.test('at its limit a worker refuses and says so', async (t) => {
+  const server = await plainServer(t.teardown, (s) => s.write('x'));
+  const proxy = await TestProxy.start(t.teardown, exempt, { maxFlows: 1 });
+  const first = await proxy.agent({ port: server.port });
+  await readBytes(first, 1);
+  t.equal(await endOf(await proxy.agent({ port: server.port })), 'ECONNRESET');
+  t.match(await proxy.flow(), {
+    facts: { dstPort: server.port },
+    report: { reason: 'overloaded', verdict: 'error' },
+  });
+  t.equal(server.connections, 1);
+  first.resetAndDestroy();
+  await proxy.report();
+  await readBytes(await proxy.agent({ port: server.port }), 1);
+  t.pass('and takes flows again when one has ended');
+});
+
+t.test('descriptors bound the flows too', async (t) => {
+  const server = await plainServer(t.teardown, (s) => s.write('x'));
+  const limits = 'Max open files            67                 67                files\n';
+  const proxy = await TestProxy.start(t.teardown, exempt, { limits });
+  await readBytes(await proxy.agent({ port: server.port }), 1);
+  t.equal(await endOf(await proxy.agent({ port: server.port })), 'ECONNRESET');
+  t.match(await proxy.report(), { reason: 'overloaded' });
+});
+
+t.test('stop lets flows finish, and cuts those that do not', async (t) => {
+  const server = await plainServer(t.teardown, (s) => {
+    s.write('x');
+    s.once('data', () => s.end('done'));
+  });
+  const proxy = await TestProxy.start(t.teardown, exempt);
+  const finishing = await proxy.agent({ port: server.port });
+  const staying = await proxy.agent({ port: server.port });
+  await readBytes(finishing, 1);
+  await readBytes(staying, 1);
+  const stopped = proxy.worker.stop(200);
+  finishing.end('last words');
+  t.equal((await readAll(finishing)).toString(), 'done');
+  t.equal(await endOf(staying), 'ECONNRESET');
+  await stopped;
+  const reports = [await proxy.report(), await proxy.report()];
+  t.same(reports.map((report) => report.reason).sort(), ['ok', 'worker_died']);
+  t.equal(proxy.worker.openFlows, 0);
+});
+
+t.test('every connection of a storm has one report', async (t) => {
+  const server = await plainServer(t.teardown, (s) => s.on('end', () => s.end('x')));
+  const proxy = await TestProxy.start(t.teardown, exempt, { maxFlows: 1_000 });
+  const count = 300;
+  for (let started = 0; started < count; started += 1) {
+    const agent = await proxy.agent({ port: server.port });
+    if (started % 3 === 0) agent.resetAndDestroy();
+    else if (started % 3 === 1) agent.destroy();
+    else agent.end('x');
+    agent.resume();
+  }
+  const ids = new Set<string>();
+  for (let reported = 0; reported < count; reported += 1) ids.add((await proxy.report()).id);
+  t.equal(ids.size, count);
+});
