@@ -15,6 +15,9 @@ import { Report } from './report.ts';
 import type { CompiledPolicy } from './types.ts';
 import { checkForm } from './validate.ts';
 
+/** Nobody reads more; a document of the largest size can hold some hundred thousand. */
+const PROBLEMS_MAX = 1000;
+
 export interface LoadOptions {
   /** Gets what is doubtful but no error, such as an expired certificate, in the order of the document. */
   readonly onWarning?: ((problem: Problem) => void) | undefined;
@@ -41,7 +44,7 @@ export function loadPolicy(path: string, options: LoadOptions = {}): CompiledPol
   return compilePolicy(text, { ...options, path, readFile: (file) => readBounded(file, PEM_MAX_BYTES) });
 }
 
-/** Throws `PolicyError` with every error, sorted by place. */
+/** Throws `PolicyError` with every error (the first thousand if there are more), sorted by place. */
 export function compilePolicy(text: string, options: CompileOptions): CompiledPolicy {
   const source = readSource(text);
   const report = new Report(source);
@@ -52,9 +55,16 @@ export function compilePolicy(text: string, options: CompileOptions): CompiledPo
   }
   for (const warning of sortProblems(report.warnings)) options.onWarning?.(warning);
   if (report.errors.length > 0 || source.value === undefined) {
-    throw new PolicyError(options.path, sortProblems(report.errors));
+    throw new PolicyError(options.path, bounded(sortProblems(report.errors)));
   }
   return compileDocument(source.value as PolicyDocument, files, files.revision(text));
+}
+
+function bounded(problems: readonly Problem[]): readonly Problem[] {
+  const next = problems[PROBLEMS_MAX];
+  if (next === undefined) return problems;
+  const message = `${problems.length - PROBLEMS_MAX} more problems from here on`;
+  return [...problems.slice(0, PROBLEMS_MAX), { ...next, path: '', message, hint: null }];
 }
 
 /** At most one byte more than `maxBytes`, enough for the caller to see that it is too much; works on pipes. */

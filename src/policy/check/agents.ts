@@ -72,7 +72,7 @@ function checkUnit(unit: Cursor): void {
 
 function unitHint(text: string): string {
   if (text.includes('@.')) return 'a template runs only as its instances: name@instance.service';
-  if (isUnitName(`${text}.service`)) return `did you mean "${text}.service"?`;
+  if (!text.includes('.') && isUnitName(`${text}.service`)) return `did you mean "${text}.service"?`;
   return 'units end in .service, .scope, .slice, .socket, .mount or .swap';
 }
 

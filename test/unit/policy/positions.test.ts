@@ -76,8 +76,9 @@ t.test('bombs', (t) => {
   t.equal(readSource(lists.join('\n')).value, undefined);
   t.match(messages('x'.repeat(DOCUMENT_MAX_BYTES + 1)).join(), /larger than/);
   t.match(messages(`${'['.repeat(40)}${']'.repeat(40)}`).join(), /nested more than 32 levels/);
-  t.match(messages(`a: ${'['.repeat(200_000)}`)[0], /nested too deeply/);
-  t.ok(messages(`a: ${'['.repeat(200_000)}`).length < 3, 'told once');
+  const deep = messages(`a: ${'['.repeat(20_000)}`);
+  t.match(deep[0], /nested too deeply/);
+  t.ok(deep.length < 3, 'told once');
   const keys = Array.from({ length: 60_000 }, (_, i) => `k${i}: 1`).join('\n');
   t.strictSame(messages(keys), [], 'many keys are no matter');
   t.end();
