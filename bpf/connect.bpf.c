@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
  * connect(): takes an agent's TCP connection in. Saves where it was going, sends it to the proxy of this
  * network namespace, and shows the agent the peer it asked for.

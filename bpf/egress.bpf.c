@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
  * The last line: every IP packet of an agent's socket, whatever brought it about. It reads the packet's own
  * headers, not the socket's route (source routing leaves that on loopback), and lets out only plain TCP over

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
  * sendto()/sendmsg() with an address on datagram sockets: refused at once but for DNS to a configured
  * resolver, so that QUIC and the like fall back to TCP without waiting.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
  * socket() and close(): an agent may have TCP and UDP sockets, which the other hooks govern, and no other of
  * the internet families. Each is tagged at birth, so that egress knows it whoever holds it later.

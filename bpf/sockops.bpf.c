@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
  * Carries a flow from the agent's socket to the worker's. The client's SYN publishes it under the
  * connection's tuple; the accepted socket takes it from there and keeps it, so that a worker reads it with

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
  * setsockopt(): keeps agents from options that route around the proxy. getsockopt(): hands a worker the flow
  * of an accepted socket under a private option, and under SO_ORIGINAL_DST, the name other proxies know.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Who is calling: finds the agent of the current task, and its facts. */
 #ifndef SLUICE_AGENT_H
 #define SLUICE_AGENT_H

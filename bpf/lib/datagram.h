@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Which datagrams an agent may send: DNS to the resolvers policy names. */
 #ifndef SLUICE_DATAGRAM_H
 #define SLUICE_DATAGRAM_H

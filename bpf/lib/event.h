@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Tells userspace. Never decides: a full ring costs an event, which is counted, and nothing else. */
 #ifndef SLUICE_EVENT_H
 #define SLUICE_EVENT_H

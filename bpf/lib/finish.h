@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Ends the accounting of a connection that was redirected but never reached a worker. */
 #ifndef SLUICE_FINISH_H
 #define SLUICE_FINISH_H

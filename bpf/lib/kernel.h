@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * The few kernel types the programs read, by CO-RE: field offsets are taken from the running kernel's BTF at
  * load, so only the names below must match, and no header of one particular kernel is needed to build.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Every map, once. All are pinned by name, so that the objects share them and they outlive the daemon. */
 #ifndef SLUICE_MAPS_H
 #define SLUICE_MAPS_H
