@@ -1,15 +1,14 @@
 /**
- * Which flow records a caller wants: as a value, as the query of a URL, and as a predicate. The CLI, the
- * server's live stream and the daemon's store all read a filter the same way, so it is defined once, here.
+ * Which flow records a caller wants: as a value, as the query of a URL, and as a predicate for the live stream.
+ * It is the store's filter less what only the daemon asks, and a destination is read as the store reads it.
  */
-import { isIPv6 } from 'node:net';
 import { SluiceError } from '../core/errors.ts';
 import type { Disposition, FlowRecord, Verdict } from '../flow/record.ts';
+import { DEFAULT_LIMIT, type Destination, MAX_LIMIT, parseDestination } from '../store/filter.ts';
 
-/** More than a person reads, and at about 2 KB each still an answer the daemon can hold in memory. */
-export const MAX_FLOW_LIMIT = 10_000;
-
-export const DEFAULT_FLOW_LIMIT = 100;
+/** What the store gives at most, and what it gives unasked. */
+export const MAX_FLOW_LIMIT = MAX_LIMIT;
+export const DEFAULT_FLOW_LIMIT = DEFAULT_LIMIT;
 
 /** Longer than any host name (253), SPIFFE or policy name with a port. */
 const MAX_TERM_LENGTH = 300;
@@ -47,29 +46,9 @@ export const ANY_FLOW: FlowFilter = {
   limit: DEFAULT_FLOW_LIMIT,
 };
 
-export interface DestinationTerm {
-  /** Lower case, without a trailing dot and without brackets; null: any. */
-  readonly host: string | null;
-  readonly port: number | null;
-}
-
-/** Reads `HOST`, `HOST:PORT`, `:PORT`, `IPV6`, `[IPV6]` or `[IPV6]:PORT`. Throws SluiceError `CONFIG`. */
-export function parseDestinationTerm(text: string): DestinationTerm {
-  if (isIPv6(text)) return { host: text.toLowerCase(), port: null };
-  const match = /^(?:\[(?<ip>[^\]]+)\]|(?<name>[^:[\]]*))(?::(?<port>\d{1,5}))?$/.exec(text);
-  const host = match?.groups?.['ip'] ?? match?.groups?.['name'] ?? '';
-  const port = match?.groups?.['port'] === undefined ? null : Number(match.groups['port']);
-  if ((host === '' && port === null) || (port !== null && port > 65_535)) {
-    throw new SluiceError('CONFIG', `not a destination: ${JSON.stringify(text.slice(0, MAX_TERM_LENGTH))}`, {
-      hint: 'HOST, HOST:PORT, :PORT or [IPV6]:PORT',
-    });
-  }
-  return { host: host === '' ? null : host.toLowerCase().replace(/\.$/, ''), port };
-}
-
 /** Whether a record is one the filter asks for; `limit` is not its business. */
 export function flowMatcher(filter: FlowFilter): (record: FlowRecord) => boolean {
-  const term = filter.destination === null ? null : parseDestinationTerm(filter.destination);
+  const term = filter.destination === null ? null : parseDestination(filter.destination);
   return (record) =>
     (filter.sinceMs === null || Date.parse(record.time) >= filter.sinceMs) &&
     (filter.agent === null || record.agent === filter.agent) &&
@@ -78,10 +57,11 @@ export function flowMatcher(filter: FlowFilter): (record: FlowRecord) => boolean
     (term === null || destinationMatches(term, record.dst));
 }
 
-function destinationMatches(term: DestinationTerm, dst: FlowRecord['dst']): boolean {
+function destinationMatches(term: Destination, dst: FlowRecord['dst']): boolean {
   if (term.port !== null && dst.port !== term.port) return false;
   if (term.host === null) return true;
-  return [dst.host, dst.ip, dst.name].some((value) => value?.toLowerCase() === term.host);
+  const host = term.host.toLowerCase();
+  return [dst.host, dst.ip, dst.name].some((value) => value?.toLowerCase() === host);
 }
 
 /** The query of a URL for a filter; `parseFlowQuery` gives the same filter back. */
@@ -107,7 +87,7 @@ export function parseFlowQuery(query: URLSearchParams): FlowFilter {
   }
   const since = query.get('since');
   const destination = query.get('dest');
-  if (destination !== null) parseDestinationTerm(destination);
+  if (destination !== null) parseDestination(destination);
   return {
     sinceMs: since === null ? null : parseTime('since', since),
     agent: query.get('agent'),

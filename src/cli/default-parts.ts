@@ -1,16 +1,6 @@
 /** The rooms behind the commands, each imported when it is first needed. */
 import { existsSync } from 'node:fs';
-import type { FlowFilter } from '../api/flow-filter.ts';
-import type { FlowRecord } from '../flow/record.ts';
 import type { Parts } from './parts.ts';
-
-interface StoreModule {
-  readonly FlowStore: {
-    openReadOnly(path: string): { query(filter: FlowFilter): readonly FlowRecord[]; close(): void };
-  };
-}
-
-const storeModule: string = '../store/flow-store.ts';
 
 export const defaultParts: Parts = {
   async runDaemon(options) {
@@ -30,8 +20,8 @@ export const defaultParts: Parts = {
 
   async readStore(path, filter) {
     if (!existsSync(path)) return null;
-    const { FlowStore } = (await import(storeModule)) as StoreModule;
-    const store = FlowStore.openReadOnly(path);
+    const { FlowReader } = await import('../store/flow-reader.ts');
+    const store = FlowReader.open(path);
     try {
       return store.query(filter);
     } finally {

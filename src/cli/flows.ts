@@ -5,12 +5,12 @@ import {
   DISPOSITIONS,
   type FlowFilter,
   MAX_FLOW_LIMIT,
-  parseDestinationTerm,
   VERDICTS,
 } from '../api/flow-filter.ts';
 import { flowStorePath } from '../api/paths.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import type { Disposition, FlowRecord, Verdict } from '../flow/record.ts';
+import { parseDestination } from '../store/filter.ts';
 import { type Cli, clientFor, outputOption, runtimeDirOption, stateDirOption, wholeNumber } from './cli.ts';
 import { EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_OK } from './exit-codes.ts';
 import { FLOW_COLUMNS, flowRow, TYPICAL_FLOW_ROW } from './flow-table.ts';
@@ -85,7 +85,7 @@ function usage<T>(read: (text: string) => T): (text: string) => T {
 }
 
 function destination(text: string): string {
-  parseDestinationTerm(text);
+  parseDestination(text);
   return text;
 }
 

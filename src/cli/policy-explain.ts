@@ -2,10 +2,10 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { type Command, Option } from 'commander';
-import { parseDestinationTerm } from '../api/flow-filter.ts';
 import { errnoOf, SluiceError } from '../core/errors.ts';
 import { type Explanation, explain } from '../policy/explain.ts';
 import type { CompiledPolicy, ConnectAnswer, FlowQuestion } from '../policy/types.ts';
+import { parseDestination } from '../store/filter.ts';
 import { type Cli, outputOption } from './cli.ts';
 import { printError, reportError } from './report-error.ts';
 import { type Column, formatTable } from './table.ts';
@@ -100,7 +100,7 @@ function questionFor(agent: string, target: Target, protocol: ExplainedProtocol 
 }
 
 async function resolveTarget(options: ExplainOptions): Promise<Target> {
-  const { host, port } = parseDestinationTerm(options.to);
+  const { host, port } = parseDestination(options.to);
   if (host === null || port === null) {
     throw new SluiceError('CONFIG', '--to: host and port are needed', { hint: '--to db.example.org:5432' });
   }
