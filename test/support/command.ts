@@ -93,7 +93,7 @@ export class Running {
         else resolve();
       };
       const told = (what: string): Error =>
-        new Error(`${this.#name}: ${what}\n${this.#stdout}\n${this.#stderr}`);
+        new Error(`${this.#name}: ${what}\n${this.#stdout.slice(-4000)}\n${this.#stderr.slice(-4000)}`);
       const look = (): void => {
         if (seen(this)) settle();
         else if (this.#ended) settle(told('ended before it was ready'));
@@ -102,6 +102,14 @@ export class Running {
       this.#watchers.add(look);
       look();
     });
+  }
+
+  /** Throws when it is no longer there: for programs that should have lasted. */
+  assertAlive(): void {
+    if (this.#ended)
+      throw new Error(
+        `${this.#name} ended by itself:\n${this.#stdout.slice(-4000)}\n${this.#stderr.slice(-4000)}`,
+      );
   }
 
   /** Asks it to end, and makes it end after `graceMs`. */

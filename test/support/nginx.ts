@@ -78,6 +78,7 @@ export class Nginx {
   }
 
   async stop(): Promise<void> {
+    this.#process.assertAlive();
     await this.#process.stop('SIGTERM');
   }
 }

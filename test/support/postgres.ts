@@ -78,6 +78,7 @@ export class Postgres {
   }
 
   async stop(): Promise<void> {
+    this.#process.assertAlive();
     // SIGINT: fast shut-down, which does not wait for clients.
     await this.#process.stop('SIGINT');
   }

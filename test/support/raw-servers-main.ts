@@ -91,6 +91,15 @@ function source(socket: TLSSocket): void {
   });
 }
 
+/** A TLSSocket cannot be reset, but the plain socket it was put around can. */
+function resetLater(socket: Socket): void {
+  count('resetLater');
+  socket.on('error', () => {});
+  const secured = new TLSSocket(socket, { isServer: true, ...good });
+  secured.on('error', () => {});
+  secured.once('data', () => socket.resetAndDestroy());
+}
+
 function postgresUntrusted(socket: Socket): void {
   socket.once('data', () => {
     socket.removeAllListeners('data');
@@ -118,8 +127,7 @@ const servers: Record<RawName, Server> = {
     socket.on('end', () => socket.end('read all\n'));
     socket.on('close', () => paused.delete(socket));
   }),
-  // The socket under TLS is reset, not closed, once the first byte has arrived.
-  resetLater: tls('resetLater', (socket) => socket.once('data', () => socket.resetAndDestroy())),
+  resetLater: createServer(resetLater),
   postgresRefuses: plain('postgresRefuses', (socket) => socket.once('data', () => socket.write('N'))),
   postgresUntrusted: plain('postgresUntrusted', postgresUntrusted),
   postgresHangs: plain('postgresHangs', () => {}),
@@ -167,6 +175,9 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   if (order.do === 'received') {
     const bytes = Buffer.concat(received.get(order.name) ?? []);
     tell({ id: order.id, value: bytes.toString('base64') });
+  } else if (order.do === 'receivedBytes') {
+    const chunks = received.get(order.name) ?? [];
+    tell({ id: order.id, value: chunks.reduce((sum, chunk) => sum + chunk.length, 0) });
   } else if (order.do === 'connections') {
     tell({ id: order.id, value: connections.get(order.name) ?? 0 });
   } else {

@@ -32,6 +32,11 @@ export class RawServers {
     return Buffer.from(String(await this.#order('received', name)), 'base64');
   }
 
+  /** How much that is: for what is too much to look at. */
+  async receivedBytes(name: Recorder): Promise<number> {
+    return Number(await this.#order('receivedBytes', name));
+  }
+
   /** Connections (for UDP: datagrams) one of them has had; TLS servers count completed handshakes. */
   async connections(name: Recorder): Promise<number> {
     return Number(await this.#order('connections', name));
@@ -43,6 +48,7 @@ export class RawServers {
   }
 
   async stop(): Promise<void> {
+    this.#process.assertAlive();
     await this.#process.stop('SIGTERM');
   }
 
