@@ -6,6 +6,7 @@ import type { SelfTestStatus, Status } from '../api/types.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import { findUser } from '../daemon/user.ts';
 import { findCgroup2 } from '../kernel/cgroup.ts';
+import { healthOf } from './health.ts';
 
 export interface Finding {
   readonly level: 'ok' | 'warn' | 'fail';

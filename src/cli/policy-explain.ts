@@ -68,18 +68,15 @@ Exit codes: 0 explained, whatever the answer is; 1 the policy has problems or th
 
 async function explainTo(cli: Cli, policy: CompiledPolicy, options: ExplainOptions): Promise<void> {
   const target = await resolveTarget(options);
-  if (!policy.agents.some((agent) => agent.name === options.agent)) {
-    const names = policy.agents.map((agent) => agent.name).join(', ');
-    printError(cli.stderr, `warning: no agent of the policy is named ${options.agent}`, `it has: ${names}`);
-  }
+  const agent = knownAgent(cli, policy, options.agent);
   const protocol = options.agentTls === true ? 'tls' : (options.protocol ?? null);
-  const question = questionFor(options.agent, target, protocol);
+  const question = questionFor(agent, target, protocol);
   const explanation = explain(policy, question);
   const byProtocol =
     explanation.answer.kind === 'inspect'
       ? PROTOCOLS.map((each) => ({
           protocol: each,
-          answer: explain(policy, questionFor(options.agent, target, each)).answer,
+          answer: explain(policy, questionFor(agent, target, each)).answer,
         }))
       : [];
   if (options.output === 'json') {
@@ -91,7 +88,15 @@ async function explainTo(cli: Cli, policy: CompiledPolicy, options: ExplainOptio
   }
 }
 
-function questionFor(agent: string, target: Target, protocol: ExplainedProtocol | null): FlowQuestion {
+/** Null, as the kernel plane has it, for a process that is governed and none of the policy's agents. */
+function knownAgent(cli: Cli, policy: CompiledPolicy, name: string): string | null {
+  if (policy.agents.some((agent) => agent.name === name)) return name;
+  const names = policy.agents.map((agent) => agent.name).join(', ');
+  printError(cli.stderr, `warning: no agent of the policy is named ${name}`, `it has: ${names}`);
+  return null;
+}
+
+function questionFor(agent: string | null, target: Target, protocol: ExplainedProtocol | null): FlowQuestion {
   const base = { agent, ip: target.ip, port: target.port };
   if (protocol === null) return base;
   const isNamed = protocol === 'http' || protocol === 'tls';
@@ -150,7 +155,9 @@ function print(
   const ip = question.ip.includes(':') ? `[${question.ip}]` : question.ip;
   const name = target.name === null ? '' : ` (${target.name})`;
   const seen = question.seen === undefined ? '' : `, first bytes ${question.seen.protocol}`;
-  cli.stdout.write(`${safeText(`agent ${question.agent} to ${ip}:${question.port}${name}${seen}`)}\n`);
+  cli.stdout.write(
+    `${safeText(`agent ${question.agent ?? 'unknown'} to ${ip}:${question.port}${name}${seen}`)}\n`,
+  );
   const paint =
     explanation.answer.kind === 'deny' ? 'red' : explanation.answer.kind === 'allow' ? 'green' : 'yellow';
   cli.stdout.write(`${painter(safeText(describe(explanation.answer)), paint)}\n\n`);

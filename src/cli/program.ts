@@ -64,11 +64,13 @@ Exit codes: sluice help exit-codes`,
 
 /** Commander's message in the form of all others; it may quote what was typed. */
 function usageError(text: string): string {
-  const lines = text
+  const [message = '', ...suggestions] = text
     .replace(/^error: /, '')
     .trimEnd()
     .split('\n');
-  return `sluice: ${lines.map(safeText).join('\n  hint: ')}\n`;
+  // A suggestion comes in parentheses.
+  const hints = suggestions.map((line) => `  hint: ${safeText(line.replace(/^\((.*)\)$/, '$1'))}\n`);
+  return [`sluice: ${safeText(message)}\n`, ...hints].join('');
 }
 
 function packageVersion(): string {

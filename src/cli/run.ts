@@ -91,7 +91,7 @@ async function requestCgroup(cli: Cli, client: ApiClient, name: string): Promise
   try {
     const granted = await client.createRun(name);
     if (!granted.agentKnown) {
-      const hint = 'only rules for every agent apply to it; give it a name of the policy with --as NAME';
+      const hint = 'nothing is allowed to it; give it a name of the policy with --as NAME';
       printError(cli.stderr, `warning: no agent of the policy is named ${name}`, hint);
     }
     return granted;

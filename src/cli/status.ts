@@ -4,6 +4,7 @@ import type { ProgramStatus, Status } from '../api/types.ts';
 import { SluiceError } from '../core/errors.ts';
 import { type Cli, clientFor, outputOption, pinDirOption, runtimeDirOption } from './cli.ts';
 import { EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_OK } from './exit-codes.ts';
+import { type Health, healthOf } from './health.ts';
 import { printError } from './report-error.ts';
 import { type Column, formatTable } from './table.ts';
 import { type Paint, type Painter, painterFor, safeJson, safeText, widthOf } from './terminal.ts';
@@ -46,7 +47,7 @@ async function showStatus(cli: Cli, options: StatusOptions): Promise<number> {
   }
   if (options.output === 'json') cli.stdout.write(`${safeJson({ running: true, ...status })}\n`);
   else cli.stdout.write(formatStatus(status, widthOf(cli.stdout), painterFor(cli.stdout, cli.env)));
-  return status.enforcing && status.reasons.length === 0 ? EXIT_OK : EXIT_FAILURE;
+  return healthOf(status).state === 'enforcing' ? EXIT_OK : EXIT_FAILURE;
 }
 
 async function showPins(cli: Cli, options: StatusOptions, error: SluiceError): Promise<number> {
@@ -74,7 +75,7 @@ function formatStatus(status: Status, width: number | null, painter: Painter): s
   const lines = summary(status, painter).map(([name, text]) => `${name.padEnd(10)} ${text}\n`);
   return [
     ...lines,
-    ...status.reasons.map((reason) => `  ${painter('!', 'yellow')} ${safeText(reason)}\n`),
+    ...healthOf(status).reasons.map((reason) => `  ${painter('!', 'yellow')} ${safeText(reason)}\n`),
     '\n',
     formatPrograms(status.programs, width, painter),
     '\n',
@@ -86,7 +87,7 @@ function formatStatus(status: Status, width: number | null, painter: Painter): s
 
 function summary(status: Status, painter: Painter): [string, string][] {
   const { policy, ledger, rings, store, selfTest } = status;
-  const [state, paint] = stateOf(status);
+  const [state, paint] = STATE_TEXT[healthOf(status).state];
   const test =
     selfTest === null ? 'not run yet' : `${selfTest.ok ? 'ok' : 'FAILED'} at ${formatTime(selfTest.at)}`;
   const lost = (name: string, lostCount: number, received: number): string =>
@@ -98,12 +99,6 @@ function summary(status: Status, painter: Painter): [string, string][] {
     ],
     ['tier', safeText(status.tier)],
     ['policy', `${policy.revision} from ${safeText(policy.path)}, loaded ${formatTime(policy.loadedAt)}`],
-    ...(policy.lastError === null
-      ? []
-      : ([['', painter(`last reload refused: ${safeText(policy.lastError)}`, 'red')]] satisfies [
-          string,
-          string,
-        ][])),
     ['self-test', `${test}${selfTest === null ? '' : `: ${safeText(selfTest.detail)}`}`],
     [
       'flows',
@@ -117,10 +112,11 @@ function summary(status: Status, painter: Painter): [string, string][] {
   ];
 }
 
-function stateOf(status: Status): [string, Paint] {
-  if (!status.enforcing) return ['NOT ENFORCING', 'red'];
-  return status.reasons.length > 0 ? ['degraded', 'yellow'] : ['enforcing', 'green'];
-}
+const STATE_TEXT: Readonly<Record<Health['state'], readonly [string, Paint]>> = {
+  enforcing: ['enforcing', 'green'],
+  degraded: ['degraded', 'yellow'],
+  'not enforcing': ['NOT ENFORCING', 'red'],
+};
 
 function storeText(store: Status['store'], painter: Painter): string {
   const state = store.ok ? 'ok' : painter(`FAILED: ${safeText(store.error ?? 'unknown')}`, 'red');

@@ -119,7 +119,7 @@ t.test('an agent the policy does not know is a warning', async (t) => {
 $ sluice run -- echo ran
 | ran
 ! sluice: warning: no agent of the policy is named echo
-!   hint: only rules for every agent apply to it; give it a name of the policy with --as NAME
+!   hint: nothing is allowed to it; give it a name of the policy with --as NAME
 `,
   );
 });

@@ -31,7 +31,7 @@ $ sluice status
 t.test('degraded: says why and exits with 1', (t) => {
   const backend = new FakeBackend();
   backend.statusAnswer = sampleStatus({
-    reasons: ['the store cannot be written: disk \u001b[31mfull'],
+    reasons: ['worker 1 is being started\u001b[31m again'],
     policy: { ...sampleStatus().policy, lastError: 'policy.yaml:3:1: no such agent' },
     selfTest: null,
     store: { ...sampleStatus().store, ok: false, error: 'disk full', dropped: 3 },
@@ -44,12 +44,13 @@ $ sluice status
 | sluice     degraded, version 0.1.0, pid 100, since 2026-01-31 11:00:00
 | tier       base
 | policy     0123456789ab from /etc/sluice/policy.yaml, loaded 2026-01-31 11:00:00
-|            last reload refused: policy.yaml:3:1: no such agent
 | self-test  not run yet
 | flows      1 open, 5 allowed, 1 denied, 0 failed, 0 without report
 | events     flow: 14 received, 0 lost; deny: 1 received, 0 lost
 | store      FAILED: disk full, 6 rows, 16 KiB, 3 dropped, /var/lib/sluice/flows.db
-|   ! the store cannot be written: disk \\x1b[31mfull
+|   ! worker 1 is being started\\x1b[31m again
+|   ! flow records are not stored: disk full
+|   ! the last policy was refused: policy.yaml:3:1: no such agent
 |...
 = 1
 `,

@@ -24,7 +24,7 @@ t.test('as wide as it must be', async (t) => {
 
 t.test('shortens, then drops what matters least, and never exceeds the width', async (t) => {
   t.same(lines(22), ['NAME     SIZE  PID', 'short       1  7', 'a-long…  1000  4194304', '']);
-  t.same(lines(20), ['NAME         SIZE', 'short           1', 'a-long-name  1000', '']);
+  t.same(lines(19), ['NAME         SIZE', 'short           1', 'a-long-name  1000', '']);
   t.same(lines(8), ['NAME', 'short', 'a-long-…', '']);
   for (let width = 5; width < 30; width += 1) {
     t.ok(
@@ -42,9 +42,6 @@ t.test('cells are made safe, and colour does not count as width', async (t) => {
 
 t.test('a row that is wider than expected is shortened on a terminal, and whole elsewhere', async (t) => {
   const row = ['abcdefgh', '1', '2'];
-  t.equal(
-    new Table(COLUMNS, [['abc', '1', '2']], 80, plain).row(row),
-    'abcd…     1  2'.replace('abcd…     1', 'abc…     1'),
-  );
+  t.equal(new Table(COLUMNS, [['abc', '1', '2']], 80, plain).row(row), 'abc…     1  2');
   t.equal(new Table(COLUMNS, [['abc', '1', '2']], null, plain).row(row), 'abcdefgh     1  2');
 });
