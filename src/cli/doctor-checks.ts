@@ -114,9 +114,10 @@ const START = 'start it: sluice daemon --policy FILE, or: systemctl start sluice
 
 export function checkDaemon(status: StatusOrError): Finding {
   if (status instanceof SluiceError) return fail(status.message, status.hint ?? START);
-  if (!status.enforcing)
-    return fail(`it does not enforce: ${status.reasons.join('; ')}`, 'see sluice status');
-  if (status.reasons.length > 0) return warn(status.reasons.join('; '), 'see sluice status');
+  const { state, reasons } = healthOf(status);
+  if (state === 'not enforcing')
+    return fail(`it does not enforce: ${reasons.join('; ')}`, 'see sluice status');
+  if (state === 'degraded') return warn(reasons.join('; '), 'see sluice status');
   return ok(`version ${status.version}, tier ${status.tier}, policy ${status.policy.revision}`);
 }
 

@@ -72,6 +72,8 @@ t.test('worker user', async (t) => {
 t.test('daemon', async (t) => {
   t.equal(checkDaemon(sampleStatus()).level, 'ok');
   t.match(checkDaemon(sampleStatus({ reasons: ['disk full'] })), { level: 'warn', text: 'disk full' });
+  const store = { ...sampleStatus().store, ok: false, error: 'disk full' };
+  t.match(checkDaemon(sampleStatus({ store })), { level: 'warn', text: /disk full/ });
   t.match(checkDaemon(sampleStatus({ enforcing: false, reasons: ['x'] })), { level: 'fail', text: /x$/ });
   t.same(checkDaemon(down), { level: 'fail', text: 'not running', mend: 'start it' });
 });
