@@ -117,6 +117,13 @@ struct sluice_cgroup_agent {
   __u32 agent;
 };
 
+/* What a process became when it was enrolled; it stays that, wherever it moves and whatever it runs. */
+struct sluice_tag {
+  __u64 task_start_ns; /* with the pid names the process for good */
+  __u32 agent;
+  __u32 pad;
+};
+
 struct sluice_resolver_key {
   __u8 addr[16];
   __u16 port;

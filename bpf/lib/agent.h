@@ -61,14 +61,26 @@ static __always_inline void sluice_exe(struct task_struct *task, struct sluice_e
   key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
 }
 
+static __always_inline __u32 sluice_tag_of(struct task_struct *task) {
+  __u32 pid = BPF_CORE_READ(task, tgid);
+  struct sluice_tag *tag = bpf_map_lookup_elem(&sluice_tags, &pid);
+  if (!tag || tag->task_start_ns != BPF_CORE_READ(task, group_leader, start_boottime))
+    return 0;
+  return tag->agent;
+}
+
 /*
- * The agent the current task belongs to, or 0. Cgroup before executable before uid: what an operator placed
- * deliberately outranks what a process happens to be. The workers are exempt from the latter two only in the
- * daemon's own cgroup, so that no agent can become a worker by changing its uid.
+ * The agent the current task belongs to, or 0.
+ *
+ * What it once was it stays. Else cgroup before executable before uid: what an operator placed deliberately
+ * outranks what a process happens to be. The daemon and its workers are exempt from the latter two, and only
+ * in the daemon's own cgroup, so that no agent becomes a worker by changing its uid.
  */
 static __always_inline __u32 sluice_current_agent(struct sluice_config *config) {
   struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-  __u32 agent = sluice_cgroup_agent(task, config);
+  __u32 agent = sluice_tag_of(task);
+  if (!agent)
+    agent = sluice_cgroup_agent(task, config);
   if (agent || !(config->flags & (SLUICE_HAS_UID | SLUICE_HAS_EXE)))
     return agent;
 

@@ -84,8 +84,18 @@ struct css_set {
   struct cgroup *dfl_cgrp;
 };
 
+typedef struct {
+  int counter;
+} atomic_t;
+
+struct signal_struct {
+  atomic_t live; /* threads that have not begun to exit */
+};
+
 struct task_struct {
+  int pid;
   int tgid;
+  struct signal_struct *signal;
   __u64 start_boottime;
   struct task_struct *group_leader;
   struct mm_struct *mm;

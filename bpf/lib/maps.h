@@ -78,6 +78,17 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_exes SEC(".maps");
 
+/* Enrolled processes by pid. Kept by the process programs; a full table is counted, and leaves a process to
+ * be found by its cgroup, executable or uid alone. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 65536);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u32);
+  __type(value, struct sluice_tag);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_tags SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 64);
@@ -109,10 +120,12 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_ring_deny SEC(".maps");
 
-/* [0] events lost by the flow ring, [1] by the deny ring, [2 + reason] refusals, told or not. */
+/* [0] events lost by the flow ring, [1] by the deny ring, [2 + reason] refusals, told or not; last, processes
+ * that could not be tagged. */
+#define SLUICE_COUNTER_UNTAGGED (2 + SLUICE_REASON_MAX)
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 2 + SLUICE_REASON_MAX);
+  __uint(max_entries, SLUICE_COUNTER_UNTAGGED + 1);
   __type(key, __u32);
   __type(value, __u64);
   __uint(pinning, LIBBPF_PIN_BY_NAME);

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <cerrno>
 #include <cstdarg>
+#include <cstdio>
 #include <fcntl.h>
 
 namespace sluice {
@@ -29,6 +30,26 @@ Napi::Error ErrorWithLog(Napi::Env env, const std::string &what, int error) {
   Napi::Error result = SystemError(env, what, error);
   result.Set("log", Napi::String::New(env, libbpf_log));
   return result;
+}
+
+// Hands the link over to its pin.
+void PinLink(Napi::Env env, bpf_link *link, const std::string &pin) {
+  if (!link)
+    throw ErrorWithLog(env, "attach for " + pin, errno);
+  int error = bpf_link__pin(link, pin.c_str());
+  bpf_link__destroy(link); // closes the descriptor; the pin keeps the link
+  if (error)
+    throw ErrorWithLog(env, "pin " + pin, -error);
+}
+
+// A tracing link cannot be given another program (bpf_link_update answers EINVAL), so the new one is put
+// beside the old and takes over its pin; for that moment both run, and what they do twice they do alike.
+void AttachTracing(Napi::Env env, bpf_program *program, const std::string &pin) {
+  std::string fresh = pin + "_new"; // bpffs keeps dots in names to itself
+  unlink(fresh.c_str()); // of an attempt that was interrupted
+  PinLink(env, bpf_program__attach(program), fresh);
+  if (rename(fresh.c_str(), pin.c_str()))
+    throw SystemError(env, "rename " + fresh, errno);
 }
 
 std::string ProgramName(uint32_t id) {
@@ -104,8 +125,8 @@ Napi::Value BpfObject::Programs(const Napi::CallbackInfo &info) {
   return result;
 }
 
-// attach(programName, cgroupPath, linkPinPath) -> "attached" | "replaced". A link that is pinned already gets
-// the new program in one step, so that there is no moment without one.
+// attach(programName, cgroupPath, linkPinPath) -> "attached" | "replaced". What is in force already gives way
+// to the new program without a moment in which there is none.
 Napi::Value BpfObject::Attach(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   std::string name = info[0].As<Napi::String>().Utf8Value();
@@ -117,22 +138,18 @@ Napi::Value BpfObject::Attach(const Napi::CallbackInfo &info) {
   libbpf_log.clear();
 
   Fd pinned(bpf_obj_get(pin.c_str()));
-  if (pinned) {
+  if (bpf_program__type(program) == BPF_PROG_TYPE_TRACING) {
+    AttachTracing(env, program, pin);
+  } else if (pinned) {
     if (bpf_link_update(pinned.get(), bpf_program__fd(program), nullptr))
       throw ErrorWithLog(env, "bpf_link_update " + name, errno);
-    return Napi::String::New(env, "replaced");
+  } else {
+    Fd cgroup(open(cgroup_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!cgroup)
+      throw SystemError(env, "open " + cgroup_path, errno);
+    PinLink(env, bpf_program__attach_cgroup(program, cgroup.get()), pin);
   }
-  Fd cgroup(open(cgroup_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!cgroup)
-    throw SystemError(env, "open " + cgroup_path, errno);
-  bpf_link *link = bpf_program__attach_cgroup(program, cgroup.get());
-  if (!link)
-    throw ErrorWithLog(env, "attach " + name, errno);
-  int error = bpf_link__pin(link, pin.c_str());
-  bpf_link__destroy(link); // closes the descriptor; the pin keeps the link
-  if (error)
-    throw ErrorWithLog(env, "pin " + pin, -error);
-  return Napi::String::New(env, "attached");
+  return Napi::String::New(env, pinned ? "replaced" : "attached");
 }
 
 Napi::Value BpfObject::Close(const Napi::CallbackInfo &info) {

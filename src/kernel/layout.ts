@@ -55,6 +55,7 @@ export const layout = {
   sluice_path_node: { size: 8, fields: { node: 0, agent: 4 } },
   sluice_uid_key: { size: 8, fields: { generation: 0, uid: 4 } },
   sluice_exe_key: { size: 16, fields: { ino: 0, dev: 8, generation: 12 } },
+  sluice_tag: { size: 16, fields: { task_start_ns: 0, agent: 8, pad: 12 } },
   sluice_resolver_key: { size: 24, fields: { addr: 0, port: 16, pad: 18, generation: 20 } },
   sluice_exe_path: { size: 772, fields: { offset: 0, text: 4 } },
   sluice_tuple: { size: 32, fields: { netns_cookie: 0, saddr: 8, sport: 24, dport: 26, pad: 28 } },

@@ -12,21 +12,29 @@ export const DEFAULT_PIN_DIRECTORY = '/sys/fs/bpf/sluice';
 /** statfs(2) type of bpffs, linux/magic.h. */
 const BPF_FS_MAGIC = 0xcafe4a11;
 
-/** `enum bpf_attach_type` (linux/bpf.h) of the programs, by program name, with the kernel's names for people. */
-export const programTypes: Readonly<Record<string, { readonly type: number; readonly text: string }>> = {
-  sluice_connect4: { type: 10, text: 'cgroup_inet4_connect' },
-  sluice_connect6: { type: 11, text: 'cgroup_inet6_connect' },
-  sluice_egress: { type: 1, text: 'cgroup_inet_egress' },
-  sluice_getpeername4: { type: 29, text: 'cgroup_inet4_getpeername' },
-  sluice_getpeername6: { type: 30, text: 'cgroup_inet6_getpeername' },
-  sluice_getsockopt: { type: 21, text: 'cgroup_getsockopt' },
-  sluice_sendmsg4: { type: 14, text: 'cgroup_udp4_sendmsg' },
-  sluice_sendmsg6: { type: 15, text: 'cgroup_udp6_sendmsg' },
-  sluice_setsockopt: { type: 22, text: 'cgroup_setsockopt' },
-  sluice_sock_create: { type: 2, text: 'cgroup_inet_sock_create' },
-  sluice_sock_release: { type: 34, text: 'cgroup_inet_sock_release' },
-  sluice_sockops: { type: 3, text: 'cgroup_sock_ops' },
-};
+/**
+ * `enum bpf_attach_type` (linux/bpf.h) of the programs at a cgroup, by program name, with the kernel's names for
+ * people; null for tracepoints, which are in force everywhere or nowhere.
+ */
+export const programTypes: Readonly<Record<string, { readonly type: number | null; readonly text: string }>> =
+  {
+    sluice_connect4: { type: 10, text: 'cgroup_inet4_connect' },
+    sluice_connect6: { type: 11, text: 'cgroup_inet6_connect' },
+    sluice_attach: { type: null, text: 'cgroup_attach_task' },
+    sluice_egress: { type: 1, text: 'cgroup_inet_egress' },
+    sluice_exec: { type: null, text: 'sched_process_exec' },
+    sluice_exit: { type: null, text: 'sched_process_exit' },
+    sluice_fork: { type: null, text: 'sched_process_fork' },
+    sluice_getpeername4: { type: 29, text: 'cgroup_inet4_getpeername' },
+    sluice_getpeername6: { type: 30, text: 'cgroup_inet6_getpeername' },
+    sluice_getsockopt: { type: 21, text: 'cgroup_getsockopt' },
+    sluice_sendmsg4: { type: 14, text: 'cgroup_udp4_sendmsg' },
+    sluice_sendmsg6: { type: 15, text: 'cgroup_udp6_sendmsg' },
+    sluice_setsockopt: { type: 22, text: 'cgroup_setsockopt' },
+    sluice_sock_create: { type: 2, text: 'cgroup_inet_sock_create' },
+    sluice_sock_release: { type: 34, text: 'cgroup_inet_sock_release' },
+    sluice_sockops: { type: 3, text: 'cgroup_sock_ops' },
+  };
 
 /** The kernel keeps 15 characters of a program's name. */
 export function kernelName(program: string): string {
@@ -62,16 +70,22 @@ export interface ProgramState {
   readonly pinned: boolean;
 }
 
+/** Id of the program behind a pin; null when there is none. */
+function pinnedProgram(pin: string): number | null {
+  return existsSync(pin) ? addon().linkProgram(pin).programId : null;
+}
+
 /** For each program: whether its link is pinned, and whether the kernel runs it at `cgroup`. */
 export function programStates(directory: string, cgroup: string): ProgramState[] {
   return Object.entries(programTypes).map(([name, { type, text }]) => {
-    const pin = pinPaths(directory).link(name);
-    const pinned = existsSync(pin);
-    const id = pinned ? addon().linkProgram(pin).programId : -1;
-    const effective = addon()
-      .effectivePrograms(cgroup, type)
-      .some((program) => program.id === id);
-    return { name, attachType: text, effective, pinned };
+    const id = pinnedProgram(pinPaths(directory).link(name));
+    const effective =
+      id !== null &&
+      (type === null ||
+        addon()
+          .effectivePrograms(cgroup, type)
+          .some((program) => program.id === id));
+    return { name, attachType: text, effective, pinned: id !== null };
   });
 }
 
@@ -82,8 +96,8 @@ export function programStates(directory: string, cgroup: string): ProgramState[]
 export function foreignPrograms(directory: string, cgroup: string): string[] {
   const foreign: string[] = [];
   for (const [name, { type }] of Object.entries(programTypes)) {
-    const pin = pinPaths(directory).link(name);
-    const id = existsSync(pin) ? addon().linkProgram(pin).programId : -1;
+    if (type === null) continue;
+    const id = pinnedProgram(pinPaths(directory).link(name));
     for (const program of addon().effectivePrograms(cgroup, type))
       if (program.name === kernelName(name) && program.id !== id) foreign.push(name);
   }

@@ -26,6 +26,7 @@ import {
   encodeUidKey,
   generationOf,
   type KernelConfig,
+  layout,
   reasonNumbers,
   SLUICE_ABI,
 } from './layout.ts';
@@ -58,6 +59,7 @@ type MapName =
   | 'sluice_uids'
   | 'sluice_exes'
   | 'sluice_resolvers'
+  | 'sluice_tags'
   | 'sluice_exe_paths'
   | 'sluice_counters';
 
@@ -210,6 +212,22 @@ export class KernelPlane {
       this.#map('sluice_resolvers').update(encodeResolverKey(address, DNS_PORT, generation), encodeU32(1));
     this.#writeConfig({ generation, hasUids: tables.uids.length > 0, hasExes: tables.exes.length > 0 });
     this.#sweep((entry) => entry !== generation);
+    this.#releaseFormer(tables);
+  }
+
+  /** Processes of agents that are no more are found anew, by where and what they are. */
+  #releaseFormer(tables: EnrolmentTables): void {
+    const agents = new Set([...tables.cgroups, ...tables.exes, ...tables.uids].map(({ agentId }) => agentId));
+    const tags = this.#map('sluice_tags');
+    for (const key of tags.keys()) {
+      const agent = tags.lookup(key)?.readUInt32LE(layout.sluice_tag.fields.agent);
+      if (agent !== undefined && !agents.has(agent)) tags.delete(key);
+    }
+  }
+
+  /** Takes the tag off this process, which may have been started by an agent: its workers must not be agents. */
+  untagSelf(): void {
+    this.#map('sluice_tags').delete(encodeU32(process.pid));
   }
 
   #sweep(unwanted: (generation: number) => boolean): void {

@@ -1,5 +1,5 @@
 /** What the connect, sockops, getpeername and getsockopt programs do with an agent's connection. */
-import { statSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import t from 'tap';
 import { kernelDev } from '#src/daemon/enrolment.ts';
 import { AGENT_ID, NO_TABLES, PlaneFixture } from '#test/support/plane.ts';
@@ -159,8 +159,8 @@ t.test(
     t.equal(await outside(), undefined, 'the old set is gone');
 
     const both = [
-      { path: fixture.agentCgroup, agentId: AGENT_ID },
-      { path: fixture.agentCgroup.slice(0, fixture.agentCgroup.lastIndexOf('/')), agentId: 9 },
+      { path: fixture.agentCgroup, agentId: 9 },
+      { path: `${fixture.agentCgroup}/deeper`, agentId: AGENT_ID },
     ];
     fixture.enrol({ ...NO_TABLES, cgroups: [{ path: `${fixture.agentCgroup}x`, agentId: 3 }] });
     fixture.reset();
@@ -171,7 +171,53 @@ t.test(
     );
     fixture.enrol({ ...NO_TABLES, cgroups: both, exes: [exe] });
     fixture.reset();
-    await fixture.agent(CONNECT, '192.0.2.13');
+    mkdirSync(`${fixture.directory}/deeper`);
+    await fixture.agentIn(`${fixture.directory}/deeper`, CONNECT, '192.0.2.13');
     t.equal(fixture.accepted[0]?.facts?.agentId, AGENT_ID, 'the deepest cgroup decides');
+  },
+);
+
+t.test(
+  'who was enrolled stays enrolled: out of the cgroup, by another program, another uid, in children',
+  async (t) => {
+    fixture.enrol({ ...NO_TABLES, cgroups: [{ path: fixture.agentCgroup, agentId: AGENT_ID }] });
+    fixture.reset();
+    const root = fixture.cgroupRoot;
+    const result = await fixture.agent(
+      `
+import os, sys
+root, connect = sys.argv[1:]
+open(root + "/cgroup.procs", "w").write("0")
+if os.fork() == 0:
+    os.setsid()
+    os.setgroups([]); os.setgid(4242); os.setuid(4242)
+    os.execv("/usr/bin/python3", ["python3", "-c", connect, "192.0.2.14"])
+os.wait()
+`,
+      root,
+      CONNECT,
+    );
+    t.match(result.stdout, /^192\.0\.2\.14 4321/, result.stderr);
+    t.match(fixture.accepted[0]?.facts, { agentId: AGENT_ID, uid: 4242 });
+
+    fixture.reset();
+    const outlives = await fixture.agent(
+      `
+import os, sys, threading, time
+root, connect = sys.argv[1:]
+open(root + "/cgroup.procs", "w").write("0")
+# The first thread goes, the process stays, and so does what it is.
+def later():
+    time.sleep(0.3)
+    exec(connect, {})
+threading.Thread(target=later).start()
+sys.argv = ["", "192.0.2.15"]
+import ctypes; ctypes.CDLL(None).syscall(60, 0)
+`,
+      root,
+      CONNECT,
+    );
+    t.match(outlives.stdout, /^192\.0\.2\.15 4321/, outlives.stderr);
+    t.equal(fixture.accepted[0]?.facts?.agentId, AGENT_ID);
   },
 );

@@ -67,7 +67,13 @@ export class PlaneFixture {
 
   static async open(): Promise<PlaneFixture> {
     const unlock = await takeHostLock();
-    return new PlaneFixture(unlock);
+    try {
+      return new PlaneFixture(unlock);
+    } catch (error) {
+      removePins(PIN_DIRECTORY);
+      await unlock();
+      throw error;
+    }
   }
 
   get directory(): string {
@@ -87,18 +93,17 @@ export class PlaneFixture {
 
   /** Runs a Python program as a process of the agent's cgroup from its first instruction on. */
   agent(script: string, ...args: string[]): Promise<Finished> {
-    return run([
-      'sh',
-      '-c',
-      'echo 0 > "$0/cgroup.procs" && exec /usr/bin/python3 -c "$@"',
-      this.directory,
-      script,
-      ...args,
-    ]);
+    return this.agentIn(this.directory, script, ...args);
+  }
+
+  agentIn(directory: string, script: string, ...args: string[]): Promise<Finished> {
+    const enter = 'echo 0 > "$0/cgroup.procs" && exec /usr/bin/python3 -c "$@"';
+    return run(['sh', '-c', enter, directory, script, ...args]);
   }
 
   /** Clears what was seen, so that a test looks at its own events only. */
   reset(): void {
+    for (const ring of this.#rings) ring.drain();
     this.events.length = 0;
     this.accepted.length = 0;
   }
