@@ -17,6 +17,7 @@ import { BootClock } from './boot-clock.ts';
 import { CgroupPaths } from './cgroup.ts';
 import { type ExeFinder, type OpenExe, openExe } from './exe.ts';
 import { type FileDigest, FileHasher } from './file-hasher.ts';
+import { isSameProcess } from './process.ts';
 import { formatSpiffeId } from './spiffe.ts';
 import { systemdSelectors } from './systemd/selectors.ts';
 import { parseSystemdPlace, type SystemdPlace, unitText } from './systemd/unit.ts';
@@ -116,6 +117,7 @@ export class Attestor {
     this.cgroups = new CgroupPaths({ procRoot, cgroupRoot: options.cgroupRoot, clock });
     this.#finder = {
       procRoot,
+      isSameProcess: (pid, taskStartNs) => isSameProcess(procRoot, pid, taskStartNs),
       pathHint: options.exePathHint ?? (() => null),
       epochMs: (bootNs) => boot.epochMs(bootNs),
     };

@@ -7,12 +7,11 @@
  * own mount namespace, leads to the same file.
  */
 import { isUtf8 } from 'node:buffer';
-import { type BigIntStats, constants } from 'node:fs';
-import { type FileHandle, open, readlink, stat } from 'node:fs/promises';
+import { type BigIntStats, constants, readlinkSync } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FlowFacts } from '../kernel/facts.ts';
 import { type FileId, isFile } from './file-id.ts';
-import { isSameProcess } from './process.ts';
 
 export interface OpenExe {
   readonly path: string;
@@ -24,6 +23,8 @@ export interface OpenExe {
 
 export interface ExeFinder {
   readonly procRoot: string;
+  /** Whether the pid is still that of the process that began then. */
+  readonly isSameProcess: (pid: number, taskStartNs: bigint) => boolean;
   /** A path the kernel plane remembers for a file; it is verified before it is believed. */
   readonly pathHint: (dev: number, inode: bigint) => string | null;
   /** Wall clock of a CLOCK_BOOTTIME, milliseconds since the epoch. */
@@ -54,6 +55,14 @@ async function openAs(
   return null;
 }
 
+function linkText(magicLink: string): Buffer | null {
+  try {
+    return readlinkSync(magicLink, { encoding: 'buffer' });
+  } catch {
+    return null;
+  }
+}
+
 /** The path in /proc/PID/exe, less the mark the kernel adds when it was unlinked. */
 function shownPath(link: Buffer, found: BigIntStats): string {
   const text = link.toString();
@@ -67,14 +76,14 @@ async function leadsTo(path: string, found: BigIntStats): Promise<boolean> {
 
 async function fromProcess(finder: ExeFinder, facts: FlowFacts): Promise<OpenExe | null> {
   const magicLink = join(finder.procRoot, String(facts.pid), 'exe');
-  if (!(await isSameProcess(finder.procRoot, facts.pid, facts.taskStartNs))) return null;
-  const link = await readlink(magicLink, { encoding: 'buffer' }).catch(() => null);
+  if (!finder.isSameProcess(facts.pid, facts.taskStartNs)) return null;
+  const link = linkText(magicLink);
   if (link === null) return null;
   const opened = await openAs(finder.procRoot, magicLink, facts);
   if (opened === null) return null;
   const path = shownPath(link, opened.stat);
   // Only now is it known that the link belonged to that process, and not to the next one with its number.
-  if (!(await isSameProcess(finder.procRoot, facts.pid, facts.taskStartNs))) {
+  if (!finder.isSameProcess(facts.pid, facts.taskStartNs)) {
     await opened.handle.close();
     return null;
   }

@@ -2,7 +2,7 @@
  * Is the process with this number still the one the kernel told us about? A pid is reused; pid and start time
  * together are not, so every read of /proc/PID counts only between two answers of yes.
  */
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** USER_HZ, in which proc(5) gives start times: 100 on every architecture Linux builds for here. */
@@ -24,10 +24,13 @@ export function parseStartTicks(stat: string): bigint | null {
   return field !== undefined && /^\d+$/.test(field) ? BigInt(field) : null;
 }
 
-/** True while /proc/PID belongs to the process that began at `taskStartNs`. */
-export async function isSameProcess(procRoot: string, pid: number, taskStartNs: bigint): Promise<boolean> {
+/**
+ * True while /proc/PID belongs to the process that began at `taskStartNs`. Read at once and not through libuv's threads:
+ * this file waits for nothing, costs a tenth that way, and the process may be about to end.
+ */
+export function isSameProcess(procRoot: string, pid: number, taskStartNs: bigint): boolean {
   try {
-    const stat = await readFile(join(procRoot, String(pid), 'stat'), 'latin1');
+    const stat = readFileSync(join(procRoot, String(pid), 'stat'), 'latin1');
     return parseStartTicks(stat) === startTicks(taskStartNs);
   } catch {
     return false;

@@ -64,6 +64,7 @@ t.test('closed before the report, as batches make it', async (t) => {
   const { ledger, records, pass } = setUp();
   ledger.kernelEvent(event('open', A));
   ledger.kernelEvent(event('closed', A));
+  t.match(ledger.counters(), { open: 0, closing: 1 });
   pass(1_999);
   t.equal(records.length, 0);
   ledger.workerReports([reported(A)]);

@@ -2,6 +2,7 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, utimesSync, wri
 import { join } from 'node:path';
 import t from 'tap';
 import { type ExeFinder, openExe } from '#src/identity/exe.ts';
+import { isSameProcess } from '#src/identity/process.ts';
 import type { FlowFacts } from '#src/kernel/facts.ts';
 import { FakeHost, statLine } from '#test/unit/identity/fake-proc.ts';
 
@@ -13,6 +14,7 @@ function setUp(dir: string) {
   const facts = host.process({ pid: 500, ticks: 777n, exe, cgroup: '/a.service' });
   const finder = (some: Partial<ExeFinder> = {}): ExeFinder => ({
     procRoot: host.procRoot,
+    isSameProcess: (pid, taskStartNs) => isSameProcess(host.procRoot, pid, taskStartNs),
     pathHint: () => null,
     epochMs: () => FUTURE_MS,
     ...some,
@@ -38,21 +40,10 @@ t.test('pid reused: the next process is not taken for the one that connected', a
 });
 
 t.test('pid reused between the reads: found out afterwards', async (t) => {
-  const { host, facts, finder } = setUp(t.testdir());
-  // A FIFO holds the reader back until the test has replaced the process.
-  const stat = join(host.procRoot, '500/stat');
-  const { spawnSync } = await import('node:child_process');
-  unlinkSync(stat);
-  t.equal(spawnSync('mkfifo', [stat]).status, 0);
-  const { open } = await import('node:fs/promises');
-  const answer = pathOf(finder(), facts);
-  const first = await open(stat, 'w');
-  // The reader has the FIFO open; what it opens next time is the new process's file.
-  unlinkSync(stat);
-  writeFileSync(stat, statLine(500, 'agent', 778n));
-  await first.write(statLine(500, 'agent', 777n));
-  await first.close();
-  t.equal(await answer, null);
+  const { facts, finder } = setUp(t.testdir());
+  const answers = [true, false];
+  t.equal(await pathOf(finder({ isSameProcess: () => answers.shift() === true }), facts), null);
+  t.strictSame(answers, [], 'asked before and after');
 });
 
 t.test('another executable than the kernel saw is none', async (t) => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { utimesSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
@@ -54,8 +54,14 @@ t.test('a file that changes while it is read has no digest', async (t) => {
   const hasher = new FileHasher({ clock: later });
   const handle = await open(path);
   const stat = await handle.stat({ bigint: true });
-  writeFileSync(path, 'grown longer than that');
+  writeFileSync(path, 'grown longer than that!');
   t.strictSame(await hasher.digest(handle, stat), { sha256: null, final: false });
+
+  const again = await open(path);
+  const before = await again.stat({ bigint: true });
+  writeFileSync(path, 'other text of that size');
+  utimesSync(path, 1, 1);
+  t.strictSame(await hasher.digest(again, before), { sha256: null, final: false }, 'nor if it is as long');
 });
 
 t.test('a file that is too large is not read, for good', async (t) => {

@@ -23,7 +23,7 @@ t.test('cuts nanoseconds to ticks the way the kernel does', async (t) => {
 
 t.test('knows this process from another of its number', async (t) => {
   const ticks = parseStartTicks(readFileSync('/proc/self/stat', 'latin1')) ?? 0n;
-  t.ok(await isSameProcess('/proc', process.pid, ticks * 10_000_000n + 9_999_999n));
-  t.notOk(await isSameProcess('/proc', process.pid, (ticks + 1n) * 10_000_000n));
-  t.notOk(await isSameProcess('/proc', 2 ** 22 + 1, 0n), 'no such process');
+  t.ok(isSameProcess('/proc', process.pid, ticks * 10_000_000n + 9_999_999n));
+  t.notOk(isSameProcess('/proc', process.pid, (ticks + 1n) * 10_000_000n));
+  t.notOk(isSameProcess('/proc', 2 ** 22 + 1, 0n), 'no such process');
 });
