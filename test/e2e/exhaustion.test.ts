@@ -6,6 +6,7 @@ import t from 'tap';
 import { must, until } from '#test/support/command.ts';
 import { FAR } from '#test/support/network.ts';
 import { RESPONSE_MARKER } from '#test/support/nginx.ts';
+import { PYTHON } from '#test/support/python.ts';
 import { RAW_PORTS } from '#test/support/raw-ports.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
@@ -39,7 +40,7 @@ for s in kept:
     except OSError: pass
 print(len(kept), served, flush=True)
 sys.stdin.read()`;
-  const agent = sluice.start(AGENTS.shop, ['prlimit', '--nofile=4096:4096', 'python3', '-c', script], {
+  const agent = sluice.start(AGENTS.shop, ['prlimit', '--nofile=4096:4096', PYTHON, '-c', script], {
     keepStdin: true,
   });
   await agent.waitFor((r) => r.stdout.includes('\n'), 60_000);

@@ -7,7 +7,7 @@ import type { Reason } from '#src/flow/record.ts';
 import { FAR, SILENT } from '#test/support/network.ts';
 import { PLAIN_HTTP_PORT } from '#test/support/nginx.ts';
 import { POSTGRES } from '#test/support/postgres.ts';
-import { tcpClient } from '#test/support/python.ts';
+import { PYTHON, tcpClient } from '#test/support/python.ts';
 import { RAW_PORTS } from '#test/support/raw-ports.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
@@ -130,7 +130,7 @@ got = b""
 while chunk := s.recv(4096): got += chunk
 fields = {f[:1].decode(): f[1:].decode() for f in got[5:].split(b"\\0") if f}
 print(got[:1].decode(), fields.get("S"), fields.get("C"), fields.get("M"), fields.get("D"), fields.get("H"))`;
-  return ['python3', '-c', script];
+  return [PYTHON, '-c', script];
 }
 
 t.test('psql shows such an error to its user', async (t) => {

@@ -6,11 +6,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import type { ListenerStatus } from '#src/api/types.ts';
-import { type Running, until } from '#test/support/command.ts';
+import { must, type Running, until } from '#test/support/command.ts';
 import { listeningPorts } from '#test/support/listening.ts';
 import { FAR } from '#test/support/network.ts';
 import { RESPONSE_MARKER } from '#test/support/nginx.ts';
-import { tcpClient } from '#test/support/python.ts';
+import { PYTHON, tcpClient } from '#test/support/python.ts';
 import { RAW_PORTS } from '#test/support/raw-ports.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
@@ -20,6 +20,8 @@ import { AGENTS, worldPolicy } from '#test/support/world-policy.ts';
 t.setTimeout(280_000);
 const world = await World.open(['nginx', 'raw']);
 t.teardown(() => world.close());
+// Ports of ended connections are free at once: an impostor would otherwise have to wait for a minute.
+await must(world.near.wrap(['sysctl', '-qw', 'net.ipv4.tcp_max_tw_buckets=0']));
 const sluice = await TestSluice.start(world);
 const capture = await world.capture();
 const MARKER = 'REQUEST-MARKER-4d02';
@@ -110,7 +112,7 @@ try:
     print("ended early" if got < 2000000000 else "complete")
 except OSError as error: print(type(error).__name__)`;
     // One per worker at least: whichever is killed had one.
-    const downloads = Array.from({ length: 6 }, () => sluice.start(AGENTS.shop, ['python3', '-c', script]));
+    const downloads = Array.from({ length: 6 }, () => sluice.start(AGENTS.shop, [PYTHON, '-c', script]));
     await Promise.all(downloads.map((d) => d.waitFor((r) => r.stdout.includes('flowing'))));
     const busy = await until('a worker with open flows', async () =>
       (await sluice.status()).workers.find((w) => w.openFlows > 0 && w.pid !== null),
@@ -177,20 +179,23 @@ t.test(
 
 function startImpostor(ports: readonly number[]): Running {
   const script = `
-import selectors, socket, sys
+import selectors, socket, sys, time
 selector = selectors.DefaultSelector()
 for port in map(int, sys.argv[1:]):
     for family, ip in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
         s = socket.socket(family)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        s.bind((ip, port)); s.listen(); selector.register(s, selectors.EVENT_READ)
+        for attempt in range(600):
+            try: s.bind((ip, port)); break
+            except OSError: time.sleep(0.05)
+        s.listen(); selector.register(s, selectors.EVENT_READ)
 print("listening", flush=True)
 while True:
     for key, _ in selector.select():
         c, _ = key.fileobj.accept(); print("accepted", c.recv(4096), flush=True); c.close()`;
   const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--pdeathsig=KILL', '--'];
-  return world.near.start([...asNobody, 'python3', '-c', script, ...ports.map(String)]);
+  return world.near.start([...asNobody, PYTHON, '-c', script, ...ports.map(String)]);
 }
 
 t.test('an impostor beside the running daemon gets nothing either', async (t) => {
@@ -201,7 +206,7 @@ try: s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); print("bound", s.accep
 except OSError as error: print("refused")`;
   const [listener] = (await sluice.status()).listeners;
   const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'];
-  const impostor = world.near.start([...nobody, 'python3', '-c', script, String(listener?.port)]);
+  const impostor = world.near.start([...nobody, PYTHON, '-c', script, String(listener?.port)]);
   await Promise.race([impostor.finished, impostor.waitFor((r) => r.stdout.includes('refused'))]).catch(
     () => {},
   );

@@ -11,7 +11,7 @@ import { FAR } from '#test/support/network.ts';
 import { BIG_BYTES, RESPONSE_MARKER } from '#test/support/nginx.ts';
 import { wireOf } from '#test/support/pcap.ts';
 import { POSTGRES } from '#test/support/postgres.ts';
-import { tcpClient } from '#test/support/python.ts';
+import { PYTHON, tcpClient } from '#test/support/python.ts';
 import { RAW_PORTS, RAW_TLS_NAME } from '#test/support/raw-ports.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
@@ -179,7 +179,7 @@ t.test('the agent sees the address it asked for, and only that', async (t) => {
 import socket
 s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.echo}), 5)
 print(s.getpeername()[:2])`;
-  const done = await sluice.run(AGENTS.shop, ['python3', '-c', script]);
+  const done = await sluice.run(AGENTS.shop, [PYTHON, '-c', script]);
   t.equal(done.stdout, `('${FAR.ipv4}', ${RAW_PORTS.echo})\n`, done.stderr);
 });
 
@@ -197,7 +197,7 @@ s = socket.socket()
 ${statements}
 s.shutdown(socket.SHUT_WR)
 while chunk := s.recv(999): print(chunk.decode(), end="")`;
-    const done = await sluice.run(AGENTS.shop, ['python3', '-c', script]);
+    const done = await sluice.run(AGENTS.shop, [PYTHON, '-c', script]);
     t.equal(done.stdout, `${REQUEST_MARKER}\nend ${REQUEST_MARKER.length}\n`, `${way}: ${done.stderr}`);
   }
 });
@@ -257,7 +257,7 @@ s.setblocking(True)
 while sent < ${total}: sent += s.send(data[:${total} - sent])
 s.shutdown(socket.SHUT_WR)
 print(s.recv(99).decode(), flush=True)`;
-  const sender = sluice.start(AGENTS.shop, ['python3', '-c', script], { timeoutMs: 60_000 });
+  const sender = sluice.start(AGENTS.shop, [PYTHON, '-c', script], { timeoutMs: 60_000 });
   await sender.waitFor((r) => /stalled \d+\n/.test(r.stdout), 30_000);
   const stalledAt = Number(/stalled (\d+)/.exec(sender.stdout)?.[1]);
   // Socket buffers of four hops may hold some megabytes; a proxy without backpressure takes all of it.
@@ -277,7 +277,7 @@ import socket, struct
 s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.source}), 5)
 s.sendall(b"100000000\\n"); s.recv(1000)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); s.close()`;
-  await sluice.run(AGENTS.shop, ['python3', '-c', script]);
+  await sluice.run(AGENTS.shop, [PYTHON, '-c', script]);
   t.match(await sluice.waitForFlow((f) => f.dst.port === RAW_PORTS.source), { reason: 'agent_reset' });
 });
 

@@ -4,6 +4,7 @@
  */
 import t from 'tap';
 import { FAR } from '#test/support/network.ts';
+import { PYTHON } from '#test/support/python.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
 import { AGENTS } from '#test/support/world-policy.ts';
@@ -37,7 +38,7 @@ while left or running:
         if os.fork() == 0:
             work(); os._exit(0)
     os.wait(); running -= 1`;
-  return ['python3', '-c', script];
+  return [PYTHON, '-c', script];
 };
 
 // Starting may have to wait for the host: see host-lock.ts.

@@ -1,5 +1,8 @@
 /** Small unmodified agents in Python: plain sockets, as any program has them. */
 
+/** Debian's, by its path: another one first on PATH may not be everybody's to run. */
+export const PYTHON = '/usr/bin/python3';
+
 /**
  * Connects, sends `text`, closes its sending half and prints all it is answered; a socket error is printed as
  * the name of its class. `ms` bounds each step.
@@ -19,7 +22,7 @@ try:
 except OSError as error:
     sys.stdout.write(type(error).__name__)
 `;
-  return ['python3', '-c', script, host, String(port), text, String(ms)];
+  return [PYTHON, '-c', script, host, String(port), text, String(ms)];
 }
 
 /** As `tcpClient`, but leaves its sending half open and prints the first answer alone. */
@@ -35,7 +38,7 @@ try:
 except OSError as error:
     sys.stdout.write(type(error).__name__)
 `;
-  return ['python3', '-c', script, host, String(port), text, String(ms)];
+  return [PYTHON, '-c', script, host, String(port), text, String(ms)];
 }
 
 /** Speaks TLS itself: verifies `name` against `ca`, sends `text` and prints the first answer. */
@@ -50,7 +53,7 @@ try:
 except OSError as error:
     sys.stdout.write(type(error).__name__)
 `;
-  return ['python3', '-c', script, host, String(port), ca, name, text];
+  return [PYTHON, '-c', script, host, String(port), ca, name, text];
 }
 
 /** Sends one datagram and prints the answer, or the name of the error's class. */
@@ -66,5 +69,5 @@ try:
 except OSError as error:
     sys.stdout.write(type(error).__name__)
 `;
-  return ['python3', '-c', script, host, String(port), text];
+  return [PYTHON, '-c', script, host, String(port), text];
 }

@@ -43,6 +43,7 @@ function plain(name: RawName, serve: (socket: Socket) => void): Server {
     count(name);
     socket.on('error', () => {});
     socket.on('data', (chunk) => record(name, chunk));
+    if (name !== 'hang' && name !== 'postgresHangs') socket.on('end', () => socket.end());
     serve(socket);
   });
 }

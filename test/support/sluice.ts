@@ -35,31 +35,25 @@ export class TestSluice {
   readonly policyPath: string;
   readonly api: ApiClient;
   readonly #options: SluiceOptions;
-  readonly #releaseHost: () => Promise<void>;
   #daemon: Running | null = null;
   /** Output of daemons of this world that have ended. */
   #earlier = '';
 
-  private constructor(world: World, options: SluiceOptions, releaseHost: () => Promise<void>) {
+  private constructor(world: World, options: SluiceOptions) {
     this.world = world;
     this.runtimeDir = join(world.dir, 'sluice-run');
     this.stateDir = join(world.dir, 'sluice-state');
     this.policyPath = join(world.dir, 'policy.yaml');
     this.api = new ApiClient(apiSocketPath(this.runtimeDir));
     this.#options = options;
-    this.#releaseHost = releaseHost;
   }
 
   /** Starts a daemon and waits until it enforces. It is uninstalled when the world closes. */
   static async start(world: World, options: SluiceOptions = {}): Promise<TestSluice> {
     const releaseHost = await takeHostLock();
-    if (existsSync(DEFAULT_PIN_DIR)) {
-      await releaseHost();
-      throw new Error(
-        `${DEFAULT_PIN_DIR} exists: a Sluice is installed on this host. Mend: sluice uninstall`,
-      );
-    }
-    const sluice = new TestSluice(world, options, releaseHost);
+    // Given back last of all, so that a test can look at the host after it has uninstalled.
+    world.beforeClose(releaseHost);
+    const sluice = new TestSluice(world, options);
     world.beforeClose(() => sluice.uninstall());
     mkdirSync(sluice.stateDir, { recursive: true, mode: 0o700 });
     sluice.writePolicy(options.policy ?? worldPolicy(world));
@@ -187,16 +181,13 @@ export class TestSluice {
 
   /** Stops the daemon if need be and takes everything of Sluice off the host. */
   async uninstall(): Promise<void> {
-    try {
-      if (this.#daemon !== null) await this.stop();
-      if (!existsSync(sluiceMark(this.world.name))) return;
-      const { code, stdout, stderr } = await this.cli(['uninstall']);
-      if (code !== 0 || existsSync(DEFAULT_PIN_DIR))
-        throw new Error(`sluice uninstall failed:\n${stdout}${stderr}`);
-      rmSync(sluiceMark(this.world.name));
-    } finally {
-      await this.#releaseHost();
+    if (this.#daemon !== null) await this.stop();
+    if (!existsSync(sluiceMark(this.world.name))) return;
+    const { code, stdout, stderr } = await this.cli(['uninstall']);
+    if (code !== 0 || existsSync(DEFAULT_PIN_DIR)) {
+      throw new Error(`sluice uninstall failed:\n${stdout}${stderr}`);
     }
+    rmSync(sluiceMark(this.world.name));
   }
 }
 
