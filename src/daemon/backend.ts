@@ -6,19 +6,21 @@ import type { ApiBackend, Status } from '../api/types.ts';
 import { type Daemon, version } from './daemon.ts';
 import { TIER } from './options.ts';
 
-function statusReasons(daemon: Daemon): string[] {
-  const reasons: string[] = [];
+/** What puts enforcement in doubt, and what merely makes it worse: a worker that is gone refuses, it does not leak. */
+function statusReasons(daemon: Daemon): { readonly doubts: string[]; readonly others: string[] } {
+  const doubts: string[] = [];
+  const others: string[] = [];
   for (const program of daemon.plane.programs())
-    if (!program.effective || !program.pinned) reasons.push(`program ${program.name} is not in force`);
+    if (!program.effective || !program.pinned) doubts.push(`program ${program.name} is not in force`);
   for (const worker of daemon.workers())
-    if (worker.pid === null) reasons.push(`worker ${worker.number} is being started again`);
+    if (worker.pid === null) others.push(`worker ${worker.number} is being started again`);
   const test = daemon.lastSelfTest;
-  if (test !== null && !test.ok) reasons.push(test.detail);
-  return reasons;
+  if (test !== null && !test.ok) doubts.push(test.detail);
+  return { doubts, others };
 }
 
 function status(daemon: Daemon): Status {
-  const reasons = statusReasons(daemon);
+  const { doubts, others } = statusReasons(daemon);
   const counters = daemon.plane.counters();
   const ledger = daemon.ledger.counters();
   const received = daemon.ringCounts();
@@ -27,8 +29,8 @@ function status(daemon: Daemon): Status {
     version: version(),
     pid: process.pid,
     startedAt: daemon.startedAt.toISOString(),
-    enforcing: reasons.length === 0,
-    reasons,
+    enforcing: doubts.length === 0,
+    reasons: [...doubts, ...others],
     tier: TIER,
     programs: daemon.plane.programs(),
     listeners: daemon.listeners.addresses.map((ip) => ({
@@ -54,7 +56,7 @@ function status(daemon: Daemon): Status {
   };
 }
 
-export function backendOf(daemon: Daemon, cgroupRootRelative: (path: string) => string): ApiBackend {
+export function backendOf(daemon: Daemon): ApiBackend {
   return {
     status: async () => status(daemon),
     flows: async (filter: FlowFilter) => daemon.store.query(filter),
@@ -64,12 +66,11 @@ export function backendOf(daemon: Daemon, cgroupRootRelative: (path: string) => 
       return { revision: policy.revision };
     },
     createRun: async (name) => {
-      const cgroupPath = daemon.runs.create(name);
-      const relative = cgroupRootRelative(cgroupPath);
+      const { directory, path } = daemon.createRun(name);
       const agentKnown = daemon.policies.policy.agents.some((agent) =>
-        agent.enrolments.some((rule) => rule.kind === 'cgroup' && relative.startsWith(`${rule.path}/`)),
+        agent.enrolments.some((rule) => rule.kind === 'cgroup' && path.startsWith(`${rule.path}/`)),
       );
-      return { cgroupPath, agentKnown };
+      return { cgroupPath: directory, agentKnown };
     },
     releaseRun: async (cgroupPath) => ({ removed: daemon.runs.release(cgroupPath) }),
     selfTest: () => daemon.selfTest(),

@@ -88,6 +88,7 @@ export class Daemon {
       tables: (policy) => enrolmentTables(policy, { selfCgroup, workerUid: this.#user.uid }),
       toWorkers: async (policy) => this.#pool?.setPolicy(policy),
       toKernel: (tables) => this.plane.setEnrolment(tables),
+      onWarning: (text) => log(`warning: ${text}`),
     });
     this.plane = KernelPlane.load({
       pinDirectory: options.pinDirectory,
@@ -175,6 +176,14 @@ export class Daemon {
     for (const follower of this.#followers) follower(record);
   }
 
+  /** Makes the cgroup of a run, and remembers it: the run may be over before anybody looks it up. */
+  createRun(name: string): { readonly directory: string; readonly path: string } {
+    const directory = this.runs.create(name);
+    const path = directory.slice(this.#cgroupRoot.length);
+    this.#attestor.cgroups.remember(cgroupId(directory), path);
+    return { directory, path };
+  }
+
   onFlow(listener: (record: FlowRecord) => void): () => void {
     this.#followers.add(listener);
     return () => this.#followers.delete(listener);
@@ -210,8 +219,8 @@ export class Daemon {
     await this.#pool?.stop();
     this.#rings?.flow.drain();
     this.#rings?.deny.drain();
-    this.ledger.finish();
     await Promise.race([this.ledger.settled(), new Promise((resolve) => setTimeout(resolve, SETTLE_MS))]);
+    this.ledger.finish();
     this.#rings?.flow.close();
     this.#rings?.deny.close();
     this.#ndjson?.close();

@@ -3,7 +3,6 @@ import { apiSocketPath } from '../api/paths.ts';
 import { serveApi } from '../api/server.ts';
 import { messageOf } from '../core/errors.ts';
 import { addon } from '../kernel/addon.ts';
-import { findCgroup2 } from '../kernel/cgroup.ts';
 import { backendOf } from './backend.ts';
 import { Daemon, harden, version } from './daemon.ts';
 import { takeLock } from './lock.ts';
@@ -43,9 +42,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   takeLock(options.runtimeDirectory);
   const daemon = new Daemon(options, log);
   await daemon.start();
-  const root = findCgroup2();
-  const backend = backendOf(daemon, (path) => path.slice(root.length));
-  const api = await serveApi(apiSocketPath(options.runtimeDirectory), backend, {
+  const api = await serveApi(apiSocketPath(options.runtimeDirectory), backendOf(daemon), {
     onError: (error) => log(`API: ${messageOf(error)}`),
   });
   process.on('SIGHUP', () => void reload(daemon));

@@ -6,6 +6,7 @@
 import { messageOf } from '../core/errors.ts';
 import type { EnrolmentTables } from '../kernel/enrolment.ts';
 import { type CompileOptions, compilePolicy, loadPolicy } from '../policy/load.ts';
+import { formatProblem, type Problem } from '../policy/problems.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 
 export interface PolicyTargets {
@@ -13,6 +14,8 @@ export interface PolicyTargets {
   readonly tables: (policy: CompiledPolicy) => EnrolmentTables;
   readonly toWorkers: (policy: CompiledPolicy) => Promise<void>;
   readonly toKernel: (tables: EnrolmentTables) => void;
+  /** Told of what is doubtful but no error, such as a certificate that has expired. */
+  readonly onWarning: (text: string) => void;
 }
 
 export interface PolicyState {
@@ -36,7 +39,7 @@ export class PolicyKeeper {
   constructor(path: string, targets: PolicyTargets) {
     this.#targets = targets;
     this.#path = path;
-    this.#policy = loadPolicy(path);
+    this.#policy = this.#load(path);
     this.#tables = targets.tables(this.#policy);
   }
 
@@ -59,12 +62,12 @@ export class PolicyKeeper {
 
   /** Reads the file of the policy in force again. */
   reload(): Promise<CompiledPolicy> {
-    return this.#change(this.#path, () => loadPolicy(this.#path));
+    return this.#change(this.#path, () => this.#load(this.#path));
   }
 
   /** Takes a document that was handed over; later reloads read its file. */
   apply(text: string, path: string, readFile: CompileOptions['readFile']): Promise<CompiledPolicy> {
-    return this.#change(path, () => compilePolicy(text, { path, readFile }));
+    return this.#change(path, () => compilePolicy(text, { path, readFile, ...this.#warnings(path) }));
   }
 
   /** Looks again for what the policy names: an upgraded executable has another inode. Whether that changed anything. */
@@ -77,6 +80,14 @@ export class PolicyKeeper {
       this.#tables = tables;
       return true;
     });
+  }
+
+  #load(path: string): CompiledPolicy {
+    return loadPolicy(path, this.#warnings(path));
+  }
+
+  #warnings(path: string): { readonly onWarning: (problem: Problem) => void } {
+    return { onWarning: (problem) => this.#targets.onWarning(formatProblem(path, problem)) };
   }
 
   #change(path: string, load: () => CompiledPolicy): Promise<CompiledPolicy> {
