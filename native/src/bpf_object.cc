@@ -46,7 +46,7 @@ void PinLink(Napi::Env env, bpf_link *link, const std::string &pin) {
 // beside the old and takes over its pin; for that moment both run, and what they do twice they do alike.
 void AttachTracing(Napi::Env env, bpf_program *program, const std::string &pin) {
   std::string fresh = pin + "_new"; // bpffs keeps dots in names to itself
-  unlink(fresh.c_str()); // of an attempt that was interrupted
+  unlink(fresh.c_str());            // of an attempt that was interrupted
   PinLink(env, bpf_program__attach(program), fresh);
   if (rename(fresh.c_str(), pin.c_str()))
     throw SystemError(env, "rename " + fresh, errno);

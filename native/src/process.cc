@@ -17,7 +17,7 @@ namespace sluice {
 
 Napi::Value LockFile(const Napi::CallbackInfo &info) {
   std::string path = info[0].As<Napi::String>().Utf8Value();
-  Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd)
     throw SystemError(info.Env(), "open " + path, errno);
   if (flock(fd.get(), LOCK_EX | LOCK_NB))

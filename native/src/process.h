@@ -6,10 +6,12 @@
 
 namespace sluice {
 
-// lockFile(path) -> fd; throws EWOULDBLOCK when another process holds it. The lock goes with the process.
+// lockFile(path) -> fd of an existing file or directory; throws EAGAIN when another process holds the lock,
+// which goes with the process.
 Napi::Value LockFile(const Napi::CallbackInfo &info);
 
-// harden({noNewPrivs, dieWithParent}): no core dumps, not to be ptraced or read by processes of the same user.
+// harden({noNewPrivs, dieWithParent}): no core dumps, not to be ptraced or read by processes of the same
+// user.
 Napi::Value Harden(const Napi::CallbackInfo &info);
 
 // raiseFileLimit() -> the soft RLIMIT_NOFILE now in force, raised to the hard one

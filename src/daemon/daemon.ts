@@ -126,6 +126,7 @@ export class Daemon {
   /** Brings workers up, then puts enforcement in force, then tests it. */
   async start(): Promise<void> {
     this.plane.untagSelf();
+    this.runs.sweep();
     this.#pool = await WorkerPool.start({
       listeners: this.listeners.byWorker,
       user: this.#user,

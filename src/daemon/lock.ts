@@ -1,5 +1,5 @@
 /** One daemon per host: a lock that goes with the process, however it ends. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { errnoOf, SluiceError } from '../core/errors.ts';
 import { addon, kernelError } from '../kernel/addon.ts';
 
@@ -11,20 +11,13 @@ function holder(path: string): string {
   }
 }
 
-/**
- * Takes the lock in `directory`, made if need be.
- *
- * @throws SluiceError ALREADY_RUNNING, with the pid of the other daemon.
- */
-export function takeLock(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const path = `${directory}/daemon.lock`;
+function lock(path: string, pidFile: string): void {
   try {
     addon().lockFile(path);
   } catch (error) {
     if (errnoOf(error) !== 'EAGAIN' && errnoOf(error) !== 'EWOULDBLOCK')
       throw kernelError(`${path} cannot be locked`, error);
-    const pid = holder(path);
+    const pid = holder(pidFile);
     throw new SluiceError(
       'ALREADY_RUNNING',
       `a daemon is running already${pid === '' ? '' : ` (pid ${pid})`}`,
@@ -34,5 +27,26 @@ export function takeLock(directory: string): void {
       },
     );
   }
+}
+
+/**
+ * Takes the lock in the runtime directory, made if need be.
+ *
+ * @throws SluiceError ALREADY_RUNNING, with the pid of the other daemon.
+ */
+export function takeLock(runtimeDirectory: string): void {
+  mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 });
+  const path = `${runtimeDirectory}/daemon.lock`;
+  closeSync(openSync(path, 'a', 0o600));
+  lock(path, path);
   writeFileSync(path, `${process.pid}\n`);
+}
+
+/**
+ * Takes the lock of the pins, for a daemon with a runtime directory of its own must not take them over.
+ *
+ * @throws SluiceError ALREADY_RUNNING.
+ */
+export function lockPins(pinDirectory: string): void {
+  lock(pinDirectory, '');
 }

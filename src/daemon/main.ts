@@ -3,9 +3,10 @@ import { apiSocketPath } from '../api/paths.ts';
 import { serveApi } from '../api/server.ts';
 import { messageOf } from '../core/errors.ts';
 import { addon } from '../kernel/addon.ts';
+import { makePinDirectories } from '../kernel/pins.ts';
 import { backendOf } from './backend.ts';
 import { Daemon, harden, version } from './daemon.ts';
-import { takeLock } from './lock.ts';
+import { lockPins, takeLock } from './lock.ts';
 import type { DaemonOptions } from './options.ts';
 
 function log(message: string): void {
@@ -16,6 +17,13 @@ function nextSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolvePromise) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolvePromise(signal));
   });
+}
+
+/** What the daemon may claim: that it enforces, only when its self-test has seen it. */
+function describe(daemon: Daemon): string {
+  const test = daemon.lastSelfTest;
+  if (test?.ok === true) return `enforcing policy ${daemon.policies.policy.revision}`;
+  return `NOT ENFORCING as it should: ${test?.detail ?? 'not tested'}`;
 }
 
 async function reload(daemon: Daemon): Promise<void> {
@@ -40,14 +48,17 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const stopped = nextSignal();
   harden();
   takeLock(options.runtimeDirectory);
+  makePinDirectories(options.pinDirectory);
+  lockPins(options.pinDirectory);
   const daemon = new Daemon(options, log);
   await daemon.start();
   const api = await serveApi(apiSocketPath(options.runtimeDirectory), backendOf(daemon), {
     onError: (error) => log(`API: ${messageOf(error)}`),
   });
   process.on('SIGHUP', () => void reload(daemon));
-  addon().sdNotify(`READY=1\nSTATUS=Enforcing policy ${daemon.policies.policy.revision}`);
-  log(`${version()} is enforcing policy ${daemon.policies.policy.revision} with ${options.workers} workers`);
+  const state = describe(daemon);
+  addon().sdNotify(`READY=1\nSTATUS=${state}`);
+  log(`${version()} with ${options.workers} workers: ${state}`);
 
   const signal = await stopped;
   addon().sdNotify('STOPPING=1');

@@ -62,12 +62,15 @@ export class PolicyKeeper {
 
   /** Reads the file of the policy in force again. */
   reload(): Promise<CompiledPolicy> {
-    return this.#change(this.#path, () => this.#load(this.#path));
+    return this.#change(() => ({ path: this.#path, policy: this.#load(this.#path) }));
   }
 
   /** Takes a document that was handed over; later reloads read its file. */
   apply(text: string, path: string, readFile: CompileOptions['readFile']): Promise<CompiledPolicy> {
-    return this.#change(path, () => compilePolicy(text, { path, readFile, ...this.#warnings(path) }));
+    return this.#change(() => ({
+      path,
+      policy: compilePolicy(text, { path, readFile, ...this.#warnings(path) }),
+    }));
   }
 
   /** Looks again for what the policy names: an upgraded executable has another inode. Whether that changed anything. */
@@ -90,13 +93,12 @@ export class PolicyKeeper {
     return { onWarning: (problem) => this.#targets.onWarning(formatProblem(path, problem)) };
   }
 
-  #change(path: string, load: () => CompiledPolicy): Promise<CompiledPolicy> {
+  #change(load: () => { readonly path: string; readonly policy: CompiledPolicy }): Promise<CompiledPolicy> {
     return this.#inTurn(async () => {
       try {
-        const policy = load();
+        const { path, policy } = load();
         const tables = this.#targets.tables(policy);
-        await this.#targets.toWorkers(policy);
-        this.#targets.toKernel(tables);
+        await this.#putInForce(policy, tables);
         this.#policy = policy;
         this.#tables = tables;
         this.#path = path;
@@ -108,6 +110,18 @@ export class PolicyKeeper {
         throw error;
       }
     });
+  }
+
+  /** Workers first, then the kernel; when either fails, the workers get the old policy back. */
+  async #putInForce(policy: CompiledPolicy, tables: EnrolmentTables): Promise<void> {
+    try {
+      await this.#targets.toWorkers(policy);
+      this.#targets.toKernel(tables);
+    } catch (error) {
+      // A worker that takes neither has been replaced, and its successor starts with what was said last.
+      await this.#targets.toWorkers(this.#policy).catch(() => undefined);
+      throw error;
+    }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -28,6 +28,11 @@ export class Runs {
     return directory;
   }
 
+  /** Removes what runs left behind that ended without a daemon: a cgroup with processes in it stays. */
+  sweep(): void {
+    removeCgroup(this.#base);
+  }
+
   /** Whether the cgroup is gone now: false while processes are left in it. */
   release(directory: string): boolean {
     const [name = '', instance = '', ...rest] = directory.startsWith(`${this.#base}/`)

@@ -157,6 +157,8 @@ export class WorkerPool {
         '--',
         process.execPath,
         '--disable-warning=ExperimentalWarning',
+        // That signal would open a debugger, to a sibling that was taken over as to anybody of that user.
+        '--disable-sigusr1',
         entry,
         String(user.uid),
         String(user.gid),
@@ -164,6 +166,8 @@ export class WorkerPool {
       {
         stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...slot.listeners.map(({ fd }) => fd)],
         serialization: 'advanced',
+        // A session of its own: Ctrl-C is for the daemon, which ends its workers in order.
+        detached: true,
         cwd: '/',
         // Nothing of the daemon's environment: a variable can name files to trust or to write.
         env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' },

@@ -104,6 +104,12 @@ export function foreignPrograms(directory: string, cgroup: string): string[] {
   return foreign;
 }
 
+/** Whether anything is attached by these pins. */
+export function hasLinks(directory: string): boolean {
+  const { links } = pinPaths(directory);
+  return existsSync(links) && readdirSync(links).length > 0;
+}
+
 /** What is in force with no daemon to ask; null when nothing is installed. */
 export function describePins(directory: string = DEFAULT_PIN_DIRECTORY): ProgramState[] | null {
   if (!existsSync(pinPaths(directory).links)) return null;

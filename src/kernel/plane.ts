@@ -30,7 +30,15 @@ import {
   reasonNumbers,
   SLUICE_ABI,
 } from './layout.ts';
-import { foreignPrograms, makePinDirectories, type ProgramState, pinPaths, programStates } from './pins.ts';
+import {
+  foreignPrograms,
+  hasLinks,
+  makePinDirectories,
+  type ProgramState,
+  pinPaths,
+  programStates,
+  removePins,
+} from './pins.ts';
 
 const DNS_PORT = 53;
 const ONLY_ENTRY = encodeU32(0);
@@ -99,6 +107,8 @@ export class KernelPlane {
       plane.#adoptPinned();
     } catch (error) {
       plane.close();
+      // With no link in force these pins govern nobody; they would only be in the way of the next attempt.
+      if (!hasLinks(options.pinDirectory)) removePins(options.pinDirectory);
       throw error instanceof SluiceError ? error : kernelError('the kernel programs cannot be loaded', error);
     }
     return plane;

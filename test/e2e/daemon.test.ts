@@ -15,7 +15,7 @@ import { DEFAULT_PIN_DIR } from '#src/api/paths.ts';
 import { addon } from '#src/kernel/addon.ts';
 import { pinPaths } from '#src/kernel/pins.ts';
 import { must, run, until } from '#test/support/command.ts';
-import { TestSluice } from '#test/support/sluice.ts';
+import { SLUICE, TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
 import { AGENTS } from '#test/support/world-policy.ts';
 
@@ -118,16 +118,16 @@ t.test('a new daemon swaps the programs under the old links', async (t) => {
   t.equal((await sluice.run(AGENTS.shop, curl)).code, 0);
 });
 
-t.test('a second daemon with directories of its own is refused too', async (t) => {
+t.test('a second daemon with directories of its own is refused too, whatever pins it is given', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-second-'));
   t.teardown(() => rmSync(dir, { recursive: true }));
   writeFileSync(join(dir, 'policy.yaml'), readFileSync(sluice.policyPath));
   const args = ['daemon', '--policy', join(dir, 'policy.yaml'), '--runtime-dir', dir, '--state-dir', dir];
-  const second = await world.near.run(
-    [join(import.meta.dirname, '../../bin/sluice'), ...args, '--pin-dir', '/sys/fs/bpf/sluice-second'],
-    { timeoutMs: 30_000 },
-  );
-  t.match(second, { code: 1, stderr: /another Sluice/ });
+  const start = (pinDir: string) =>
+    world.near.run([SLUICE, ...args, '--pin-dir', pinDir], { timeoutMs: 30_000 });
+  t.match(await start('/sys/fs/bpf/sluice-second'), { code: 1, stderr: /another Sluice/ });
+  t.notOk(existsSync('/sys/fs/bpf/sluice-second'), 'and leaves no pin');
+  t.match(await start(DEFAULT_PIN_DIR), { code: 1, stderr: /running already/ });
   t.match(await sluice.status(), { enforcing: true });
   t.equal((await sluice.run(AGENTS.shop, curl)).code, 0, 'the first one goes on');
 });

@@ -1,0 +1,75 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { enrolmentTables, kernelDev } from '#src/daemon/enrolment.ts';
+import { agentId } from '#src/policy/agent-id.ts';
+import type { CompiledPolicy, Enrolment } from '#src/policy/types.ts';
+
+const context = { selfCgroup: '/system.slice/sluice.service', workerUid: 998 };
+
+function policy(...enrolments: Enrolment[]): CompiledPolicy {
+  return {
+    revision: '0'.repeat(12),
+    trustDomain: 'example.org',
+    spiffeTemplate: 'spiffe://{trust_domain}/{agent}',
+    resolvers: ['10.0.0.53', 'fd00::53'],
+    agents: [{ id: agentId('a'), name: 'a', groups: [], enrolments }],
+    destinations: [],
+    rules: [],
+    limits: { detectTimeoutMs: 1, connectTimeoutMs: 1, handshakeTimeoutMs: 1 },
+  };
+}
+
+t.test('each kind of enrolment goes to its table', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'sluice-enrolment-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const exe = join(dir, 'program');
+  writeFileSync(exe, '');
+  const tables = enrolmentTables(
+    policy({ kind: 'cgroup', path: '/x.slice/y' }, { kind: 'uid', uid: 1001 }, { kind: 'exe', path: exe }),
+    context,
+  );
+  const id = agentId('a');
+  const stat = statSync(exe, { bigint: true });
+  t.match(tables.cgroups.at(-1), { path: '/x.slice/y', agentId: id });
+  t.same(tables.uids, [{ uid: 1001, agentId: id }]);
+  t.same(tables.exes, [{ inode: stat.ino, dev: kernelDev(stat.dev), agentId: id }]);
+  t.same(
+    tables.resolvers.map((address) => address.toString('hex')),
+    ['00000000000000000000ffff0a000035', 'fd000000000000000000000000000053'],
+  );
+});
+
+t.test('a run under any name is governed, whatever policy says', async (t) => {
+  const { cgroups } = enrolmentTables(policy(), context);
+  t.same(cgroups, [
+    { path: '/sluice/run', agentId: agentId('sluice-unknown') },
+    { path: '/sluice/run/sluice-canary', agentId: agentId('sluice-canary') },
+  ]);
+});
+
+t.test('what would make the daemon its own agent is refused', async (t) => {
+  for (const path of ['/', '/system.slice', '/system.slice/sluice.service'])
+    t.throws(() => enrolmentTables(policy({ kind: 'cgroup', path }), context), {
+      code: 'POLICY',
+      message: /holds the daemon/,
+    });
+  t.doesNotThrow(() =>
+    enrolmentTables(policy({ kind: 'cgroup', path: '/system.slice/sluice.service-not' }), context),
+  );
+  t.throws(() => enrolmentTables(policy({ kind: 'uid', uid: 998 }), context), { message: /workers/ });
+});
+
+t.test('an executable that is not there is said, not left out', async (t) => {
+  t.throws(() => enrolmentTables(policy({ kind: 'exe', path: '/no/such/program' }), context), {
+    code: 'POLICY',
+    message: /agent a: executable \/no\/such\/program/,
+  });
+});
+
+t.test('device numbers are the kernel’s', async (t) => {
+  // makedev(3): 254:1 is 0xfe01 to userspace, and 254 << 20 | 1 inside.
+  t.equal(kernelDev(0xfe01n), (254 << 20) | 1);
+  t.equal(kernelDev(0x1200834n), (8 << 20) | 0x1234, 'a minor number of more than eight bits');
+});
