@@ -87,6 +87,7 @@ async function measureThroughput(
       running.push(...(await startOr(world, name, 1, absent)));
     }
     for (const workload of workloads) {
+      if (workloads.some(({ name }) => name === workload.warmedBy)) continue;
       for (const { name, contender } of able(workload)) {
         progress(`warm-up · ${workload.name} · ${name}`);
         await workload.run(world, contender, options.effort, true);

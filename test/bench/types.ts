@@ -74,6 +74,8 @@ export interface Outcome {
 export interface Workload {
   readonly name: WorkloadName;
   readonly service: Service;
+  /** Another workload whose warm-up takes the same ways through a proxy and so serves for this one too. */
+  readonly warmedBy: WorkloadName | null;
   run(world: BenchWorld, contender: RunningContender, effort: Effort, warmUp: boolean): Promise<Outcome>;
 }
 

@@ -8,6 +8,7 @@ const WARM_UP_BYTES = 64 * 1024 * 1024;
 export const bulk: Workload = {
   name: 'bulk',
   service: 'http',
+  warmedBy: null,
   async run(world, contender, effort, warmUp) {
     const { host, port, tls } = firstEndpoint(contender, 'http');
     const bytes = warmUp ? Math.min(WARM_UP_BYTES, effort.bulkBytes) : effort.bulkBytes;

@@ -24,6 +24,7 @@ function readLatencies(directory: string): number[] {
 export const pgbench: Workload = {
   name: 'pgbench',
   service: 'postgres',
+  warmedBy: null,
   async run(world, contender, effort, warmUp) {
     const { host, port, tls } = firstEndpoint(contender, 'postgres');
     const logs = join(world.directory, 'pgbench-logs');

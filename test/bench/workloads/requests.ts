@@ -25,6 +25,7 @@ function wrk(name: WorkloadName, clients: number, keepAlive: boolean): Workload 
   return {
     name,
     service: 'http',
+    warmedBy: name === 'requests-64' ? 'requests-16' : null,
     async run(world, contender, effort, warmUp): Promise<Outcome> {
       const seconds = warmUp ? effort.warmUpSeconds : effort.seconds;
       const { stdout } = await runLoad(world, contender, [
