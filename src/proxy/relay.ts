@@ -12,6 +12,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Reason } from '../flow/record.ts';
+import { unwatchStalled, watchStalled } from './stall-watch.ts';
 import { establishedError } from './upstream-error.ts';
 import { corkForThisTurn } from './write-batch.ts';
 
@@ -71,7 +72,7 @@ class Pipe {
     if (head !== null && head.length > 0) this.#onData(head);
     this.#to.on('drain', this.#onDrain);
     if (this.#from.readableEnded) {
-      this.#to.end();
+      this.#onEnd();
       return;
     }
     this.#from.on('end', this.#onEnd);
@@ -85,6 +86,7 @@ class Pipe {
     this.#from.off('end', this.#onEnd);
     this.#from.off('data', this.#onData);
     this.#from.pause();
+    unwatchStalled(this.#from);
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -99,7 +101,12 @@ class Pipe {
     this.bytes += chunk.length;
     const to = this.#to;
     if (chunk.length === FULL_RECORD_BYTES && to.writableCorked === 0) corkForThisTurn(to);
-    if (!to.write(chunk)) this.#from.pause();
+    if (!to.write(chunk)) this.#stall();
+  }
+
+  #stall(): void {
+    this.#from.pause();
+    watchStalled(this.#from);
   }
 
   #filtered(chunk: Buffer, filter: ByteFilter): void {
@@ -112,10 +119,14 @@ class Pipe {
   }
 
   readonly #onDrain = (): void => {
+    if (this.#from.readableEnded) return;
+    unwatchStalled(this.#from);
     this.#from.resume();
   };
 
   readonly #onEnd = (): void => {
+    // After a FIN nothing is read any more, so a reset that follows it must be asked for, too.
+    watchStalled(this.#from);
     this.#to.end();
   };
 }

@@ -21,6 +21,7 @@ import { openerFor } from './openers/index.ts';
 import type { Opened } from './openers/opener.ts';
 import { nameOf, type Recognised, recognise, seenOf } from './recognise.ts';
 import { type Relay, streamRelay } from './relay.ts';
+import { resetSocket } from './reset.ts';
 import type { TlsContexts } from './tls-context.ts';
 import { Upstream } from './upstream.ts';
 import { establishedError, UpstreamError } from './upstream-error.ts';
@@ -246,19 +247,6 @@ class DeniedByPolicy extends Error {
 function mustLook(answer: ConnectAnswer): boolean {
   if (answer.kind !== 'allow') return true;
   return answer.mode === 'upgrade' && answer.destination.protocol !== 'tls';
-}
-
-/**
- * RST. A socket that has sent its FIN behind bytes still unsent cannot be reset before they are gone; what it
- * still holds was complete, so it may have it.
- */
-export function resetSocket(socket: Socket): void {
-  if (socket.destroyed) return;
-  if (socket.writableEnded && !socket.writableFinished) {
-    socket.once('finish', () => socket.resetAndDestroy());
-    return;
-  }
-  socket.resetAndDestroy();
 }
 
 function ignore(): void {

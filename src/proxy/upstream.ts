@@ -14,6 +14,7 @@ import { checkServerIdentity, type PeerCertificate, type TLSSocket, connect as w
 import type { Clock } from '../core/clock.ts';
 import type { FlowTls } from '../flow/record.ts';
 import type { CompiledDestination } from '../policy/types.ts';
+import { resetSocket } from './reset.ts';
 import type { PeerProof, ResumableSession } from './resumption.ts';
 import type { TlsContexts } from './tls-context.ts';
 import { connectError, handshakeError, UpstreamError } from './upstream-error.ts';
@@ -152,14 +153,9 @@ export class Upstream {
     });
   }
 
-  /** Ends everything at once with a RST; whoever waits for `connect` or `secure` is told. */
+  /** Ends everything with a RST; whoever waits for `connect` or `secure` is told. */
   reset(): void {
-    const raw = this.#raw;
-    if (raw === null || raw.destroyed) return;
-    // A handle that is still flushing before its FIN cannot be reset; closing it is all that is left.
-    if (raw.connecting || (raw.writableEnded && !raw.writableFinished)) raw.destroy();
-    else raw.resetAndDestroy();
-    this.#secure?.destroy();
+    if (this.#raw !== null) resetSocket(this.#raw, this.#secure);
   }
 }
 
