@@ -20,10 +20,10 @@ t.setTimeout(280_000);
 t.test('descriptors: what cannot be carried is refused and recorded, and it recovers', async (t) => {
   const world = await World.open(['nginx', 'raw']);
   t.teardown(() => world.close());
-  const sluice = await TestSluice.start(world, { workers: 1, wrapper: ['prlimit', '--nofile=160:160'] });
+  const sluice = await TestSluice.start(world, { workers: 1, wrapper: ['prlimit', '--nofile=512:512'] });
   const capture = await world.capture();
-  const wanted = 300;
-  // All at once and kept open: each takes two descriptors of the worker, which has 160 for everything.
+  const wanted = 400;
+  // All at once and kept open: each takes two descriptors of the worker, which has 512 for everything.
   const script = `
 import socket, sys
 kept = []
@@ -66,7 +66,7 @@ t.test('disk: with the store full, flows go on, status says so, and the log has 
   const world = await World.open(['nginx']);
   t.teardown(() => world.close());
   // A disk of its own, for the daemon's mount namespace alone: gone when the daemon is.
-  const script = 'mount -t tmpfs -o size=512k tmpfs "$0" && exec "$@"';
+  const script = 'mount -t tmpfs -o size=512k,mode=0700 tmpfs "$0" && exec "$@"';
   const state = `${world.dir}/sluice-state`;
   const wrapper = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, state];
   const sluice = await TestSluice.start(world, { wrapper });
