@@ -81,7 +81,7 @@ function showBothSides(agent: Conversation, wire: Conversation): void {
     ...records.slice(0, 6).map(({ type, length }) => `TLS ${recordNames[type] ?? type}, ${length} bytes`),
     ...(records.length > 6 ? [`… ${records.length} TLS records in all`] : []),
     '',
-    ...asHex(wire.toServer.subarray(0, 48), 3),
+    ...asHex(wire.toServer, 4),
   ];
   const left = { title: 'the agent sent (captured on loopback)', lines: asText(agent.toServer, 12) };
   const title = `crossed the veth, to ${wire.server} port ${wire.serverPort}`;

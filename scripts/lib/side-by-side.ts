@@ -35,14 +35,18 @@ export function asText(bytes: Buffer, maxLines: number): string[] {
   return lines.length <= maxLines ? lines : [...lines.slice(0, maxLines), '…'];
 }
 
-/** Bytes as hexdump lines of 16, at most `maxLines`. */
+/** Twelve bytes to a line: with their text beside them they fit half of a terminal of 120 columns. */
+const HEX_BYTES_PER_LINE = 12;
+
+/** Bytes as hexdump lines, at most `maxLines`. */
 export function asHex(bytes: Buffer, maxLines: number): string[] {
   const lines: string[] = [];
-  for (let at = 0; at < bytes.length && lines.length < maxLines; at += 16) {
-    const part = bytes.subarray(at, at + 16);
+  for (let at = 0; at < bytes.length && lines.length < maxLines; at += HEX_BYTES_PER_LINE) {
+    const part = bytes.subarray(at, at + HEX_BYTES_PER_LINE);
     const hex = part.toString('hex').replace(/../g, '$& ').trimEnd();
-    lines.push(`${hex.padEnd(48)}${asText(part, 1)[0] ?? ''}`);
+    const text = part.toString('latin1').replace(/[^\x20-\x7e]/g, '·');
+    lines.push(`${hex.padEnd(HEX_BYTES_PER_LINE * 3)}${text}`);
   }
-  if (bytes.length > maxLines * 16) lines.push(`… ${bytes.length} bytes in all`);
+  if (bytes.length > maxLines * HEX_BYTES_PER_LINE) lines.push(`… ${bytes.length} bytes in all`);
   return lines;
 }
