@@ -22,7 +22,7 @@ const GROUPS: Readonly<Record<string, readonly WorkloadName[]>> = {
 
 const MEBIBYTE = 1024 * 1024;
 const FULL: Effort = { seconds: 5, warmUpSeconds: 2, bulkBytes: 1024 * MEBIBYTE, idleFlows: 10_000 };
-const QUICK: Effort = { seconds: 1, warmUpSeconds: 1, bulkBytes: 128 * MEBIBYTE, idleFlows: 1_000 };
+const QUICK: Effort = { seconds: 1, warmUpSeconds: 1, bulkBytes: 128 * MEBIBYTE, idleFlows: 500 };
 const FULL_ROUNDS = 5;
 const QUICK_ROUNDS = 1;
 
