@@ -39,7 +39,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     jobs: { type: 'string', default: String(availableParallelism()) },
-    timeout: { type: 'string', default: '300' },
+    timeout: { type: 'string', default: '400' },
     filter: { type: 'string' },
     check: { type: 'string', multiple: true, default: [] },
     parallel: { type: 'string', multiple: true, default: [] },
@@ -94,7 +94,9 @@ function run(job: Job): Promise<Result> {
   return new Promise((resolve) => {
     const [program = '', ...args] = job.command;
     // A group of its own, so that a hung test is ended with everything it started.
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    // The time-out here is the one that holds: tap's own would end a test that waits for its turn on the host.
+    const env = { ...process.env, TAP_TIMEOUT: values.timeout };
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env });
     const pid = child.pid;
     if (pid !== undefined) running.add(pid);
     const all: Buffer[] = [];
