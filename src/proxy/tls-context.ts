@@ -15,9 +15,11 @@ import { UpstreamError } from './upstream-error.ts';
 
 /**
  * Key-exchange groups in order of preference. The first is the hybrid of RFC-to-be
- * draft-ietf-tls-ecdhe-mlkem; the others keep servers reachable that have not heard of it.
+ * draft-ietf-tls-ecdhe-mlkem; the others keep servers reachable that have not heard of it. The asterisks ask for a
+ * key share of both (SSL_CTX_set1_groups_list(3), OpenSSL 3.5): with one of the hybrid alone, every older server
+ * answers HelloRetryRequest, which is a round trip and a second hello for each connection.
  */
-export const GROUPS = 'X25519MLKEM768:X25519:prime256v1:secp384r1';
+export const GROUPS = '*X25519MLKEM768:*X25519:prime256v1:secp384r1';
 
 let systemStore: string | undefined;
 
