@@ -31,3 +31,40 @@ export function resetSocket(socket: Socket, secure: Socket | null = null): void 
     socket.resetAndDestroy();
   }
 }
+
+/**
+ * Resets a TLS socket that made its own TCP connection. Node has no way to that (nodejs/node#49484): its TCP
+ * handle stands at `_handle._parent`, and closing the one closes the other when that is safe. So the closing is
+ * left to Node, and only how the TCP handle closes is changed. Without the handle it is a plain close.
+ */
+export function resetTls(secure: Socket): void {
+  if (secure.destroyed) return;
+  const tcp = tcpHandleOf(secure);
+  if (tcp !== null && !secure.connecting) {
+    const close = tcp.close.bind(tcp);
+    tcp.close = (done) => {
+      // Refused while a FIN waits behind unsent bytes. The close that is left sends no close_notify, so what
+      // the server has looks cut off to it all the same.
+      if (tcp.reset(done) !== 0) close(done);
+    };
+  }
+  secure.destroy();
+}
+
+interface TcpHandle {
+  close(done: () => void): void;
+  /** Zero, or a negative errno. */
+  reset(done: () => void): number;
+}
+
+function tcpHandleOf(secure: Socket): TcpHandle | null {
+  const wrap: unknown = Reflect.get(secure, '_handle');
+  if (typeof wrap !== 'object' || wrap === null) return null;
+  const tcp: unknown = Reflect.get(wrap, '_parent');
+  return isTcpHandle(tcp) ? tcp : null;
+}
+
+function isTcpHandle(value: unknown): value is TcpHandle {
+  if (typeof value !== 'object' || value === null) return false;
+  return ['close', 'reset'].every((method) => typeof Reflect.get(value, method) === 'function');
+}

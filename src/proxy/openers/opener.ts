@@ -39,18 +39,17 @@ export function connectServer({ upstream, ip, grant, limits }: Opening): Promise
 }
 
 /** TLS as the grant demands it. Without a name there is nothing to verify, so there is no TLS either. */
-export function secureServer(opening: Opening, alpn: SecureOptions['alpn']): Promise<Socket> {
-  const { upstream, contexts, grant, limits } = opening;
+export function tlsOf({ contexts, grant, limits }: Opening, alpn: SecureOptions['alpn']): SecureOptions {
   if (grant.serverName === null) {
     throw new UpstreamError('name_required', 'there is no name to verify the server by');
   }
-  return upstream.secure({
+  return {
     contexts,
     destination: grant.destination,
     serverName: grant.serverName.name,
     alpn,
     timeoutMs: limits.handshakeTimeoutMs,
-  });
+  };
 }
 
 /**

@@ -9,16 +9,17 @@ import { AuthFilter } from '../../protocols/postgres/auth-filter.ts';
 import { readSslAnswer, SSL_REQUEST } from '../../protocols/postgres/startup.ts';
 import { firstChunk } from '../first-chunk.ts';
 import { UpstreamError } from '../upstream-error.ts';
-import { agentHead, connectServer, type Opener, secureServer } from './opener.ts';
+import { agentHead, connectServer, type Opener, tlsOf } from './opener.ts';
 
 export const openPostgres: Opener = async (opening) => {
-  const { recognised, limits } = opening;
+  const { recognised, upstream, limits } = opening;
   if (recognised?.protocol !== 'postgres') {
     throw new UpstreamError('internal_error', 'a PostgreSQL flow without a start-up packet');
   }
+  const tls = tlsOf(opening, []);
   const raw = await connectServer(opening);
   await askForTls(raw, limits.handshakeTimeoutMs);
-  const server = await secureServer(opening, []);
+  const server = await upstream.secure(tls);
   // The server does not answer a cancel request, so there is nothing to filter either.
   const serverFilter = recognised.opening.kind === 'startup' ? new AuthFilter() : null;
   return { server, relay: { agentHead: agentHead(opening), serverHead: null, serverFilter } };

@@ -1,7 +1,7 @@
 /**
  * Plain bytes in, TLS out, for protocols whose TLS begins with the connection: HTTP, and any other as it is.
  */
-import { agentHead, connectServer, type Opener, type Opening, secureServer } from './opener.ts';
+import { agentHead, type Opener, type Opening, tlsOf } from './opener.ts';
 
 /**
  * ALPN only where the protocol is known. `http/1.1` keeps a server from choosing HTTP/2, which the agent
@@ -14,7 +14,8 @@ function alpnOf({ recognised, grant }: Opening): readonly string[] {
 }
 
 export const openUpgrade: Opener = async (opening) => {
-  await connectServer(opening);
-  const server = await secureServer(opening, alpnOf(opening));
+  const { upstream, ip, grant, limits } = opening;
+  const tls = tlsOf(opening, alpnOf(opening));
+  const server = await upstream.connectSecure(ip, grant.upstreamPort, limits.connectTimeoutMs, tls);
   return { server, relay: { agentHead: agentHead(opening), serverHead: null, serverFilter: null } };
 };

@@ -62,14 +62,17 @@ async function helloSentBy(
   return hello;
 }
 
-t.test('the ClientHello offers the hybrid group first, with key shares of it and of its fallback', async (t) => {
-  const hello = await helloSentBy({ alpn: ['http/1.1'] }, t.teardown);
-  t.same(hello.groups.slice(0, 2), [X25519MLKEM768, X25519]);
-  t.same(hello.keyShareGroups, [X25519MLKEM768, X25519]);
-  t.equal(hello.serverName, SERVER_NAME);
-  t.same(hello.alpn, ['http/1.1']);
-  t.same([...hello.versions].sort(), [0x0303, 0x0304]);
-});
+t.test(
+  'the ClientHello offers the hybrid group first, with key shares of it and of its fallback',
+  async (t) => {
+    const hello = await helloSentBy({ alpn: ['http/1.1'] }, t.teardown);
+    t.same(hello.groups.slice(0, 2), [X25519MLKEM768, X25519]);
+    t.same(hello.keyShareGroups, [X25519MLKEM768, X25519]);
+    t.equal(hello.serverName, SERVER_NAME);
+    t.same(hello.alpn, ['http/1.1']);
+    t.same([...hello.versions].sort(), [0x0303, 0x0304]);
+  },
+);
 
 t.test(
   'no SNI for an address, no ALPN where the protocol is not known, no version below the least',

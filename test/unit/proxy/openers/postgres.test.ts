@@ -209,3 +209,18 @@ t.test('a failed cancel request is answered by closing, as the server would', as
   t.equal(await endOf(agent), 'ECONNRESET');
   t.match(await proxy.report(), { reason: 'connect_refused' });
 });
+
+t.test('a reset of the agent reaches the server as a reset', async (t) => {
+  const ends: Promise<string>[] = [];
+  const server = await postgresServer(t.teardown, (s) => {
+    ends.push(endOf(s));
+    s.once('data', () => s.write(AUTH_OK));
+  });
+  const proxy = await TestProxy.start(t.teardown, shop);
+  const agent = await proxy.agent({ port: server.port });
+  agent.write(STARTUP);
+  await readBytes(agent, AUTH_OK.length);
+  agent.resetAndDestroy();
+  t.same(await Promise.all(ends), ['ECONNRESET']);
+  t.match(await proxy.report(), { reason: 'agent_reset', verdict: 'allow' });
+});

@@ -1,0 +1,77 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import t from 'tap';
+import { resetSocket, resetTls } from '#src/proxy/reset.ts';
+import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import { endOf, ignore, plainServer, tlsServer } from './harness.ts';
+
+const certificates = await makeCertificates((remove) => t.teardown(remove));
+
+t.test('the peer of a TCP socket sees a reset', async (t) => {
+  const ends: Promise<string>[] = [];
+  const server = await plainServer(t.teardown, (s) => ends.push(endOf(s)));
+  const socket = connect({ port: server.port, host: '127.0.0.1' });
+  socket.on('error', ignore);
+  await once(socket, 'connect');
+  socket.write('x');
+  while (server.received().length === 0) await new Promise(setImmediate);
+  resetSocket(socket);
+  resetSocket(socket);
+  t.equal(await endOf(socket), 'closed');
+  t.same(await Promise.all(ends), ['ECONNRESET']);
+});
+
+t.test('the peer of a TLS socket sees a reset, of its connection and of one lent to it', async (t) => {
+  const ends: Promise<string>[] = [];
+  const port = await tlsServer(t.teardown, certificates.valid, (s) => {
+    ends.push(endOf(s));
+    s.write('x');
+  });
+  const options = { ca: certificates.ca, servername: SERVER_NAME };
+  const own = connectTls({ ...options, port, host: '127.0.0.1' });
+  own.on('error', ignore);
+  await once(own, 'data');
+  resetTls(own);
+  t.equal(await endOf(own), 'closed');
+
+  const raw = connect({ port, host: '127.0.0.1' });
+  raw.on('error', ignore);
+  await once(raw, 'connect');
+  const lent = connectTls({ ...options, socket: raw });
+  lent.on('error', ignore);
+  await once(lent, 'data');
+  resetSocket(raw, lent);
+  t.equal(await endOf(lent), 'closed', 'its close closes the TLS socket');
+  t.same(await Promise.all(ends), ['ECONNRESET', 'ECONNRESET']);
+});
+
+t.test('bytes before a FIN that is still waiting are not lost, nor is the descriptor', async (t) => {
+  const server = await plainServer(t.teardown, (s) => {
+    s.pause();
+    resume = () => s.resume();
+  });
+  let resume = ignore;
+  const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+  socket.on('error', ignore);
+  await once(socket, 'connect');
+  const size = 20_000_000;
+  socket.end(Buffer.alloc(size));
+  await new Promise(setImmediate);
+  resetSocket(socket);
+  t.equal(socket.destroyed, false);
+  while (resume === ignore) await new Promise(setImmediate);
+  resume();
+  await endOf(socket);
+  t.equal(socket.writableFinished, true, 'all was handed to the kernel before');
+});
+
+t.test('a socket that is still connecting just ends', async (t) => {
+  const socket = connect({ port: 9, host: '192.0.2.1' });
+  socket.on('error', ignore);
+  resetSocket(socket);
+  const secure = connectTls({ port: 9, host: '192.0.2.1' });
+  secure.on('error', ignore);
+  resetTls(secure);
+  t.same(await Promise.all([endOf(socket), endOf(secure)]), ['closed', 'closed']);
+});
