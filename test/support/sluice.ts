@@ -50,9 +50,7 @@ export class TestSluice {
 
   /** Starts a daemon and waits until it enforces. It is uninstalled when the world closes. */
   static async start(world: World, options: SluiceOptions = {}): Promise<TestSluice> {
-    const releaseHost = await takeHostLock();
-    // Given back last of all, so that a test can look at the host after it has uninstalled.
-    world.beforeClose(releaseHost);
+    await holdHost(world);
     const sluice = new TestSluice(world, options);
     world.beforeClose(() => sluice.uninstall());
     mkdirSync(sluice.stateDir, { recursive: true, mode: 0o700 });
@@ -189,6 +187,15 @@ export class TestSluice {
     }
     rmSync(sluiceMark(this.world.name));
   }
+}
+
+const holding = new WeakSet<World>();
+
+/** Once for each world, and given back last of all, so that a test can look at the host after it has uninstalled. */
+async function holdHost(world: World): Promise<void> {
+  if (holding.has(world)) return;
+  world.beforeClose(await takeHostLock());
+  holding.add(world);
 }
 
 function parseRecord(line: string): FlowRecord | null {
