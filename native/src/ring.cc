@@ -10,9 +10,9 @@
 namespace sluice {
 namespace {
 
-// Waking up once for many events is far cheaper than once for each; 5 ms is short beside the 50 ms by which
+// Waking up once for many events is far cheaper than once for each; 20 ms is short beside the 50 ms by which
 // workers batch their reports.
-constexpr useconds_t kGatherMicroseconds = 5000;
+constexpr useconds_t kGatherMicroseconds = 20000;
 
 } // namespace
 

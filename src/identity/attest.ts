@@ -30,6 +30,8 @@ const MAX_CACHED = 8_192;
 const MAX_RUNNING = 32;
 /** Processes waiting for their turn; beyond it a flow is recorded with what the kernel said. */
 const MAX_WAITING = 16_384;
+/** How long account names and the SPIFFE ID of a process are said again before they are looked up anew. */
+const RECENT_MS = 5_000;
 /** How long one attestation waits for a digest; the digest itself goes on and is there for the next flow. */
 const HASH_WAIT_MS = 1_500;
 
@@ -79,9 +81,22 @@ interface ProcessFacts {
   readonly sha256: string | null;
   readonly cgroup: string | null;
   readonly systemd: SystemdPlace | null;
+  /** Nothing more can be learned by looking again. */
+  readonly complete: boolean;
 }
 
-const NOTHING_KNOWN: ProcessFacts = { exe: null, sha256: null, cgroup: null, systemd: null };
+const NOTHING_KNOWN: ProcessFacts = { exe: null, sha256: null, cgroup: null, systemd: null, complete: false };
+
+function processKey({ pid, taskStartNs, exeDev, exeInode, cgroupId }: FlowFacts): string {
+  return `${pid}:${taskStartNs}:${exeDev}:${exeInode}:${cgroupId}`;
+}
+
+/** One attestation whole, for the many connections of one process. */
+interface Recent {
+  readonly attested: Attested;
+  readonly policy: IdentityPolicy;
+  readonly atMs: number;
+}
 
 export interface AttestorCounters {
   readonly cached: number;
@@ -100,6 +115,8 @@ export class Attestor {
   readonly #finder: ExeFinder;
   readonly #hostName: string;
   readonly #cache = new BoundedMap<string, ProcessFacts>(MAX_CACHED);
+  readonly #recent = new BoundedMap<string, Recent>(MAX_CACHED);
+  readonly #clock: Clock;
   readonly #inFlight = new Map<string, Promise<ProcessFacts>>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
@@ -110,6 +127,7 @@ export class Attestor {
     const procRoot = options.procRoot ?? '/proc';
     const boot = options.bootClock ?? new BootClock({ clock });
     this.#options = options;
+    this.#clock = clock;
     this.#boot = boot;
     this.#hostName = options.hostName ?? hostname();
     this.#accounts = new Accounts(options.etcRoot ?? '/etc', clock);
@@ -129,7 +147,21 @@ export class Attestor {
 
   /** Never rejects; what could not be learned is null. */
   async attest(facts: FlowFacts): Promise<Attested> {
+    const policy = this.#options.policy();
+    const nowMs = this.#clock.monotonic();
+    const key = `${processKey(facts)}:${facts.uid}:${facts.gid}:${facts.agentId}`;
+    const recent = this.#recent.get(key);
+    if (recent !== undefined && recent.policy === policy && nowMs - recent.atMs < RECENT_MS) {
+      this.#counters.cached++;
+      return recent.attested;
+    }
     const known = await this.#processFacts(facts).catch(() => NOTHING_KNOWN);
+    const attested = await this.#describe(facts, known);
+    if (known.complete) this.#recent.set(key, { attested, policy, atMs: nowMs });
+    return attested;
+  }
+
+  async #describe(facts: FlowFacts, known: ProcessFacts): Promise<Attested> {
     const [user, group] = await Promise.all([
       this.#accounts.user(facts.uid),
       this.#accounts.group(facts.gid),
@@ -168,7 +200,7 @@ export class Attestor {
   }
 
   #processFacts(facts: FlowFacts): Promise<ProcessFacts> {
-    const key = [facts.pid, facts.taskStartNs, facts.exeDev, facts.exeInode, facts.cgroupId].join(':');
+    const key = processKey(facts);
     const cached = this.#cache.get(key);
     if (cached !== undefined) {
       this.#counters.cached++;
@@ -203,9 +235,10 @@ export class Attestor {
       sha256: digest.sha256,
       cgroup,
       systemd: cgroup === null ? null : parseSystemdPlace(cgroup),
+      complete: exe !== null && digest.final && cgroup !== null,
     };
     // What is incomplete may be complete the next time: a digest ready, a cgroup seen.
-    if (exe !== null && digest.final && cgroup !== null) this.#cache.set(key, found);
+    if (found.complete) this.#cache.set(key, found);
     else this.#counters.incomplete++;
     return found;
   }
