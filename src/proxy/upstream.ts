@@ -9,7 +9,7 @@
  * - every failure is an `UpstreamError` with the reason the flow record will show;
  * - every wait has an end: connect and handshake each have their time-out, and `reset()` ends either.
  */
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTcp, isIPv4, type Socket } from 'node:net';
 import {
   type ConnectionOptions,
   checkServerIdentity,
@@ -178,7 +178,7 @@ export class Upstream {
         },
         highWaterMark: HIGH_WATER_MARK_BYTES,
         // SNI carries host names only (RFC 6066 §3).
-        ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
+        ...(isAddress(serverName) ? {} : { servername: serverName }),
         ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
         ...(resumable === null ? {} : { session: resumable.session }),
       },
@@ -223,6 +223,11 @@ export class Upstream {
     if (this.#raw !== null) resetSocket(this.#raw, this.#secure);
     else if (this.#secure !== null) resetTls(this.#secure);
   }
+}
+
+/** No host name has a colon, and `isIPv6` takes longer than the rest of a flow's decision. */
+function isAddress(name: string): boolean {
+  return name.includes(':') || isIPv4(name);
 }
 
 function ignore(): void {
