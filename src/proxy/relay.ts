@@ -13,6 +13,7 @@
 import type { Socket } from 'node:net';
 import type { Reason } from '../flow/record.ts';
 import { unwatchStalled, watchStalled } from './stall-watch.ts';
+import { KEEP_ALIVE_MS } from './upstream.ts';
 import { establishedError } from './upstream-error.ts';
 import { corkForThisTurn } from './write-batch.ts';
 
@@ -153,10 +154,16 @@ class StreamFlow {
     if (agent.destroyed) this.#onAgentError(agent.errored ?? new Error('closed'));
     else if (server.destroyed) this.#onServerError(server.errored ?? new Error('closed'));
     else {
+      agent.once('end', this.#onAgentEnd);
       this.#toServer.start(options.agentHead);
       this.#toAgent.start(options.serverHead);
     }
   }
+
+  /** An agent that closed for good while its server stays open answers a probe with a RST, and is let go. */
+  readonly #onAgentEnd = (): void => {
+    if (!this.#server.readableEnded) this.#agent.setKeepAlive(true, KEEP_ALIVE_MS);
+  };
 
   readonly #onAgentError = (error: Error): void => {
     this.#finish(this.#bothEnded() ? 'ok' : 'agent_reset', 'agent', error);
@@ -186,6 +193,7 @@ class StreamFlow {
     this.#toAgent.stop();
     for (const socket of [this.#agent, this.#server]) socket.off('close', this.#onClose);
     this.#agent.off('error', this.#onAgentError);
+    this.#agent.off('end', this.#onAgentEnd);
     this.#server.off('error', this.#onServerError);
     this.#resolve({
       bytesAgentToServer: this.#toServer.bytes,

@@ -11,6 +11,8 @@ import { BoundedMap } from '../core/bounded-map.ts';
 
 /** A session is at most this old when used: bounds how long a withdrawn certificate goes unnoticed. */
 export const MAX_AGE_MS = 3_600_000;
+/** Servers honour a ticket for 300 s (nginx, PostgreSQL's OpenSSL) or longer; renewed well before. */
+export const RENEW_AFTER_MS = 60_000;
 /** About 2 MiB at the usual 2 KiB per session; more servers than this just handshake in full. */
 export const MAX_ENTRIES = 1024;
 /** A ticket can be 64 KiB by RFC 8446 §4.6.1; servers send a few hundred bytes. Larger is not kept. */
@@ -22,6 +24,8 @@ export interface PeerProof {
   readonly sha256: string;
   /** When the certificate expires, milliseconds since the epoch. */
   readonly notAfter: number;
+  /** Key-exchange group the server chose when it had the choice; null if that is not known. */
+  readonly group: string | null;
 }
 
 export interface ResumableSession {
@@ -29,6 +33,8 @@ export interface ResumableSession {
   readonly proof: PeerProof;
   /** Milliseconds since the epoch. */
   readonly expiresAt: number;
+  /** When this ticket was taken, milliseconds since the epoch. */
+  readonly keptAt: number;
 }
 
 export class ResumptionCache {
@@ -52,14 +58,20 @@ export class ResumptionCache {
     return null;
   }
 
+  /** Whether a newer ticket is wanted in place of this one. Taking one costs a copy and a callback for each flow. */
+  isAged(entry: ResumableSession): boolean {
+    return this.#now() - entry.keptAt > RENEW_AFTER_MS;
+  }
+
   /**
    * Keeps the newest session under `key`. A session that came of a resumed handshake (`since`) ages from
    * the full handshake it goes back to: resuming for ever must not put off the next look at the certificate.
    */
   keep(key: string, session: Buffer, proof: PeerProof, resumedFrom: ResumableSession | null): void {
     if (session.length > MAX_SESSION_BYTES) return;
-    const expiresAt = resumedFrom?.expiresAt ?? Math.min(proof.notAfter, this.#now() + MAX_AGE_MS);
-    this.#entries.set(key, { session, proof, expiresAt });
+    const keptAt = this.#now();
+    const expiresAt = resumedFrom?.expiresAt ?? Math.min(proof.notAfter, keptAt + MAX_AGE_MS);
+    this.#entries.set(key, { session, proof, expiresAt, keptAt });
   }
 
   forget(key: string): void {

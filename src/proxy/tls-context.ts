@@ -15,11 +15,19 @@ import { UpstreamError } from './upstream-error.ts';
 
 /**
  * Key-exchange groups in order of preference. The first is the hybrid of RFC-to-be
- * draft-ietf-tls-ecdhe-mlkem; the others keep servers reachable that have not heard of it. The asterisks ask for a
- * key share of both (SSL_CTX_set1_groups_list(3), OpenSSL 3.5): with one of the hybrid alone, every older server
- * answers HelloRetryRequest, which is a round trip and a second hello for each connection.
+ * draft-ietf-tls-ecdhe-mlkem; the others keep servers reachable that have not heard of it.
+ *
+ * An asterisk asks for a key share (SSL_CTX_set1_groups_list(3), OpenSSL 3.5). To a server not known yet both go: with
+ * one of the hybrid alone, every older server answers HelloRetryRequest, a round trip and a second hello. To a
+ * server whose choice is known only that one goes; what is offered, and preferred, stays the same.
  */
-export const GROUPS = '*X25519MLKEM768:*X25519:prime256v1:secp384r1';
+export const GROUPS = {
+  unknown: '*X25519MLKEM768:*X25519:prime256v1:secp384r1',
+  hybrid: '*X25519MLKEM768:X25519:prime256v1:secp384r1',
+  classic: 'X25519MLKEM768:*X25519:prime256v1:secp384r1',
+} as const;
+
+export type ServerGroup = keyof typeof GROUPS;
 
 let systemStore: string | undefined;
 
@@ -32,7 +40,7 @@ export function systemCa(): string {
 export class TlsContexts {
   readonly resumption: ResumptionCache;
   readonly #systemCa: () => string;
-  readonly #byDestination = new WeakMap<CompiledDestination, SecureContext>();
+  readonly #byDestination = new WeakMap<CompiledDestination, Map<ServerGroup, SecureContext>>();
   readonly #byContent = new Map<string, SecureContext>();
 
   constructor(options: { readonly systemCa?: () => string; readonly now?: () => number } = {}) {
@@ -41,7 +49,7 @@ export class TlsContexts {
   }
 
   /**
-   * Makes every context of `policy` now. Those whose settings are unchanged are taken over from the revision
+   * Makes every context of `policy` now, as servers not known yet need it. Those whose settings are unchanged are taken over from the revision
    * before (parsed settings only, no sessions). One that cannot be made fails the flows that need it, not
    * the whole policy.
    */
@@ -50,9 +58,11 @@ export class TlsContexts {
       ? [...policy.destinations, ANYWHERE]
       : policy.destinations;
     for (const destination of destinations) {
-      const content = contentOf(destination.tls);
-      const known = before === null ? undefined : before.#byContent.get(content);
-      if (known !== undefined) this.#byContent.set(content, known);
+      for (const group of Object.keys(GROUPS) as ServerGroup[]) {
+        const content = contentOf(destination.tls, group);
+        const known = before === null ? undefined : before.#byContent.get(content);
+        if (known !== undefined) this.#byContent.set(content, known);
+      }
       try {
         this.contextFor(destination);
       } catch (error) {
@@ -62,31 +72,36 @@ export class TlsContexts {
   }
 
   /** @throws UpstreamError `internal_error` when policy names a certificate or key OpenSSL cannot use. */
-  contextFor(destination: CompiledDestination): SecureContext {
-    const known = this.#byDestination.get(destination);
+  contextFor(destination: CompiledDestination, group: ServerGroup = 'unknown'): SecureContext {
+    let contexts = this.#byDestination.get(destination);
+    if (contexts === undefined) {
+      contexts = new Map();
+      this.#byDestination.set(destination, contexts);
+    }
+    const known = contexts.get(group);
     if (known !== undefined) return known;
-    const context = this.#sharedContext(destination.tls);
-    this.#byDestination.set(destination, context);
+    const context = this.#sharedContext(destination.tls, group);
+    contexts.set(group, context);
     return context;
   }
 
   /** Destinations that trust the same CAs the same way share one context: a store is about a megabyte. */
-  #sharedContext(settings: CompiledTls): SecureContext {
-    const content = contentOf(settings);
+  #sharedContext(settings: CompiledTls, group: ServerGroup): SecureContext {
+    const content = contentOf(settings, group);
     const known = this.#byContent.get(content);
     if (known !== undefined) return known;
-    const context = this.#create(settings);
+    const context = this.#create(settings, group);
     this.#byContent.set(content, context);
     return context;
   }
 
-  #create(settings: CompiledTls): SecureContext {
+  #create(settings: CompiledTls, group: ServerGroup): SecureContext {
     try {
       return createSecureContext({
         ca: settings.ca ?? this.#systemCa(),
         minVersion: settings.minVersion,
         maxVersion: 'TLSv1.3',
-        ecdhCurve: GROUPS,
+        ecdhCurve: GROUPS[group],
         ...(settings.clientCertificate ?? {}),
       });
     } catch (error) {
@@ -100,6 +115,6 @@ export class TlsContexts {
   }
 }
 
-function contentOf({ ca, minVersion, clientCertificate }: CompiledTls): string {
-  return JSON.stringify([ca, minVersion, clientCertificate]);
+function contentOf({ ca, minVersion, clientCertificate }: CompiledTls, group: ServerGroup): string {
+  return JSON.stringify([ca, minVersion, clientCertificate, group]);
 }

@@ -22,7 +22,7 @@ import type { FlowTls } from '../flow/record.ts';
 import type { CompiledDestination } from '../policy/types.ts';
 import { resetSocket, resetTls } from './reset.ts';
 import type { PeerProof, ResumableSession } from './resumption.ts';
-import type { TlsContexts } from './tls-context.ts';
+import type { ServerGroup, TlsContexts } from './tls-context.ts';
 import { connectError, handshakeError, UpstreamError } from './upstream-error.ts';
 
 /**
@@ -168,7 +168,7 @@ export class Upstream {
       serverName,
       proof: null,
       options: {
-        secureContext: contexts.contextFor(destination),
+        secureContext: contexts.contextFor(destination, serverGroup(resumable)),
         rejectUnauthorized: true,
         checkServerIdentity: (_host: string, certificate: PeerCertificate) => {
           // The name Node passes is what it made of its options; the one decided is the one that counts.
@@ -201,18 +201,19 @@ export class Upstream {
       };
       socket.on('error', ignore);
       socket.once('close', onClose);
-      socket.on('session', (session: Buffer) => {
-        if (handshake.proof === null) return;
-        const since = socket.isSessionReused() ? resumable : null;
-        contexts.resumption.keep(key, session, handshake.proof, since);
-      });
+      if (resumable === null || contexts.resumption.isAged(resumable)) keepSessions(socket, handshake);
       socket.once('secureConnect', () => {
         clearTimeout(timer);
         socket.off('close', onClose);
         socket.pause();
-        handshake.proof ??= resumable?.proof ?? null;
+        // A server that no longer takes the ticket gets a fresh start with the next flow.
+        if (resumable !== null && !socket.isSessionReused()) contexts.resumption.forget(key);
+        const proof = handshake.proof ?? resumable?.proof ?? null;
         this.tlsMs = this.#clock.monotonic() - begun;
-        this.tls = describe(socket, serverName, handshake.proof);
+        this.tls = describe(socket, serverName, proof);
+        // The choice was the server's only while it had both shares.
+        const group = resumable === null ? this.tls.group : resumable.proof.group;
+        handshake.proof = proof === null ? null : { ...proof, group };
         resolve(socket);
       });
     });
@@ -228,6 +229,22 @@ export class Upstream {
 /** No host name has a colon, and `isIPv6` takes longer than the rest of a flow's decision. */
 function isAddress(name: string): boolean {
   return name.includes(':') || isIPv4(name);
+}
+
+/** Takes the tickets the server sends, to resume later what was proved in this handshake. */
+function keepSessions(socket: TLSSocket, handshake: Handshake): void {
+  const { contexts, key, resumable } = handshake;
+  socket.on('session', (session: Buffer) => {
+    if (handshake.proof === null) return;
+    const since = socket.isSessionReused() ? resumable : null;
+    contexts.resumption.keep(key, session, handshake.proof, since);
+  });
+}
+
+function serverGroup(known: ResumableSession | null): ServerGroup {
+  if (known === null || known.proof.group === null) return 'unknown';
+  if (known.proof.group === 'X25519MLKEM768') return 'hybrid';
+  return known.proof.group === 'x25519' ? 'classic' : 'unknown';
 }
 
 function ignore(): void {
@@ -247,6 +264,7 @@ function proofOf(certificate: PeerCertificate): PeerProof {
   return {
     sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
     notAfter: Date.parse(certificate.valid_to),
+    group: null,
   };
 }
 

@@ -21,7 +21,7 @@ import { resetSocket } from './reset.ts';
 import { type PolicyInForce, Session } from './session.ts';
 import { fdOf } from './socket-fd.ts';
 import { systemCa, TlsContexts } from './tls-context.ts';
-import { HIGH_WATER_MARK_BYTES, KEEP_ALIVE_MS } from './upstream.ts';
+import { HIGH_WATER_MARK_BYTES } from './upstream.ts';
 
 /** Connections the kernel may hold for a worker that is busy; it takes the lesser of this and somaxconn. */
 const BACKLOG = 4096;
@@ -112,9 +112,6 @@ export class Worker {
       pauseOnConnect: true,
       allowHalfOpen: true,
       noDelay: true,
-      // An agent that closed for good while its server stays open is found out and let go.
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_MS,
       highWaterMark: HIGH_WATER_MARK_BYTES,
     });
     server.on('connection', (socket) => this.#accept(socket));

@@ -24,7 +24,7 @@ t.test('what did not change is taken over from the revision before, sessions are
   const compiled = policy([destination({ tls })], [rule({ destinations: [] })]);
   const before = new TlsContexts({ systemCa: () => certificates.ca });
   before.warm(compiled, null);
-  before.resumption.keep('key', Buffer.from('x'), { sha256: '', notAfter: 1e15 }, null);
+  before.resumption.keep('key', Buffer.from('x'), { sha256: '', notAfter: 1e15, group: null }, null);
   const after = new TlsContexts({ systemCa: () => certificates.ca });
   after.warm(policy([destination({ tls: { ...tls } })], [rule()]), before);
   t.equal(after.contextFor(destination({ tls })), before.contextFor(destination({ tls })));
