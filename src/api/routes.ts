@@ -1,4 +1,5 @@
 /** The table of what the API offers: method, path, the bound of the body, and the call to the backend. */
+import { DOCUMENT_MAX_BYTES } from '../policy/positions.ts';
 import type { JsonObject } from './body.ts';
 import { stringMember } from './body.ts';
 import { ApiError } from './errors.ts';
@@ -20,16 +21,13 @@ export interface Route {
   readonly call: (backend: ApiBackend, call: ApiCall) => Promise<unknown>;
 }
 
-/** Policies are written by people; a thousand rules are about 200 KB. */
-const MAX_POLICY_BYTES = 1024 * 1024;
-
 /** A name or a path, and JSON around it. */
 const MAX_SMALL_BODY_BYTES = 8 * 1024;
 
 /** Linux PATH_MAX. */
 const MAX_PATH_LENGTH = 4096;
 
-/** Agent names become names of directories, so the limit is NAME_MAX. */
+/** NAME_MAX. Names of runs are shorter; one that is too long arrives, so that the daemon can say what is allowed. */
 const MAX_NAME_LENGTH = 255;
 
 export const ROUTES: readonly Route[] = [
@@ -49,11 +47,11 @@ export const ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/policy',
     // JSON may write a byte as six characters (\u0001); an ordinary document grows by a few per cent.
-    maxBodyBytes: 2 * MAX_POLICY_BYTES,
+    maxBodyBytes: 2 * DOCUMENT_MAX_BYTES,
     call: (backend, { body }) =>
       backend.applyPolicy({
         path: absolutePath(body, 'path'),
-        text: stringMember(body, 'text', MAX_POLICY_BYTES),
+        text: stringMember(body, 'text', DOCUMENT_MAX_BYTES),
       }),
   },
   {
