@@ -12,7 +12,7 @@ import type { FlowFilter } from './flow-filter.ts';
 
 export interface ProgramStatus {
   readonly name: string;
-  /** As the kernel names it: `cgroup_inet4_connect`, `cgroup_inet_egress`, `sock_ops`, … */
+  /** As the kernel names it: `cgroup_inet4_connect`, `cgroup_sock_ops`, `sched_process_fork`, … */
   readonly attachType: string;
   /** Attached and run for the agents' cgroups, as the kernel reports it now. */
   readonly effective: boolean;
@@ -23,7 +23,7 @@ export interface ProgramStatus {
 export interface ListenerStatus {
   readonly ip: string;
   readonly port: number;
-  /** `host`, or the inode of the network namespace as `net:[4026531840]`. */
+  /** The network namespace it is in, as /proc/PID/ns/net shows it: `net:[4026531840]`. */
   readonly netns: string;
 }
 
@@ -52,7 +52,7 @@ export interface LedgerStatus {
   readonly allowed: number;
   readonly denied: number;
   readonly errors: number;
-  /** Records that had to be written without the worker's report. */
+  /** Records with the reason `lost`: the flow was closed, no worker reported it, and none had died. */
   readonly lost: number;
 }
 
@@ -90,7 +90,7 @@ export interface Status {
   readonly enforcing: boolean;
   /** One sentence for each thing that is not as it should be; empty when all is well. */
   readonly reasons: readonly string[];
-  /** Enforcement tier as measured: `base`, `base+caps`, `base+lsm`, … */
+  /** Enforcement tier in force. This version has one, `base`. */
   readonly tier: string;
   readonly programs: readonly ProgramStatus[];
   readonly listeners: readonly ListenerStatus[];

@@ -54,7 +54,7 @@ function registerApply(policy: Command, cli: Cli): void {
 Example:
   sluice policy apply /etc/sluice/policy.yaml
 
-It is in force until the daemon is started again or reloads the file it was started with.
+From then on SIGHUP reads this file again. A daemon that is started anew begins with its own --policy.
 
 Exit codes: 0 in force, 1 refused, 2 wrong use or unreadable file, 3 the daemon is not running.`,
     )

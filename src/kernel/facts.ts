@@ -1,5 +1,5 @@
 /**
- * What the kernel says about one connection: the decoded form of `struct sluice_flow` (bpf/api/flow.h),
+ * What the kernel says about one connection: the decoded form of `struct sluice_flow` (bpf/api/sluice.h),
  * written by the connect hook in the context of the connecting process, so it holds even when that
  * process is gone by the time anybody reads it.
  */

@@ -112,7 +112,7 @@ export interface Refused {
 /** More must be seen before it can be decided; only ever the answer to a question without `seen`. */
 export interface Inspect {
   readonly kind: 'inspect';
-  /** Set when every candidate destination names one protocol: a denial can be answered in its words. */
+  /** Set when every candidate destination names one protocol. Told by `policy explain`; the proxy goes by the bytes. */
   readonly protocol: 'http' | 'postgres' | null;
 }
 
