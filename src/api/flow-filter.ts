@@ -99,7 +99,7 @@ export function parseFlowQuery(query: URLSearchParams): FlowFilter {
 }
 
 /** Reads a number of records. Throws SluiceError `CONFIG`. */
-export function parseLimit(text: string): number {
+function parseLimit(text: string): number {
   const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
   if (limit < 1 || limit > MAX_FLOW_LIMIT) throw wrong('limit', `not a number from 1 to ${MAX_FLOW_LIMIT}`);
   return limit;

@@ -9,7 +9,7 @@ import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 
-export const FORWARDED_SIGNALS = [
+const FORWARDED_SIGNALS = [
   'SIGINT',
   'SIGTERM',
   'SIGHUP',

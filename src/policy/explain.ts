@@ -3,10 +3,9 @@
  * own, and each rule is judged by the same function, so what is explained is what happens.
  */
 import { decide } from './decide.ts';
-import { findAgent, type ProcessPlace } from './enrolment.ts';
 import { type Match, matchDestination, type View, viewOf } from './match.ts';
 import { PreparedPolicy, type PreparedRule, preparePolicy, speaksOf } from './prepare.ts';
-import type { CompiledPolicy, ConnectAnswer, Enrolment, FlowQuestion } from './types.ts';
+import type { CompiledPolicy, ConnectAnswer, FlowQuestion } from './types.ts';
 
 export interface DestinationExplanation {
   /** `*` for a rule without destinations. */
@@ -83,30 +82,3 @@ const WHY: Readonly<Record<Match, string>> = {
 
 /** From the nearest to fitting to the farthest. */
 const NEARNESS = Object.keys(WHY);
-
-export interface EnrolmentExplanation {
-  /** Null: the process is no agent, and Sluice leaves it alone. */
-  readonly agent: string | null;
-  readonly enrolment: Enrolment | null;
-  /** One sentence. */
-  readonly why: string;
-}
-
-/** Which agent a process would be, with the kernel's precedence: deepest cgroup, then executable, then uid. */
-export function explainEnrolment(policy: CompiledPolicy, place: ProcessPlace): EnrolmentExplanation {
-  const found = findAgent(policy, place);
-  if (found === null)
-    return { agent: null, enrolment: null, why: 'no agent claims its cgroup, executable or uid' };
-  return { agent: found.agent.name, enrolment: found.enrolment, why: describe(found.enrolment) };
-}
-
-function describe(enrolment: Enrolment): string {
-  switch (enrolment.kind) {
-    case 'cgroup':
-      return `it runs in the cgroup ${enrolment.path}, the deepest that an agent claims`;
-    case 'exe':
-      return `it runs ${enrolment.path}, and no agent claims its cgroup`;
-    case 'uid':
-      return `its user id is ${enrolment.uid}, and no agent claims its cgroup or executable`;
-  }
-}

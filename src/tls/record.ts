@@ -2,7 +2,7 @@
  * The TLS record header: five bytes, type, version, length (RFC 8446 §5.1).
  */
 export const RECORD_HEADER_BYTES = 5;
-export const RECORD_ALERT = 21;
+const RECORD_ALERT = 21;
 export const RECORD_HANDSHAKE = 22;
 
 /**

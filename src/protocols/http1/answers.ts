@@ -9,14 +9,9 @@ import type { Reason } from '../../flow/record.ts';
 const STATUS_TEXT = {
   400: 'Bad Request',
   403: 'Forbidden',
-  408: 'Request Timeout',
-  421: 'Misdirected Request',
-  431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
-  501: 'Not Implemented',
   502: 'Bad Gateway',
   503: 'Service Unavailable',
-  504: 'Gateway Timeout',
 } as const;
 
 export type ErrorStatus = keyof typeof STATUS_TEXT;

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { decide, preparePolicy } from '#src/policy/decide.ts';
-import { explain, explainEnrolment } from '#src/policy/explain.ts';
+import { explain } from '#src/policy/explain.ts';
 import type { FlowQuestion } from '#src/policy/types.ts';
 import { policyOf } from '#test/support/policy-text.ts';
 
@@ -65,23 +65,5 @@ t.test('a process that is none of the agents', (t) => {
   const { answer, rules } = explain(policy, { ...ask, agent: 'gone' });
   t.match(answer, { kind: 'deny', code: 'no_rule' });
   t.equal(rules[0]?.why, 'the process is none of the agents');
-  t.end();
-});
-
-t.test('which agent a process is', (t) => {
-  t.strictSame(explainEnrolment(policy, { cgroup: '/system.slice/a.service/x', exe: '/bin/b', uid: 2 }), {
-    agent: 'a',
-    enrolment: { kind: 'cgroup', path: '/system.slice/a.service' },
-    why: 'it runs in the cgroup /system.slice/a.service, the deepest that an agent claims',
-  });
-  t.match(explainEnrolment(policy, { cgroup: '/x', exe: '/bin/b', uid: 2 }), {
-    agent: 'b',
-    why: /it runs \/bin\/b/,
-  });
-  t.match(explainEnrolment(policy, { cgroup: null, exe: null, uid: 2 }), { agent: 'b', why: /user id is 2/ });
-  t.match(explainEnrolment(policy, { cgroup: null, exe: null, uid: 3 }), {
-    agent: null,
-    why: /no agent claims/,
-  });
   t.end();
 });
