@@ -5,10 +5,11 @@
  * Sources: systemd.slice(5) on nesting, systemd.resource-control(5) `Slice=` on defaults, and systemd's
  * `unit_name_escape()` and `cg_escape()` for the two kinds of escaping.
  */
+import { sluiceCgroups } from '../kernel/cgroup.ts';
 
 /** Where `sluice run --as NAME` puts its commands. */
 export function runCgroupPath(name: string): string {
-  return `/sluice/run/${name}`;
+  return `${sluiceCgroups.run}/${name}`;
 }
 
 /** Unit types that own a cgroup with processes in it. */

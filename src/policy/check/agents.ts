@@ -2,6 +2,7 @@
  * Checks agents: that each way of enrolling can exist, and that none is claimed twice. A process that two agents
  * claim alike would be one of them by chance, and the flow log would name the wrong one.
  */
+import { sluiceCgroups } from '../../kernel/cgroup.ts';
 import { agentId } from '../agent-id.ts';
 import { isPlainPath, isSliceName, isUnitName } from '../cgroup-path.ts';
 import { enrolmentOf } from '../compile-agent.ts';
@@ -90,7 +91,7 @@ function checkCgroup(path: Cursor): void {
   if (path.text === null) return;
   if (path.text === '/') {
     path.error('the root cgroup holds every process of the host', 'name the cgroup that is meant');
-  } else if (/^\/sluice(?:\/|$)/.test(path.text)) {
+  } else if (`${path.text}/`.startsWith(`${sluiceCgroups.root}/`)) {
     path.error(
       "this part of the tree is Sluice's own",
       'what `sluice run --as NAME` starts is matched by `run: NAME`',
