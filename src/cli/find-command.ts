@@ -1,6 +1,7 @@
 /** Finding a command as execvp(3) does, so that a wrong name is reported before anything is set up for it. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { errnoOf } from '../core/errors.ts';
 import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND } from './exit-codes.ts';
 
 /** What execvp(3) searches when there is no PATH. */
@@ -32,7 +33,6 @@ function stateOf(path: string): 'executable' | 'not-executable' | 'absent' {
     accessSync(path, constants.X_OK);
     return 'executable';
   } catch (error) {
-    const errno = (error as NodeJS.ErrnoException).code;
-    return errno === 'EACCES' ? 'not-executable' : 'absent';
+    return errnoOf(error) === 'EACCES' ? 'not-executable' : 'absent';
   }
 }
