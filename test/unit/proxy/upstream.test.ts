@@ -74,6 +74,25 @@ t.test(
   },
 );
 
+t.test('a server whose choice is known gets that key share alone; the offer stays the same', async (t) => {
+  for (const [group, share] of [
+    ['X25519MLKEM768', X25519MLKEM768],
+    ['x25519', X25519],
+  ] as const) {
+    const contexts = new TlsContexts({ systemCa: () => '' });
+    // No such session is resumed by anybody: what counts is what is known of the server.
+    contexts.resumption.find = () => ({
+      session: Buffer.alloc(0),
+      proof: { sha256: '', notAfter: 1e15, group },
+      expiresAt: 1e15,
+      keptAt: 0,
+    });
+    const hello = await helloSentBy({ contexts }, t.teardown);
+    t.same(hello.keyShareGroups, [share], group);
+    t.same(hello.groups.slice(0, 2), [X25519MLKEM768, X25519]);
+  }
+});
+
 t.test(
   'no SNI for an address, no ALPN where the protocol is not known, no version below the least',
   async (t) => {
