@@ -16,7 +16,7 @@ import {
   vector,
 } from '#test/support/client-hello.ts';
 import { type Outcome, outcomeOf } from '#test/support/outcome.ts';
-import { mutate, seededRandom, splitsOf } from '#test/support/splits.ts';
+import { fuzz, underEverySplit } from '#test/support/readers.ts';
 
 function readAll(chunks: readonly Buffer[]): Outcome<ClientHello | null> {
   const reader = new ClientHelloReader();
@@ -32,9 +32,7 @@ function readAll(chunks: readonly Buffer[]): Outcome<ClientHello | null> {
 
 /** The same under every split, or the test fails. */
 function readEveryWay(t: Test, bytes: Buffer): Outcome<ClientHello | null> {
-  const whole = readAll([Buffer.from(bytes)]);
-  for (const { name, chunks } of splitsOf(bytes)) t.same(readAll(chunks), whole, name);
-  return whole;
+  return underEverySplit(t, readAll, bytes, 20);
 }
 
 const FULL = helloMessage({
@@ -218,19 +216,6 @@ t.test('reads what the TLS library of this runtime sends', async (t) => {
 });
 
 t.test('fuzz: a value or the typed error, and the same under any split', async (t) => {
-  const random = seededRandom(11);
   const seeds = [inRecords(FULL), inRecords(FULL, 40), inRecords(helloMessage()), FULL];
-  let values = 0;
-  let errors = 0;
-  for (let round = 0; round < 1_500; round += 1) {
-    const bytes = mutate(seeds[round % seeds.length] ?? FULL, random);
-    const whole = readAll([Buffer.from(bytes)]);
-    for (const { chunks } of splitsOf(bytes, 2, round)) {
-      if (JSON.stringify(readAll(chunks)) !== JSON.stringify(whole))
-        t.fail(`round ${round}: ${bytes.toString('hex')}`);
-    }
-    if ('error' in whole) errors += 1;
-    else values += 1;
-  }
-  t.ok(values > 0 && errors > 0, `${values} values, ${errors} errors`);
+  fuzz(t, { readAll, seeds, randomSeed: 11, rounds: 1_500 });
 });

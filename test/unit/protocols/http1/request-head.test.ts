@@ -5,7 +5,8 @@ import {
   RequestHeadReader,
 } from '#src/protocols/http1/request-head.ts';
 import { type Outcome, outcomeOf } from '#test/support/outcome.ts';
-import { mutate, seededRandom, splitsOf } from '#test/support/splits.ts';
+import { fuzz, underEverySplit } from '#test/support/readers.ts';
+import { splitsOf } from '#test/support/splits.ts';
 
 const text = (value: string): Buffer => Buffer.from(value, 'latin1');
 
@@ -23,9 +24,7 @@ function readAll(chunks: readonly Buffer[]): Outcome<RequestHead | null> {
 
 /** The same under every split, or the test fails. */
 function readEveryWay(t: Test, request: string): Outcome<RequestHead | null> {
-  const whole = readAll([text(request)]);
-  for (const { name, chunks } of splitsOf(text(request), 8)) t.same(readAll(chunks), whole, name);
-  return whole;
+  return underEverySplit(t, readAll, text(request));
 }
 
 const GET = 'GET /a?b=c HTTP/1.1\r\nHost: Example.org:8080\r\nAccept: */*\r\n\r\n';
@@ -168,24 +167,11 @@ t.test('a refused request stays refused, a read one stays read', async (t) => {
 });
 
 t.test('fuzz: a value or the typed error, and the same under any split', async (t) => {
-  const random = seededRandom(23);
   const seeds = [
     text(GET),
     text('GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n'),
     text('POST / HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),
     text('\r\nPUT /x HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc'),
   ];
-  let values = 0;
-  let errors = 0;
-  for (let round = 0; round < 2_000; round += 1) {
-    const bytes = mutate(seeds[round % seeds.length] ?? text(GET), random);
-    const whole = readAll([Buffer.from(bytes)]);
-    for (const { chunks } of splitsOf(bytes, 2, round)) {
-      if (JSON.stringify(readAll(chunks)) !== JSON.stringify(whole))
-        t.fail(`round ${round}: ${bytes.toString('hex')}`);
-    }
-    if ('error' in whole) errors += 1;
-    else values += 1;
-  }
-  t.ok(values > 0 && errors > 0, `${values} values, ${errors} errors`);
+  fuzz(t, { readAll, seeds, randomSeed: 23, rounds: 2_000 });
 });

@@ -11,7 +11,8 @@ import {
 } from '#src/protocols/postgres/startup.ts';
 import { type Outcome, outcomeOf } from '#test/support/outcome.ts';
 import { cancelRequest, GSS_REQUEST, startupMessage } from '#test/support/postgres-packets.ts';
-import { mutate, seededRandom, splitsOf } from '#test/support/splits.ts';
+import { fuzz, underEverySplit } from '#test/support/readers.ts';
+import { splitsOf } from '#test/support/splits.ts';
 
 interface Seen {
   readonly events: readonly StartupEvent[];
@@ -30,9 +31,7 @@ function readAll(chunks: readonly Buffer[]): Outcome<Seen> {
 }
 
 function readEveryWay(t: Test, bytes: Buffer): Outcome<Seen> {
-  const whole = readAll([Buffer.from(bytes)]);
-  for (const { name, chunks } of splitsOf(bytes, 8)) t.same(readAll(chunks), whole, name);
-  return whole;
+  return underEverySplit(t, readAll, bytes);
 }
 
 const STARTUP = startupMessage({ user: 'app', database: 'shop' });
@@ -171,21 +170,8 @@ t.test('reads what psql sends', { skip: hasPsql() ? false : 'psql is not install
 });
 
 t.test('fuzz: events or the typed error, and the same under any split', async (t) => {
-  const random = seededRandom(31);
   const seeds = [STARTUP, startupMessage({ user: 'app', replication: 'database' }, 2), cancelRequest(32)];
-  let values = 0;
-  let errors = 0;
-  for (let round = 0; round < 2_000; round += 1) {
-    const bytes = mutate(seeds[round % seeds.length] ?? STARTUP, random);
-    const whole = readAll([Buffer.from(bytes)]);
-    for (const { chunks } of splitsOf(bytes, 2, round)) {
-      if (JSON.stringify(readAll(chunks)) !== JSON.stringify(whole))
-        t.fail(`round ${round}: ${bytes.toString('hex')}`);
-    }
-    if ('error' in whole) errors += 1;
-    else values += 1;
-  }
-  t.ok(values > 0 && errors > 0, `${values} values, ${errors} errors`);
+  fuzz(t, { readAll, seeds, randomSeed: 31, rounds: 2_000 });
 });
 
 function hasPsql(): boolean {
