@@ -2,7 +2,7 @@
  * Whether all recipients of a request would agree where its body ends (RFC 9112 §6). Disagreement is how a
  * second request is smuggled past whoever read the first: such a request is refused, never repaired.
  */
-import { ProtocolError } from '../error.ts';
+import { ProtocolError } from '../../core/protocol-error.ts';
 import { isToken, trimWhitespace } from './grammar.ts';
 
 /** 999 TB: any length that fits is exact in a double, and no recipient's parser overflows on it. */

@@ -7,7 +7,7 @@
  */
 import { ByteQueue } from '../../core/byte-queue.ts';
 import { IncrementalReader } from '../../core/incremental-reader.ts';
-import { ProtocolError } from '../error.ts';
+import { ProtocolError } from '../../core/protocol-error.ts';
 import { type Authority, parseAuthority, sameAuthority } from './authority.ts';
 import { checkFraming } from './framing.ts';
 import { isToken, MAX_LEADING_EMPTY_LINES, MAX_METHOD_LENGTH, trimWhitespace } from './grammar.ts';

@@ -10,7 +10,7 @@
  */
 import { ByteQueue } from '../../core/byte-queue.ts';
 import { IncrementalReader } from '../../core/incremental-reader.ts';
-import { ProtocolError } from '../error.ts';
+import { ProtocolError } from '../../core/protocol-error.ts';
 
 const AUTHENTICATION = 0x52; // 'R'
 const ERROR_RESPONSE = 0x45; // 'E'

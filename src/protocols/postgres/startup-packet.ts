@@ -4,7 +4,7 @@
  * Stricter than the server in three places, each so that nobody can be shown one name and the server another:
  * no parameter twice (the server takes the last), names in UTF-8 only, names no longer than the server keeps.
  */
-import { ProtocolError } from '../error.ts';
+import { ProtocolError } from '../../core/protocol-error.ts';
 import { PROTOCOL_MAJOR } from './codes.ts';
 
 export interface StartupParameters {

@@ -7,7 +7,7 @@
  */
 import { ByteQueue } from '../../core/byte-queue.ts';
 import { IncrementalReader } from '../../core/incremental-reader.ts';
-import { ProtocolError } from '../error.ts';
+import { ProtocolError } from '../../core/protocol-error.ts';
 import { CANCEL_CODE, GSS_CODE, SSL_CODE, STARTUP_MAX_BYTES, STARTUP_MIN_BYTES } from './codes.ts';
 import { parseStartupPacket, type StartupParameters } from './startup-packet.ts';
 

@@ -1,7 +1,6 @@
 import t from 'tap';
 import { SluiceError } from '#src/core/errors.ts';
 import { ProtocolError } from '#src/core/protocol-error.ts';
-import { ProtocolError as FromProtocols } from '#src/protocols/error.ts';
 
 t.test('says which protocol was broken and by whom', async (t) => {
   const error = new ProtocolError('postgres', 'server', 'what is wrong', { hint: 'the mend' });
@@ -13,8 +12,4 @@ t.test('says which protocol was broken and by whom', async (t) => {
     fault: 'server',
     hint: 'the mend',
   });
-});
-
-t.test('is one class, wherever it is imported from', async (t) => {
-  t.equal(FromProtocols, ProtocolError);
 });
