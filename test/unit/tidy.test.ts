@@ -18,24 +18,17 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const sources = list('src/**/*.ts');
 const scripts = list('scripts/**/*.ts');
 const tests = list('test/**/*.ts');
-const native = [...list('bpf/**/*.{c,h}'), ...list('native/**/*.{cc,h}')].filter(
-  (path) => !path.endsWith('vmlinux.h'),
-);
+const native = [...list('bpf/**/*.{c,h}'), ...list('native/**/*.{c,cc,h}')];
 const shell = [
   'scripts/test',
   'scripts/demo',
+  'scripts/bench',
   'scripts/lib/setup',
   'scripts/lib/clang-format-check',
   '.ci/run',
   'bin/sluice',
 ];
-const everything = [
-  ...sources,
-  ...scripts,
-  ...tests,
-  ...native,
-  ...shell.filter((path) => list(path).length > 0),
-];
+const everything = [...sources, ...scripts, ...tests, ...native, ...shell];
 
 /** A room may import rooms of its own rank or an earlier one. */
 const RANKS = [
@@ -136,6 +129,47 @@ t.test('a unit test lies where its source lies', async (t) => {
   }
   t.strictSame(homeless, []);
 });
+
+/** What a unit test could only repeat or pretend, and the tests that hold it instead. */
+const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] = [
+  ['src/kernel/{addon,pins,plane,ring,worker}.ts', 'test/bpf/*.test.ts'],
+  [
+    'src/daemon/{backend,daemon,listeners,lock,main,options,runs,self-test,uninstall,worker-pool}.ts',
+    'test/e2e/*.test.ts',
+  ],
+  ['src/proxy/worker-main.ts', 'test/e2e/daemon.test.ts'],
+  ['src/proxy/first-chunk.ts', 'test/unit/proxy/openers/*.test.ts'],
+  ['src/proxy/openers/{index,opener,upgrade}.ts', 'test/unit/proxy/session.test.ts'],
+  ['src/api/{follow,paths}.ts', 'test/unit/api/server.test.ts'],
+  ['src/cli/{cli,exit-codes,help,report-error}.ts', 'test/unit/cli/program.test.ts'],
+  ['src/cli/enter.ts', 'test/unit/cli/run.test.ts'],
+  ['src/cli/flow-table.ts', 'test/unit/cli/flows.test.ts'],
+  ['src/core/{clock,errors}.ts', 'test/unit/**/*.test.ts'],
+  ['src/protocols/postgres/codes.ts', 'test/unit/protocols/postgres/*.test.ts'],
+];
+/** Types and constants of the record say nothing by themselves. */
+const DECLARATIONS = new Set(['src/flow/record.ts', 'src/policy/document.ts']);
+
+t.test('a source has its unit test, or is held by others that are named', async (t) => {
+  const whole = new Set<string>();
+  for (const [files, by] of TESTED_AS_A_WHOLE) {
+    t.not(list(by).length, 0, `${by} holds ${files}`);
+    for (const file of list(files)) {
+      t.notOk(tests.includes(mirrorOf(file)), `${file} has a unit test and needs no mention`);
+      whole.add(file);
+    }
+  }
+  const says = (file: string): boolean =>
+    /^export (async |abstract )?(function|class|const|let)\b/m.test(read(file));
+  const alone = sources.filter(
+    (file) => says(file) && !tests.includes(mirrorOf(file)) && !whole.has(file) && !DECLARATIONS.has(file),
+  );
+  t.strictSame(alone, []);
+});
+
+function mirrorOf(source: string): string {
+  return source.replace(/^src\//, 'test/unit/').replace(/\.ts$/, '.test.ts');
+}
 
 t.test('every source opens by saying what it is for', async (t) => {
   const TINY_LINES = 12;
