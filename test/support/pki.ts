@@ -35,19 +35,7 @@ export class Pki {
     const pki = new Pki(dir);
     await pki.#key('ca');
     const extensions = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign'];
-    const request = [
-      'openssl',
-      'req',
-      '-x509',
-      '-new',
-      '-key',
-      pki.#path('ca.key'),
-      '-out',
-      pki.ca,
-      '-days',
-      '30',
-    ];
-    await must([...request, '-subj', `/CN=${commonName}`, ...extensions.flatMap((e) => ['-addext', e])]);
+    await pki.#signByItself(pki.#path('ca.key'), pki.ca, commonName, extensions);
     writeFileSync(pki.#path('index.txt'), '');
     writeFileSync(pki.#path('ca.cnf'), caConfiguration(dir));
     return pki;
@@ -80,20 +68,19 @@ export class Pki {
 
   async selfSigned(name: string): Promise<Certificate> {
     const certificate = await this.#key(name);
-    const request = [
-      'openssl',
-      'req',
-      '-x509',
-      '-new',
-      '-key',
-      certificate.key,
-      '-days',
-      '30',
-      '-subj',
-      `/CN=${name}`,
-    ];
-    await must([...request, '-addext', `subjectAltName=${alternative(name)}`, '-out', certificate.cert]);
+    const extensions = [`subjectAltName=${alternative(name)}`];
+    await this.#signByItself(certificate.key, certificate.cert, name, extensions);
     return certificate;
+  }
+
+  async #signByItself(
+    key: string,
+    out: string,
+    commonName: string,
+    extensions: readonly string[],
+  ): Promise<void> {
+    const request = ['openssl', 'req', '-x509', '-new', '-key', key, '-out', out, '-days', '30'];
+    await must([...request, '-subj', `/CN=${commonName}`, ...extensions.flatMap((e) => ['-addext', e])]);
   }
 
   async #key(name: string): Promise<Certificate> {

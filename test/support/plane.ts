@@ -13,6 +13,7 @@ import { removePins } from '#src/kernel/pins.ts';
 import { KernelPlane } from '#src/kernel/plane.ts';
 import { EventRing } from '#src/kernel/ring.ts';
 import { readFlow } from '#src/kernel/worker.ts';
+import { fdOf } from '#src/proxy/socket-fd.ts';
 import { type Finished, run } from '#test/support/command.ts';
 import { takeHostLock } from '#test/support/host-lock.ts';
 
@@ -85,8 +86,8 @@ export class PlaneFixture {
   }
 
   #accept(socket: Socket): void {
-    const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
-    this.accepted.push({ facts: readFlow(fd), socket });
+    const fd = fdOf(socket);
+    this.accepted.push({ facts: fd === null ? null : readFlow(fd), socket });
     socket.on('error', () => undefined);
     socket.end('hello from the proxy');
   }
