@@ -5,6 +5,7 @@
  * loopback to the proxy and DNS to a configured resolver. No options, no extension headers, no fragments.
  */
 #include "lib/datagram.h"
+#include "lib/listener.h"
 
 #define PASS 1
 #define DROP 0
@@ -31,59 +32,82 @@ struct ipv6_header {
   __u8 daddr[16];
 };
 
+/* What TCP and UDP headers begin with; behind the ports UDP has its length, and may end before the flags. */
 struct ports {
   __u16 source;
   __u16 dest;
 };
 
+#define TCP_FLAGS_OFFSET 13
+#define TCP_FLAG_SYN 0x02
+
 /* What of a packet decides: nothing else of it is looked at. */
 struct packet {
   __u32 daddr[4];
+  __u16 sport;
   __u16 dport;
   __u8 protocol;
-  bool plain; /* no options, extension headers or fragments, and the ports could be read */
-  bool to_loopback;
+  __u8 tcp_flags;
+  bool v6;
+  bool plain;       /* no options, extension headers or fragments, and the ports could be read */
+  bool to_loopback; /* to the very address the listeners have: others of 127/8 are anybody's */
 };
+
+static __always_inline void read_ports(struct __sk_buff *skb, struct packet *packet, __u32 offset) {
+  struct ports ports = {};
+  if (bpf_skb_load_bytes(skb, offset, &ports, sizeof(ports)))
+    return;
+  if (packet->protocol == IPPROTO_TCP &&
+      bpf_skb_load_bytes(skb, offset + TCP_FLAGS_OFFSET, &packet->tcp_flags, sizeof(packet->tcp_flags)))
+    return;
+  packet->sport = bpf_ntohs(ports.source);
+  packet->dport = bpf_ntohs(ports.dest);
+  packet->plain = true;
+}
 
 static __always_inline void read_ipv4(struct __sk_buff *skb, struct packet *packet) {
   struct ipv4_header header = {};
-  struct ports ports = {};
   if (bpf_skb_load_bytes(skb, 0, &header, sizeof(header)))
     return;
   packet->daddr[2] = bpf_htonl(0xffff);
   packet->daddr[3] = header.daddr;
   packet->protocol = header.protocol;
-  packet->to_loopback = (header.daddr & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+  packet->to_loopback = header.daddr == bpf_htonl(0x7f000001);
   if (header.version_ihl != 0x45 || (header.fragment & bpf_htons(0x3fff)))
     return;
-  if (bpf_skb_load_bytes(skb, sizeof(header), &ports, sizeof(ports)))
-    return;
-  packet->dport = bpf_ntohs(ports.dest);
-  packet->plain = true;
+  read_ports(skb, packet, sizeof(header));
 }
 
 static __always_inline void read_ipv6(struct __sk_buff *skb, struct packet *packet) {
   struct ipv6_header header = {};
-  struct ports ports = {};
   if (bpf_skb_load_bytes(skb, 0, &header, sizeof(header)))
     return;
   __builtin_memcpy(packet->daddr, header.daddr, sizeof(packet->daddr));
   packet->protocol = header.next_header;
+  packet->v6 = true;
   packet->to_loopback = packet->daddr[0] == 0 && packet->daddr[1] == 0 && packet->daddr[2] == 0 &&
                         packet->daddr[3] == bpf_htonl(1);
-  if (bpf_skb_load_bytes(skb, sizeof(header), &ports, sizeof(ports)))
-    return;
-  packet->dport = bpf_ntohs(ports.dest);
-  packet->plain = true;
+  read_ports(skb, packet, sizeof(header));
+}
+
+/* Only a connection that was taken in: what an agent's own listener accepts has no tuple. And only to the
+ * daemon, looked at once more as it begins: a SYN is sent again, or first (Fast Open), long after connect()
+ * has looked, and by then the port may be somebody else's. */
+static __always_inline bool may_go_to_proxy(struct __sk_buff *skb, struct sluice_config *config,
+                                            struct sluice_sock *sock, struct packet *packet) {
+  if (!packet->to_loopback || skb->ifindex != LOOPBACK_IFINDEX)
+    return false;
+  if (!config->proxy_port || packet->dport != config->proxy_port || packet->sport != sock->tuple.sport)
+    return false;
+  return !(packet->tcp_flags & TCP_FLAG_SYN) || listener_is_ours(skb, config, packet->v6);
 }
 
 static __always_inline bool may_leave(struct __sk_buff *skb, struct sluice_config *config,
-                                      struct packet *packet) {
+                                      struct sluice_sock *sock, struct packet *packet) {
   if (!packet->plain)
     return false;
   if (packet->protocol == IPPROTO_TCP)
-    return packet->to_loopback && skb->ifindex == LOOPBACK_IFINDEX && config->proxy_port &&
-           packet->dport == config->proxy_port;
+    return may_go_to_proxy(skb, config, sock, packet);
   if (packet->protocol == IPPROTO_UDP)
     return sluice_is_resolver(packet->daddr, packet->dport, config->generation);
   return false;
@@ -106,7 +130,7 @@ int sluice_egress(struct __sk_buff *skb) {
     read_ipv4(skb, &packet);
   else if (skb->protocol == bpf_htons(0x86dd))
     read_ipv6(skb, &packet);
-  if (may_leave(skb, config, &packet))
+  if (may_leave(skb, config, sock, &packet))
     return PASS;
   sluice_deny_packet(sock, packet.protocol == IPPROTO_UDP ? SLUICE_REASON_UDP : SLUICE_REASON_EGRESS,
                      packet.daddr, packet.dport, packet.protocol);

@@ -45,20 +45,23 @@ static __always_inline void publish(struct bpf_sock_ops *ops, struct sluice_sock
   bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | STATE_CB);
 }
 
-static __always_inline void adopt(struct bpf_sock_ops *ops, struct bpf_sock *sk) {
+/* Only for what the daemon's listener accepts, which has its mark by BPF_F_CLONE: the same port is free on
+ * other addresses, an agent may listen there, and its tag must stay on what it accepts. */
+static __always_inline void adopt(struct bpf_sock_ops *ops, struct bpf_sock *sk,
+                                  struct sluice_config *config) {
+  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);
+  if (!sock || sock->role != SLUICE_ROLE_LISTENER || sock->mark != config->mark)
+    return;
   struct sluice_tuple tuple = {.netns_cookie = bpf_get_netns_cookie(ops)};
   remote_addr(tuple.saddr, ops);
   tuple.sport = bpf_ntohl(ops->remote_port);
   tuple.dport = ops->local_port;
   struct sluice_flow *flow = bpf_map_lookup_elem(&sluice_tuples, &tuple);
   if (!flow) {
-    /* What the listener's storage left by BPF_F_CLONE must not be taken for a flow. */
+    /* What the listener's storage left must not be taken for a flow, nor for a listener. */
     bpf_sk_storage_delete(&sluice_socks, sk);
     return;
   }
-  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-  if (!sock)
-    return;
   sock->role = SLUICE_ROLE_ACCEPTED;
   sock->mark = 0;
   sock->flow = *flow;
@@ -88,7 +91,7 @@ int sluice_sockops(struct bpf_sock_ops *ops) {
     __u32 zero = 0;
     struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
     if (config && ops->local_port == config->proxy_port)
-      adopt(ops, sk);
+      adopt(ops, sk, config);
     return 1;
   }
   struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);

@@ -1,6 +1,7 @@
 /** What the kernel plane refuses agents: each a way by which bytes could leave past the proxy. */
 import { createServer } from 'node:net';
 import t from 'tap';
+import { addon } from '#src/kernel/addon.ts';
 import { run } from '#test/support/command.ts';
 import { AGENT_ID, NO_TABLES, PlaneFixture } from '#test/support/plane.ts';
 
@@ -119,6 +120,48 @@ except TimeoutError: print("no answer")
   t.match((await fixture.waitFor('denied'))[0], { reason: 'egress_denied' });
 });
 
+/** A server of an agent's, with a queue of none: from the second connection on the kernel answers with SYN
+ * cookies, in packets that belong to no socket and so are nobody's to drop. */
+const serve = (address: string, port: number): string => `
+import socket
+s = socket.socket(); s.bind(("${address}", ${port})); s.listen(0); s.settimeout(3)
+try: s.accept()[0].sendall(b"secret"); print("accepted")
+except TimeoutError: print("nobody")
+`;
+
+/** Connects four times over, once somebody listens, and prints what it is sent within a second. */
+const visit = (address: string, port: number, source: readonly [string, number]): string => `
+import select, socket, time
+def listening():
+    return any(" 0A " in line and line.split()[1].endswith(":%04X" % ${port}) and not line.split()[1].startswith("0100007F")
+               for line in open("/proc/net/tcp"))
+while not listening(): time.sleep(0.01)
+sockets = []
+for n in range(4 if ${source[1]} == 0 else 1):
+    s = socket.socket(); s.bind(("${source[0]}", ${source[1]})); s.setblocking(False)
+    s.connect_ex(("${address}", ${port})); sockets.append(s)
+readable, _, _ = select.select(sockets, [], [], 1)
+print(readable[0].recv(100).decode() if readable else "nothing")
+`;
+
+t.test('the port of the proxy at another address is no way to serve either', async (t) => {
+  const serving = fixture.agent(serve('127.0.0.2', fixture.port));
+  t.equal(
+    (await run(['python3', '-c', visit('127.0.0.2', fixture.port, ['127.0.0.1', 0])])).stdout,
+    'nothing\n',
+  );
+  t.equal((await serving).stdout, 'accepted\n', 'the handshake came about: what was accepted is governed');
+  t.match((await fixture.waitFor('denied'))[0], { reason: 'egress_denied' });
+});
+
+t.test('the port of the proxy at another loopback address is nobody to answer', async (t) => {
+  const serving = fixture.agent(serve('127.0.0.4', fixture.port));
+  const result = await run(['python3', '-c', visit('127.0.0.4', fixture.port, ['127.0.0.3', fixture.port])]);
+  t.equal(result.stdout, 'nothing\n', result.stderr);
+  await serving;
+  t.match((await fixture.waitFor('denied'))[0], { reason: 'egress_denied' });
+});
+
 t.test('in a network namespace without a listener there is no connection', async (t) => {
   const result = await run([
     'sh',
@@ -154,4 +197,24 @@ t.test('a freed port in other hands gets nothing', async (t) => {
   t.equal(result.stdout, 'EPERM\n');
   t.same(stolen, []);
   t.match((await fixture.waitFor('denied', 2))[1], { reason: 'no_listener' });
+});
+
+t.test('a SYN that is sent again goes to the daemon or nowhere', async (t) => {
+  const { fd, port } = fixture.plane.listen('127.0.0.1', 0, 0);
+  fixture.plane.setProxyPort(port);
+  // Nobody accepts: the first connection fills the queue, and the SYN of the second is dropped until it is sent again.
+  const agent = fixture.agent(
+    attempt(`
+held = socket.create_connection(("192.0.2.1", 80), 2)
+late = socket.socket(); late.settimeout(5); late.connect(("192.0.2.1", 81))
+late.send(b"secret")`),
+  );
+  await fixture.waitFor('open', 2);
+  addon().closeFd(fd);
+  const stolen: Buffer[] = [];
+  const impostor = createServer((socket) => socket.on('data', (chunk) => stolen.push(chunk)));
+  await new Promise<void>((resolve) => impostor.listen(port, '127.0.0.1', resolve));
+  t.teardown(() => impostor.close());
+  t.match((await agent).stdout, /TIMEDOUT|TimeoutError/);
+  t.same(stolen, []);
 });
