@@ -3,7 +3,7 @@
  * It is the store's filter less what only the daemon asks, and a destination is read as the store reads it.
  */
 import { SluiceError } from '../core/errors.ts';
-import type { Disposition, FlowRecord, Verdict } from '../flow/record.ts';
+import { DISPOSITIONS, type Disposition, type FlowRecord, type Verdict } from '../flow/record.ts';
 import { DEFAULT_LIMIT, type Destination, MAX_LIMIT, parseDestination } from '../store/filter.ts';
 
 /** What the store gives at most, and what it gives unasked. */
@@ -12,15 +12,6 @@ export const DEFAULT_FLOW_LIMIT = DEFAULT_LIMIT;
 
 /** Longer than any host name (253), SPIFFE or policy name with a port. */
 const MAX_TERM_LENGTH = 300;
-
-export const DISPOSITIONS: readonly Disposition[] = [
-  'upgraded',
-  'terminated',
-  'passthrough',
-  'tunnelled',
-  'exempt',
-  'denied',
-];
 
 export const VERDICTS: readonly Verdict[] = ['allow', 'deny', 'error'];
 

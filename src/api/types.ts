@@ -99,6 +99,11 @@ export interface Status {
   readonly ledger: LedgerStatus;
   readonly rings: { readonly flow: RingStatus; readonly deny: RingStatus };
   readonly store: StoreStatus;
+  /**
+   * Everything else that is counted, by name, since the daemon started or, for `kernel.*`, since the pins were
+   * made. Names with `lost`, `dropped`, `untagged` or `malformed` in them should stay at 0.
+   */
+  readonly counters: Readonly<Record<string, number>>;
   /** Null until the first one has run. */
   readonly selfTest: SelfTestStatus | null;
 }

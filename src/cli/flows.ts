@@ -1,15 +1,9 @@
 /** `sluice flows`: records of flows that have ended, as a table or as NDJSON, stored ones or as they end. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import {
-  DEFAULT_FLOW_LIMIT,
-  DISPOSITIONS,
-  type FlowFilter,
-  MAX_FLOW_LIMIT,
-  VERDICTS,
-} from '../api/flow-filter.ts';
+import { DEFAULT_FLOW_LIMIT, type FlowFilter, MAX_FLOW_LIMIT, VERDICTS } from '../api/flow-filter.ts';
 import { flowStorePath } from '../api/paths.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
-import type { Disposition, FlowRecord, Verdict } from '../flow/record.ts';
+import { DISPOSITIONS, type Disposition, type FlowRecord, type Verdict } from '../flow/record.ts';
 import { parseDestination } from '../store/filter.ts';
 import { type Cli, clientFor, outputOption, runtimeDirOption, stateDirOption, wholeNumber } from './cli.ts';
 import { EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_OK } from './exit-codes.ts';

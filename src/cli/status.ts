@@ -109,7 +109,15 @@ function summary(status: Status, painter: Painter): [string, string][] {
       `${lost('flow:', rings.flow.lost, rings.flow.received)}; ${lost('deny:', rings.deny.lost, rings.deny.received)}`,
     ],
     ['store', storeText(store, painter)],
+    ['counted', countersText(status.counters)],
   ];
+}
+
+/** What is not zero: the rest says nothing. */
+function countersText(counters: Status['counters']): string {
+  const counted = Object.entries(counters).filter(([, count]) => count !== 0);
+  if (counted.length === 0) return 'nothing else';
+  return counted.map(([name, count]) => `${safeText(name)} ${count}`).join(', ');
 }
 
 const STATE_TEXT: Readonly<Record<Health['state'], readonly [string, Paint]>> = {

@@ -52,7 +52,28 @@ function status(daemon: Daemon): Status {
       deny: { received: received.deny, lost: Number(counters.denyEventsLost) },
     },
     store: { ok: state === 'ok', error, path, rows, bytes, dropped },
+    counters: counted(daemon),
     selfTest: daemon.lastSelfTest,
+  };
+}
+
+/** Flat, so that a monitor can take each by its name. */
+function counted(daemon: Daemon): Record<string, number> {
+  const { refused, untagged } = daemon.plane.counters();
+  const { closing, waiting, lateReports, lateEvents, malformedReports, untracked, unattested } =
+    daemon.ledger.counters();
+  const ledger = { closing, waiting, lateReports, lateEvents, malformedReports, untracked, unattested };
+  const { errors, backlog } = daemon.store.health();
+  const counters: Record<string, number> = { 'kernel.untagged': Number(untagged) };
+  for (const [reason, count] of Object.entries(refused)) counters[`kernel.refused.${reason}`] = Number(count);
+  for (const [name, count] of Object.entries(ledger)) counters[`ledger.${name}`] = count;
+  for (const [name, count] of Object.entries(daemon.attestationCounters()))
+    counters[`attestation.${name}`] = count;
+  return {
+    ...counters,
+    'store.errors': errors,
+    'store.backlog': backlog,
+    'flow_log.dropped': daemon.flowLogDropped(),
   };
 }
 

@@ -214,6 +214,15 @@ export class Daemon {
     return { flow: this.#rings?.flow.received ?? 0, deny: this.#rings?.deny.received ?? 0 };
   }
 
+  attestationCounters(): ReturnType<Attestor['counters']> {
+    return this.#attestor.counters();
+  }
+
+  /** Lines the reader of standard output was too slow for. */
+  flowLogDropped(): number {
+    return this.#ndjson?.health().droppedLines ?? 0;
+  }
+
   /** Ends flows in order, records them, and leaves enforcement in force. */
   async stop(): Promise<void> {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);

@@ -6,18 +6,22 @@
  */
 export const FLOW_RECORD_SCHEMA = 1;
 
+/** Every way a flow can have been protected. */
+export const DISPOSITIONS = [
+  'upgraded',
+  'terminated',
+  'passthrough',
+  'tunnelled',
+  'exempt',
+  'denied',
+  'unknown',
+] as const;
+
 /**
  * How the flow was protected. `unknown`: the worker or daemon that carried it died before it could say; something may
  * have crossed, protected as policy had decided.
  */
-export type Disposition =
-  | 'upgraded'
-  | 'terminated'
-  | 'passthrough'
-  | 'tunnelled'
-  | 'exempt'
-  | 'denied'
-  | 'unknown';
+export type Disposition = (typeof DISPOSITIONS)[number];
 
 /** What was recognised in the agent's first bytes, or what policy said without looking. */
 export type Protocol = 'http' | 'postgres' | 'tls' | 'opaque' | 'unknown';

@@ -2,13 +2,13 @@
  * Is what a worker sent a report? Workers read hostile bytes and are the first thing that would be taken over, and
  * the daemon is privileged: nothing of theirs is used before its shape was checked.
  */
-import type {
-  Disposition,
-  FlowDestination,
-  FlowRecord,
-  Protocol,
-  Verdict,
-  WorkerFlowReport,
+import {
+  DISPOSITIONS,
+  type FlowDestination,
+  type FlowRecord,
+  type Protocol,
+  type Verdict,
+  type WorkerFlowReport,
 } from '../flow/record.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
 import { REASON_TEXT } from './reasons.ts';
@@ -51,15 +51,6 @@ function shape<T>(checks: Checks<T>): Check {
 }
 
 // Records and not arrays, so that the compiler notices a value that is missing here.
-const DISPOSITIONS: Readonly<Record<Disposition, true>> = {
-  upgraded: true,
-  terminated: true,
-  passthrough: true,
-  tunnelled: true,
-  exempt: true,
-  denied: true,
-  unknown: true,
-};
 const VERDICTS: Readonly<Record<Verdict, true>> = { allow: true, deny: true, error: true };
 const PROTOCOLS: Readonly<Record<Protocol, true>> = {
   http: true,
@@ -87,7 +78,7 @@ const isTls = shape<NonNullable<FlowRecord['tls']>>({
 
 const isReport = shape<WorkerFlowReport>({
   id: flowId,
-  disposition: oneOf(DISPOSITIONS),
+  disposition: (value) => DISPOSITIONS.some((known) => known === value),
   verdict: oneOf(VERDICTS),
   reason: oneOf(REASON_TEXT),
   detail: orNull(text),

@@ -41,6 +41,8 @@ import {
 } from './pins.ts';
 
 const DNS_PORT = 53;
+/** SLUICE_COUNTER_UNTAGGED of bpf/lib/maps.h: behind two for the rings and SLUICE_REASON_MAX for the reasons. */
+const COUNTER_UNTAGGED = 2 + Object.keys(reasonNumbers).length + 1;
 const ONLY_ENTRY = encodeU32(0);
 
 export interface PlaneOptions {
@@ -56,6 +58,8 @@ export interface PlaneCounters {
   readonly denyEventsLost: bigint;
   /** Refusals in the kernel by reason, told or not. */
   readonly refused: Readonly<Record<string, bigint>>;
+  /** Processes that could not be tagged because the table was full. */
+  readonly untagged: bigint;
 }
 
 type MapName =
@@ -303,7 +307,7 @@ export class KernelPlane {
     };
     const refused: Record<string, bigint> = {};
     for (const [reason, number] of Object.entries(reasonNumbers)) refused[reason] = read(2 + number);
-    return { flowEventsLost: read(0), denyEventsLost: read(1), refused };
+    return { flowEventsLost: read(0), denyEventsLost: read(1), refused, untagged: read(COUNTER_UNTAGGED) };
   }
 
   /** Lets go of the objects and maps; what is pinned stays in force. */

@@ -3,6 +3,7 @@
  * claim alike would be one of them by chance, and the flow log would name the wrong one.
  */
 import { sluiceCgroups } from '../../kernel/cgroup.ts';
+import { CGROUP_DEPTH_MAX, CGROUP_NAME_MAX } from '../../kernel/layout.ts';
 import { agentId } from '../agent-id.ts';
 import { isPlainPath, isSliceName, isUnitName } from '../cgroup-path.ts';
 import { enrolmentOf } from '../compile-agent.ts';
@@ -56,6 +57,7 @@ function checkMatch(match: Cursor): void {
   checkSlice(match);
   checkCgroup(match.get('cgroup'));
   checkExe(match.get('exe'));
+  checkDepth(match);
   if (match.get('uid').value === 0) {
     match.get('uid').warn('uid 0 makes every process of root on this host an agent', null);
   }
@@ -100,6 +102,21 @@ function checkCgroup(path: Cursor): void {
     const hint = 'a path from the root of the cgroup v2 hierarchy: /system.slice/billing.service';
     path.error(`"${path.text}" is not the path of a cgroup`, hint);
   }
+}
+
+/** The kernel walks so many components of so many bytes; a path beyond that would never be met. */
+function checkDepth(match: Cursor): void {
+  if (!match.clean) return;
+  const enrolment = enrolmentOf(match.value as MatchEntry);
+  if (enrolment.kind !== 'cgroup') return;
+  const names = enrolment.path.split('/').slice(1);
+  if (names.length > CGROUP_DEPTH_MAX)
+    match.error(
+      `the cgroup is ${names.length} levels deep`,
+      `enrol one at most ${CGROUP_DEPTH_MAX} levels deep`,
+    );
+  if (names.some((name) => Buffer.byteLength(name) > CGROUP_NAME_MAX))
+    match.error(`a name in the path is longer than ${CGROUP_NAME_MAX} bytes`, 'no directory can have it');
 }
 
 function checkExe(path: Cursor): void {

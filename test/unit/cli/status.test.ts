@@ -15,6 +15,7 @@ $ sluice status
 | flows      1 open, 5 allowed, 1 denied, 0 failed, 0 without report
 | events     flow: 14 received, 0 lost; deny: 1 received, 0 lost
 | store      ok, 6 rows, 16 KiB, 0 dropped, /var/lib/sluice/flows.db
+| counted    kernel.refused.udp_denied 3
 |
 | PROGRAM          ATTACHED TO           EFFECTIVE  PINNED
 | sluice_connect4  cgroup_inet4_connect  yes        yes
@@ -48,6 +49,7 @@ $ sluice status
 | flows      1 open, 5 allowed, 1 denied, 0 failed, 0 without report
 | events     flow: 14 received, 0 lost; deny: 1 received, 0 lost
 | store      FAILED: disk full, 6 rows, 16 KiB, 3 dropped, /var/lib/sluice/flows.db
+| counted    kernel.refused.udp_denied 3
 |   ! worker 1 is being started\\x1b[31m again
 |   ! flow records are not stored: disk full
 |   ! the last policy was refused: policy.yaml:3:1: no such agent

@@ -86,3 +86,9 @@ t.test('root as an agent is worth a warning', (t) => {
   t.strictSame(warningsOf(agent('{uid: 1}')), []);
   t.end();
 });
+
+t.test('a cgroup the kernel cannot walk to', async (t) => {
+  t.match(errorsOf(agent(`{cgroup: ${'/x'.repeat(17)}}`)), [/17 levels deep/]);
+  t.strictSame(errorsOf(agent(`{cgroup: ${'/x'.repeat(16)}}`)), []);
+  t.match(errorsOf(agent(`{cgroup: /${'x'.repeat(256)}}`)), [/longer than 255 bytes/]);
+});
