@@ -49,6 +49,11 @@ const refused: readonly (readonly [string, string, string])[] = [
   ['IP_TRANSPARENT', 'socket.socket().setsockopt(socket.IPPROTO_IP, 19, 1)', 'option_denied'],
   ['IPV6_RTHDR', 'socket.socket(socket.AF_INET6).setsockopt(41, 57, bytes(24))', 'option_denied'],
   ['IPV6_HOPOPTS', 'socket.socket(socket.AF_INET6).setsockopt(41, 54, bytes(8))', 'option_denied'],
+  ['IP_HDRINCL', 'socket.socket().setsockopt(socket.IPPROTO_IP, 3, 1)', 'option_denied'],
+  ['IPV6_2292PKTOPTIONS', 'socket.socket(socket.AF_INET6).setsockopt(41, 6, bytes(24))', 'option_denied'],
+  ['IPV6_RTHDRDSTOPTS', 'socket.socket(socket.AF_INET6).setsockopt(41, 55, bytes(8))', 'option_denied'],
+  ['IPV6_DSTOPTS', 'socket.socket(socket.AF_INET6).setsockopt(41, 59, bytes(8))', 'option_denied'],
+  ['IPV6_TRANSPARENT', 'socket.socket(socket.AF_INET6).setsockopt(41, 75, 1)', 'option_denied'],
   ['TCP_REPAIR', 'socket.socket().setsockopt(socket.IPPROTO_TCP, 19, 1)', 'option_denied'],
 ];
 
