@@ -1,5 +1,5 @@
 /** One daemon per host: a lock that goes with the process, however it ends. */
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { errnoOf, SluiceError } from '../core/errors.ts';
 import { addon, kernelError } from '../kernel/addon.ts';
 
@@ -29,6 +29,16 @@ function lock(path: string, pidFile: string): void {
   }
 }
 
+/** Follows no link: the daemon is root, and would write its pid over whatever somebody made it point to. */
+function openLockFile(path: string): number {
+  const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
+  try {
+    return openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  } catch (error) {
+    throw kernelError(`${path} cannot be opened`, error);
+  }
+}
+
 /**
  * Takes the lock in the runtime directory, made if need be.
  *
@@ -37,9 +47,14 @@ function lock(path: string, pidFile: string): void {
 export function takeLock(runtimeDirectory: string): void {
   mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 });
   const path = `${runtimeDirectory}/daemon.lock`;
-  closeSync(openSync(path, 'a', 0o600));
-  lock(path, path);
-  writeFileSync(path, `${process.pid}\n`);
+  const fd = openLockFile(path);
+  try {
+    lock(path, path);
+    ftruncateSync(fd);
+    writeSync(fd, `${process.pid}\n`);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /**

@@ -3,7 +3,7 @@ import { apiSocketPath } from '../api/paths.ts';
 import { serveApi } from '../api/server.ts';
 import { messageOf } from '../core/errors.ts';
 import { addon } from '../kernel/addon.ts';
-import { makePinDirectories } from '../kernel/pins.ts';
+import { hasLinks, makePinDirectories, removePins } from '../kernel/pins.ts';
 import { backendOf } from './backend.ts';
 import { Daemon, harden, version } from './daemon.ts';
 import { lockPins, takeLock } from './lock.ts';
@@ -39,6 +39,16 @@ async function reload(daemon: Daemon): Promise<void> {
   addon().sdNotify('READY=1');
 }
 
+/** A daemon that cannot start takes the empty pin directories away again: they would look like an installation. */
+function prepare(options: DaemonOptions): Daemon {
+  try {
+    return new Daemon(options, log);
+  } catch (error) {
+    if (!hasLinks(options.pinDirectory)) removePins(options.pinDirectory);
+    throw error;
+  }
+}
+
 /**
  * Runs until SIGTERM or SIGINT, and resolves when it has stopped in good order.
  *
@@ -50,7 +60,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   takeLock(options.runtimeDirectory);
   makePinDirectories(options.pinDirectory);
   lockPins(options.pinDirectory);
-  const daemon = new Daemon(options, log);
+  const daemon = prepare(options);
   await daemon.start();
   const api = await serveApi(apiSocketPath(options.runtimeDirectory), backendOf(daemon), {
     onError: (error) => log(`API: ${messageOf(error)}`),

@@ -30,7 +30,9 @@ const duration: Check = (value) =>
   typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 const port: Check = (value) => count(value) && Number(value) <= 65_535;
 const yesOrNo: Check = (value) => typeof value === 'boolean';
-const bigCount: Check = (value) => typeof value === 'bigint' && value >= 0n;
+/** What the kernel's fields hold: a larger one is no time, and who reckons with it fails. */
+const u64: Check = (value) => typeof value === 'bigint' && value >= 0n && value < 2n ** 64n;
+const u32: Check = (value) => count(value) && Number(value) < 2 ** 32;
 const flowId: Check = (value) => typeof value === 'string' && /^[0-9a-f]{16}$/.test(value);
 const orNull =
   (check: Check): Check =>
@@ -106,16 +108,16 @@ const isReport = shape<WorkerFlowReport>({
 
 const isFacts = shape<FlowFacts>({
   id: flowId,
-  startNs: bigCount,
-  netnsCookie: bigCount,
-  cgroupId: bigCount,
-  taskStartNs: bigCount,
-  exeInode: bigCount,
-  exeDev: count,
-  pid: count,
-  uid: count,
-  gid: count,
-  agentId: count,
+  startNs: u64,
+  netnsCookie: u64,
+  cgroupId: u64,
+  taskStartNs: u64,
+  exeInode: u64,
+  exeDev: u32,
+  pid: u32,
+  uid: u32,
+  gid: u32,
+  agentId: u32,
   dstIp: text,
   dstPort: port,
   family: (value) => value === 4 || value === 6,

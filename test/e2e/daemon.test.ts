@@ -132,6 +132,17 @@ t.test('a second daemon with directories of its own is refused too, whatever pin
   t.equal((await sluice.run(AGENTS.shop, curl)).code, 0, 'the first one goes on');
 });
 
+t.test('a daemon that cannot start leaves no pins', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'sluice-broken-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  writeFileSync(join(dir, 'policy.yaml'), 'version: 1\nnonsense: true\n');
+  const args = ['daemon', '--policy', join(dir, 'policy.yaml'), '--runtime-dir', dir, '--state-dir', dir];
+  const pinDir = '/sys/fs/bpf/sluice-broken';
+  const done = await world.near.run([SLUICE, ...args, '--pin-dir', pinDir], { timeoutMs: 30_000 });
+  t.match(done, { code: 1, stderr: /nonsense/ });
+  t.notOk(existsSync(pinDir));
+});
+
 t.test('uninstall waits for the daemon to go, then says what it removed', async (t) => {
   t.match(await sluice.cli(['uninstall', '--yes']), { code: 1, stderr: /running/ });
   await sluice.stop();

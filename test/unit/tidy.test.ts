@@ -134,7 +134,7 @@ t.test('a unit test lies where its source lies', async (t) => {
 const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] = [
   ['src/kernel/{addon,pins,plane,ring,worker}.ts', 'test/bpf/*.test.ts'],
   [
-    'src/daemon/{backend,daemon,listeners,lock,main,options,runs,self-test,uninstall,worker-pool}.ts',
+    'src/daemon/{backend,daemon,listeners,main,options,runs,self-test,uninstall,worker-pool}.ts',
     'test/e2e/*.test.ts',
   ],
   ['src/proxy/worker-main.ts', 'test/e2e/daemon.test.ts'],

@@ -46,6 +46,16 @@ t.test('refuses every field with another shape, and its absence', async (t) => {
   t.ok(tried > 300);
 });
 
+t.test('refuses numbers the kernel could not have said', async (t) => {
+  for (const [field, value] of Object.entries(GOOD.facts ?? {})) {
+    if (typeof value !== 'bigint') continue;
+    t.ok(isReportedFlow(replaced(GOOD, ['facts', field], 2n ** 64n - 1n)), field);
+    t.notOk(isReportedFlow(replaced(GOOD, ['facts', field], 2n ** 64n)), field);
+  }
+  for (const field of ['exeDev', 'pid', 'uid', 'gid', 'agentId'])
+    t.notOk(isReportedFlow(replaced(GOOD, ['facts', field], 2 ** 32)), field);
+});
+
 t.test('refuses values of an enumeration it does not know', async (t) => {
   for (const field of ['reason', 'verdict', 'disposition', 'protocol'] as const) {
     t.notOk(isReportedFlow(replaced(GOOD, ['report', field], 'toString')), field);
