@@ -19,7 +19,8 @@ export class Runs {
   /** @throws SluiceError CONFIG for a name that cannot be a cgroup's. */
   create(name: string): string {
     const reserved = Object.values(reservedAgents).some((taken) => taken === name);
-    if (!NAME.test(name) || reserved)
+    // `cgroup.*` are the kernel's own files there.
+    if (!NAME.test(name) || name.startsWith('cgroup.') || reserved)
       throw new SluiceError('CONFIG', `"${name}" cannot be the name of a run`, {
         hint: 'letters, digits, dot, dash and underscore, at most 63; give another with --as',
       });

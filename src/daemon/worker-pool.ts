@@ -6,10 +6,12 @@
  * being replaced wait in its queue. A worker's messages are a claim, not a fact: it reads hostile bytes.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { SluiceError } from '../core/errors.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
-import type { DaemonMessage, ListenerHandle, WorkerMessage } from '../proxy/ipc.ts';
+import { CHANNEL_FD, Channel, MAX_WORKER_FRAME_BYTES } from '../proxy/channel.ts';
+import type { DaemonMessage, ListenerHandle } from '../proxy/ipc.ts';
 import type { WorkerUser } from './user.ts';
 
 const READY_TIMEOUT_MS = 30_000;
@@ -19,8 +21,8 @@ const STOP_TIMEOUT_MS = 8_000;
 const SETTLED_MS = 5_000;
 const RESTART_PAUSE_MS = 1_000;
 
-/** First descriptor behind stdio and the IPC channel. */
-const FIRST_LISTENER_FD = 4;
+/** First descriptor behind stdio and the channel. */
+const FIRST_LISTENER_FD = CHANNEL_FD + 1;
 
 const entry = fileURLToPath(new URL('../proxy/worker-main.ts', import.meta.url));
 
@@ -54,6 +56,7 @@ interface Slot {
   readonly number: number;
   readonly listeners: readonly PoolListener[];
   child: ChildProcess | null;
+  channel: Channel | null;
   ready: boolean;
   startedMs: number;
   restarts: number;
@@ -83,6 +86,7 @@ export class WorkerPool {
       number,
       listeners,
       child: null,
+      channel: null,
       ready: false,
       startedMs: 0,
       restarts: 0,
@@ -164,8 +168,7 @@ export class WorkerPool {
         String(user.gid),
       ],
       {
-        stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...slot.listeners.map(({ fd }) => fd)],
-        serialization: 'advanced',
+        stdio: ['ignore', 'ignore', 'inherit', 'pipe', ...slot.listeners.map(({ fd }) => fd)],
         // A session of its own: Ctrl-C is for the daemon, which ends its workers in order.
         detached: true,
         cwd: '/',
@@ -177,7 +180,7 @@ export class WorkerPool {
     slot.ready = false;
     slot.startedMs = performance.now();
     slot.revision = this.#policy.revision;
-    child.on('message', (message) => this.#heard(slot, child, message as WorkerMessage));
+    slot.channel = this.#openChannel(slot, child);
     child.on('error', (error) => this.#ended(slot, child, error.message));
     child.on('exit', (code, signal) => this.#ended(slot, child, signal ?? `exit code ${code}`));
     const listeners: ListenerHandle[] = slot.listeners.map(({ family }, index) => ({
@@ -195,25 +198,40 @@ export class WorkerPool {
   }
 
   #send(slot: Slot, message: DaemonMessage): void {
-    // A channel that breaks is followed by `exit`, which is where it is dealt with.
-    if (slot.child?.connected === true) slot.child.send(message, () => undefined);
+    slot.channel?.send(message);
   }
 
-  #heard(slot: Slot, child: ChildProcess, message: WorkerMessage): void {
-    if (slot.child !== child) return;
-    if (message.type === 'flows' && Array.isArray(message.flows)) this.#options.onFlows(message.flows);
-    else if (message.type === 'stats') {
-      slot.openFlows = numberOf(message.openFlows);
-      slot.accepted = numberOf(message.accepted);
-      slot.refused = numberOf(message.refused);
-    } else if (message.type === 'ready') slot.ready = true;
-    else if (message.type === 'policy-applied') slot.revision = message.revision;
+  #openChannel(slot: Slot, child: ChildProcess): Channel | null {
+    const socket = child.stdio[CHANNEL_FD];
+    if (!(socket instanceof Duplex)) return null;
+    return new Channel(socket, MAX_WORKER_FRAME_BYTES, {
+      onMessage: (message) => this.#heard(slot, child, message),
+      // Whatever made it break the rules, it is no worker of ours any more.
+      onViolation: () => child.kill('SIGKILL'),
+      // It has said all it will; a worker without a line must not go on.
+      onClose: () => child.kill('SIGKILL'),
+    });
+  }
+
+  /** A worker's message is a claim, and may be anything. */
+  #heard(slot: Slot, child: ChildProcess, message: unknown): void {
+    if (slot.child !== child || typeof message !== 'object' || message === null) return;
+    const claim: Readonly<Record<string, unknown>> = { ...message };
+    if (claim['type'] === 'flows' && Array.isArray(claim['flows'])) this.#options.onFlows(claim['flows']);
+    else if (claim['type'] === 'stats') {
+      slot.openFlows = numberOf(claim['openFlows']);
+      slot.accepted = numberOf(claim['accepted']);
+      slot.refused = numberOf(claim['refused']);
+    } else if (claim['type'] === 'ready') slot.ready = true;
+    else if (claim['type'] === 'policy-applied' && typeof claim['revision'] === 'string')
+      slot.revision = claim['revision'];
     this.#wake();
   }
 
   #ended(slot: Slot, child: ChildProcess, how: string): void {
     if (slot.child !== child) return;
     slot.child = null;
+    slot.channel = null;
     slot.ready = false;
     slot.openFlows = 0;
     slot.past = { accepted: slot.past.accepted + slot.accepted, refused: slot.past.refused + slot.refused };

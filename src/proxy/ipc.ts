@@ -1,9 +1,9 @@
 /**
- * What the daemon and a worker say to each other: Node's child-process channel with
- * `serialization: 'advanced'`, so that bigint facts cross it unharmed.
+ * What the daemon and a worker say to each other, over a channel (channel.ts) on a descriptor the worker is born
+ * with.
  *
- * The daemon trusts nothing in a worker's message but its shape: a worker reads hostile bytes. A worker
- * trusts the daemon. When the channel closes the worker exits at once: no worker outlives its daemon.
+ * The daemon trusts nothing in a worker's message: a worker reads hostile bytes. A worker trusts the daemon. When the
+ * channel closes the worker exits at once: no worker outlives its daemon.
  */
 import type { FlowRecord, WorkerFlowReport } from '../flow/record.ts';
 import type { FlowFacts } from '../kernel/facts.ts';

@@ -21,7 +21,8 @@ export type PostgresOpening = Extract<StartupEvent, { kind: 'startup' | 'cancel'
 
 export type Recognised =
   | { readonly protocol: 'http'; readonly head: RequestHead }
-  | { readonly protocol: 'tls'; readonly hello: ClientHello }
+  /** `helloBytes`: how many of the agent's bytes the ClientHello is; the agent may have sent more behind it. */
+  | { readonly protocol: 'tls'; readonly hello: ClientHello; readonly helloBytes: number }
   /** `rest`: what the agent sent after its start-up packet. */
   | { readonly protocol: 'postgres'; readonly opening: PostgresOpening; readonly rest: Buffer }
   | { readonly protocol: 'unknown' };
@@ -54,7 +55,7 @@ export async function recognise(
     case 'tls': {
       const reader = new ClientHelloReader();
       const hello = await readWhole(input, bytes, (chunk) => reader.push(chunk));
-      return hello === null ? UNKNOWN : { protocol, hello };
+      return hello === null ? UNKNOWN : { protocol, hello, helloBytes: reader.wireBytes };
     }
     case 'postgres': {
       const reader = new StartupReader();

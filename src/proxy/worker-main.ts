@@ -1,11 +1,13 @@
 /**
- * Entry of a worker process: `worker-main.ts UID GID`. The daemon starts it with an IPC channel (`serialization: 'advanced'`) and the
- * listeners' descriptors; it gives up what privilege it has before it reads anything, and it never outlives
- * its daemon. It writes nothing to standard output: what it has to say are messages.
+ * Entry of a worker process: `worker-main.ts UID GID`. The daemon starts it with its end of the channel and the
+ * listeners as descriptors; it gives up what privilege it has before it reads anything, and it never outlives its
+ * daemon. It writes nothing to standard output: what it has to say are messages.
  */
+import { Socket } from 'node:net';
 import { dropPrivileges, raiseFileLimit, readFlow } from '../kernel/worker.ts';
+import { CHANNEL_FD, Channel, MAX_DAEMON_FRAME_BYTES } from './channel.ts';
 import { describeDefect } from './flow-report.ts';
-import type { DaemonMessage, WorkerMessage } from './ipc.ts';
+import type { DaemonMessage } from './ipc.ts';
 import { Worker } from './worker.ts';
 
 /** sysexits.h EX_SOFTWARE: the daemon starts another worker. */
@@ -34,22 +36,24 @@ function main(): void {
   process.title = 'sluice-worker';
   for (const name of UNTRUSTED_ENVIRONMENT) delete process.env[name];
   raiseFileLimit();
-  dropPrivileges(Number(process.argv[2]), Number(process.argv[3]));
-  const worker = new Worker({ send, readFlow });
-  process.on('disconnect', () => process.exit(0));
-  process.on('message', (message: DaemonMessage) => {
-    worker
-      .handle(message)
-      .then(() => {
-        if (message.type === 'stop') process.disconnect?.();
-      })
-      .catch((error: unknown) => dieOf(worker, error));
+  dropPrivileges(uid, gid);
+  const line = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
+  const channel: Channel = new Channel(line, MAX_DAEMON_FRAME_BYTES, {
+    onMessage: (message) => {
+      // The daemon is trusted to send what ipc.ts says.
+      const told = message as DaemonMessage;
+      worker
+        .handle(told)
+        .then(() => {
+          if (told.type === 'stop') channel.end();
+        })
+        .catch((error: unknown) => dieOf(worker, error));
+    },
+    onViolation: (why) => dieOf(worker, new Error(why)),
+    onClose: () => process.exit(0),
   });
+  const worker: Worker = new Worker({ send: (message) => channel.send(message), readFlow });
   process.on('uncaughtException', (error) => dieOf(worker, error));
-}
-
-function send(message: WorkerMessage): void {
-  if (process.connected) process.send?.(message);
 }
 
 let dying = false;

@@ -68,6 +68,11 @@ export class ClientHelloReader extends IncrementalReader<ClientHello | null> {
   #received = 0;
   #hello: ClientHello | null = null;
 
+  /** Bytes read so far, record headers included; once the ClientHello is there, its length on the wire. */
+  get wireBytes(): number {
+    return this.#received;
+  }
+
   protected override read(chunk: Uint8Array): ClientHello | null {
     for (let at = 0; at < chunk.length && this.#hello === null; ) at += this.#take(chunk.subarray(at));
     return this.#hello;

@@ -3,7 +3,8 @@
  * does not load, no descriptors, no disk. Each time: agents are refused rather than let through, and the record
  * says what happened.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { ListenerStatus } from '#src/api/types.ts';
 import { must, type Running, until } from '#test/support/command.ts';
@@ -218,14 +219,16 @@ except OSError as error: print("refused")`;
 t.test(
   'the daemon starts again over the pins of one that was killed, under load, without a leak',
   async (t) => {
-    const script = `while :; do ${curl.map((word) => `'${word}'`).join(' ')} >/dev/null 2>&1; done`;
+    const over = join(world.dir, 'load-is-over');
+    const script = `while [ ! -e '${over}' ]; do ${curl.map((word) => `'${word}'`).join(' ')} >/dev/null 2>&1; done`;
     const loads = Array.from({ length: 3 }, () => sluice.start(AGENTS.shop, ['sh', '-c', script]));
     for (let round = 0; round < 3; round += 1) {
       await sluice.stop('SIGKILL');
       await sluice.startDaemon();
       await works(t, `round ${round}`);
     }
-    for (const load of loads) await load.stop('SIGKILL');
+    writeFileSync(over, '');
+    for (const load of loads) await load.finished;
     await capture.assertNoPlaintext([MARKER, RESPONSE_MARKER]);
   },
 );

@@ -1,9 +1,9 @@
 /**
  * The agent's own TLS goes on, once it is clear that it is TLS on both sides.
  *
- * The ClientHello was read and judged; of the agent's bytes only those read so far are sent until the server
- * has answered with a TLS record. A server that answers otherwise gets nothing more and its answer is not
- * passed on.
+ * The ClientHello was read and judged; nothing behind it is sent until the server has answered with a TLS
+ * record, because what stands there may be anything. A server that answers otherwise gets nothing more and its answer
+ * is not passed on.
  */
 import { isServerFirstRecord } from '../../tls/record.ts';
 import { firstChunk } from '../first-chunk.ts';
@@ -13,8 +13,9 @@ import { connectServer, type Opener } from './opener.ts';
 export const openPassthrough: Opener = async (opening) => {
   const { recognised, input, upstream, limits } = opening;
   const server = await connectServer(opening);
-  const hello = input.take();
-  if (hello !== null) server.write(hello);
+  const sent = input.take() ?? Buffer.alloc(0);
+  const helloBytes = recognised?.protocol === 'tls' ? recognised.helloBytes : 0;
+  server.write(sent.subarray(0, helloBytes));
   const deadline = performance.now() + limits.handshakeTimeoutMs;
   let serverHead = Buffer.alloc(0);
   for (;;) {
@@ -43,5 +44,5 @@ export const openPassthrough: Opener = async (opening) => {
     peer_sha256: null,
     agent_sni: sni,
   };
-  return { server, relay: { agentHead: null, serverHead, serverFilter: null } };
+  return { server, relay: { agentHead: sent.subarray(helloBytes), serverHead, serverFilter: null } };
 };

@@ -1,6 +1,7 @@
 import { connect as connectTls } from 'node:tls';
 import t from 'tap';
 import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import { helloMessage, inRecords, sni } from '#test/support/client-hello.ts';
 import {
   destination,
   endOf,
@@ -73,3 +74,18 @@ t.test(
     t.notMatch(received.toString('latin1'), /HTTP/);
   },
 );
+
+t.test('what stands behind a ClientHello waits until the server has answered with TLS', async (t) => {
+  const received: Buffer[] = [];
+  const server = await plainServer(t.teardown, (s) => s.on('data', (chunk: Buffer) => received.push(chunk)));
+  const hello = inRecords(helloMessage({ extensions: [sni(SERVER_NAME)] }), 60);
+  const proxy = await TestProxy.start(t.teardown, {
+    ...passing,
+    limits: { ...passing.limits, handshakeTimeoutMs: 200 },
+  });
+  const socket = await proxy.agent({ port: server.port });
+  socket.on('error', ignore);
+  socket.write(Buffer.concat([hello, Buffer.from('plain text behind it')]));
+  t.match(await proxy.report(), { verdict: 'error', disposition: 'denied' });
+  t.same(Buffer.concat(received), hello);
+});

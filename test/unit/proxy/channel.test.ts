@@ -1,0 +1,98 @@
+import { Duplex, PassThrough } from 'node:stream';
+import t from 'tap';
+import { Channel, encodeFrame, FrameReader } from '#src/proxy/channel.ts';
+
+const LIMIT = 1_000;
+const messages = [
+  { type: 'ready' },
+  { type: 'flows', flows: [{ facts: { startNs: 2n ** 63n, cgroupId: 0n, dstIp: '12n' }, text: 'é – ☃' }] },
+  [],
+  'text',
+];
+
+function readAll(bytes: Buffer, sizeOf: () => number): unknown[] {
+  const reader = new FrameReader(LIMIT);
+  const seen: unknown[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const size = Math.max(1, sizeOf());
+    reader.push(bytes.subarray(at, at + size), (message) => seen.push(message));
+    at += size;
+  }
+  return seen;
+}
+
+t.test('messages arrive as they were sent, whole, byte by byte and in any pieces', async (t) => {
+  const bytes = Buffer.concat(messages.map(encodeFrame));
+  t.strictSame(
+    readAll(bytes, () => bytes.length),
+    messages,
+  );
+  t.strictSame(
+    readAll(bytes, () => 1),
+    messages,
+  );
+  for (let n = 0; n < 50; n += 1)
+    t.strictSame(
+      readAll(bytes, () => Math.ceil(Math.random() * 40)),
+      messages,
+    );
+});
+
+t.test('text that looks like an integer of 64 bits stays text but in the fields that are one', async (t) => {
+  const [message] = readAll(encodeFrame({ detail: '1n', startNs: `${'9'.repeat(400)}n` }), () => LIMIT);
+  t.strictSame(message, { detail: '1n', startNs: `${'9'.repeat(400)}n` });
+});
+
+const hostile: readonly (readonly [string, Buffer])[] = [
+  ['a frame over the bound', Buffer.from([0xff, 0xff, 0xff, 0x7f])],
+  ['one byte over it', Buffer.from([(LIMIT + 1) & 0xff, (LIMIT + 1) >> 8, 0, 0])],
+  ['a body that is no JSON', Buffer.concat([Buffer.from([3, 0, 0, 0]), Buffer.from('{a}')])],
+  ['an empty body', Buffer.alloc(4)],
+  [
+    "a frame of Node's own IPC",
+    Buffer.concat([Buffer.from([0, 0, 0, 2]), Buffer.from('\xff\x0f', 'latin1')]),
+  ],
+];
+for (const [name, bytes] of hostile) {
+  t.test(`${name} is a violation, told once, and nothing is read after it`, async (t) => {
+    const line = new PassThrough();
+    const told: string[] = [];
+    const heard: unknown[] = [];
+    const closed = new Promise<void>((resolve) => {
+      new Channel(Duplex.from({ readable: line, writable: new PassThrough() }), LIMIT, {
+        onMessage: (message) => heard.push(message),
+        onViolation: (why) => told.push(why),
+        onClose: resolve,
+      });
+    });
+    line.write(encodeFrame('before'));
+    line.write(bytes);
+    line.write(encodeFrame('after'));
+    await closed;
+    t.strictSame(heard, ['before']);
+    t.equal(told.length, 1);
+  });
+}
+
+t.test('any bytes give messages or an error, never more than the bound in memory', async (t) => {
+  for (let seed = 0; seed < 300; seed += 1) {
+    const reader = new FrameReader(LIMIT);
+    const bytes = Buffer.from(Array.from({ length: 64 }, (_, n) => (seed * 31 + n * n * 17) & 0xff));
+    try {
+      reader.push(bytes, () => undefined);
+    } catch (error) {
+      t.ok(error instanceof RangeError || error instanceof SyntaxError);
+    }
+  }
+});
+
+t.test('sending on a line that is closed does nothing', async (t) => {
+  const line = new PassThrough();
+  const channel = new Channel(line, LIMIT, {
+    onMessage: () => t.fail('nothing was sent'),
+    onViolation: () => t.fail('nothing was wrong'),
+    onClose: () => undefined,
+  });
+  line.destroy();
+  t.doesNotThrow(() => channel.send({ type: 'ready' }));
+});
