@@ -3,6 +3,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { FlowFilter } from '../api/flow-filter.ts';
 import type { ApiBackend, Status } from '../api/types.ts';
+import { messageOf } from '../core/errors.ts';
 import { type Daemon, version } from './daemon.ts';
 import { TIER } from './options.ts';
 
@@ -83,8 +84,14 @@ export function backendOf(daemon: Daemon): ApiBackend {
     flows: async (filter: FlowFilter) => daemon.store.query(filter),
     onFlow: (listener) => daemon.onFlow(listener),
     applyPolicy: async ({ path, text }) => {
-      const policy = await daemon.policies.apply(text, resolve(path), (file) => readFileSync(file));
-      return { revision: policy.revision };
+      try {
+        const policy = await daemon.policies.apply(text, resolve(path), (file) => readFileSync(file));
+        daemon.note(`policy ${policy.revision} from ${resolve(path)} was applied and is in force`);
+        return { revision: policy.revision };
+      } catch (error) {
+        daemon.note(`a policy that was to be applied was refused:\n${messageOf(error)}`);
+        throw error;
+      }
     },
     createRun: async (name) => {
       const { directory, path } = daemon.createRun(name);

@@ -48,12 +48,11 @@ export interface SelfTestState {
 }
 
 /** Where the daemon and its workers live: a service's own cgroup, or one of Sluice's. */
-function ownPlace(cgroupRoot: string): string {
+function ownPlace(): string {
   const current = ownCgroup();
   // A service is alone in its cgroup. Anywhere else there are neighbours, which must not share our exemption.
-  if (process.env['INVOCATION_ID'] !== undefined && current.endsWith('.service')) return current;
-  moveSelf(`${cgroupRoot}${sluiceCgroups.daemon}`);
-  return sluiceCgroups.daemon;
+  const isService = process.env['INVOCATION_ID'] !== undefined && current.endsWith('.service');
+  return isService ? current : sluiceCgroups.daemon;
 }
 
 export class Daemon {
@@ -83,13 +82,14 @@ export class Daemon {
     this.#log = log;
     this.#user = findUser(options.workerUser);
     this.#cgroupRoot = findCgroup2();
-    const selfCgroup = ownPlace(this.#cgroupRoot);
+    const selfCgroup = ownPlace();
     this.policies = new PolicyKeeper(options.policyPath, {
       tables: (policy) => enrolmentTables(policy, { selfCgroup, workerUid: this.#user.uid }),
       toWorkers: async (policy) => this.#pool?.setPolicy(policy),
       toKernel: (tables) => this.plane.setEnrolment(tables),
       onWarning: (text) => log(`warning: ${text}`),
     });
+    if (selfCgroup === sluiceCgroups.daemon) moveSelf(`${this.#cgroupRoot}${selfCgroup}`);
     this.plane = KernelPlane.load({
       pinDirectory: options.pinDirectory,
       cgroupRoot: this.#cgroupRoot,
@@ -183,6 +183,11 @@ export class Daemon {
     const path = directory.slice(this.#cgroupRoot.length);
     this.#attestor.cgroups.remember(cgroupId(directory), path);
     return { directory, path };
+  }
+
+  /** A line for whoever reads the daemon's own log. */
+  note(message: string): void {
+    this.#log(message);
   }
 
   onFlow(listener: (record: FlowRecord) => void): () => void {

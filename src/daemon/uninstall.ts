@@ -43,6 +43,6 @@ export async function uninstall(options: UninstallOptions): Promise<string[]> {
   if (existsSync(options.pinDirectory)) await patiently(() => lockPins(options.pinDirectory));
   const removed = removePins(options.pinDirectory);
   const directory = `${findCgroup2()}${sluiceCgroups.root}`;
-  if (removeCgroup(directory)) removed.push(directory);
+  if (existsSync(directory) && removeCgroup(directory)) removed.push(directory);
   return removed;
 }

@@ -112,7 +112,8 @@ export function hasLinks(directory: string): boolean {
 
 /** What is in force with no daemon to ask; null when nothing is installed. */
 export function describePins(directory: string = DEFAULT_PIN_DIRECTORY): ProgramState[] | null {
-  if (!existsSync(pinPaths(directory).links)) return null;
+  // A directory without a link in it governs nobody.
+  if (!hasLinks(directory)) return null;
   return programStates(directory, findCgroup2());
 }
 
@@ -127,6 +128,9 @@ export function removePins(directory: string): string[] {
     }
     rmdirSync(sub);
   }
-  if (existsSync(directory)) rmdirSync(directory);
+  if (existsSync(directory)) {
+    rmdirSync(directory);
+    removed.push(directory);
+  }
   return removed;
 }
