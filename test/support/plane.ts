@@ -3,7 +3,7 @@
  * without a proxy in between. Agents are Python processes in a cgroup of the test's.
  */
 
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { cgroupId, findCgroup2, moveSelf, ownCgroup, removeCgroup } from '#src/kernel/cgroup.ts';
 import type { EnrolmentTables } from '#src/kernel/enrolment.ts';
@@ -68,6 +68,7 @@ export class PlaneFixture {
 
   static async open(): Promise<PlaneFixture> {
     const unlock = await takeHostLock();
+    clearLeftovers();
     try {
       return new PlaneFixture(unlock);
     } catch (error) {
@@ -134,5 +135,14 @@ export class PlaneFixture {
     moveSelf(`${this.cgroupRoot}${this.#home}`);
     removeCgroup(`${this.cgroupRoot}${CGROUP}`);
     await this.#unlock();
+  }
+}
+
+/** Cgroups of tests that were killed: their names carry the pid. */
+function clearLeftovers(): void {
+  const root = findCgroup2();
+  for (const name of readdirSync(root)) {
+    const pid = /^sluice-test-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeCgroup(`${root}/${name}`);
   }
 }
