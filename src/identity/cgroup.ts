@@ -8,6 +8,7 @@
 import type { Dirent } from 'node:fs';
 import { opendir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { BoundedMap } from '../core/bounded-map.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 
@@ -23,6 +24,7 @@ export interface CgroupPathsOptions {
   readonly cgroupRoot: string;
   readonly clock?: Clock;
   readonly maxWalkDirectories?: number;
+  readonly sleep?: (ms: number) => Promise<unknown>;
 }
 
 /** The cgroup v2 line (`0::/path`) of a /proc/PID/cgroup file, or null. (cgroups(7)) */
@@ -41,6 +43,7 @@ export class CgroupPaths {
   readonly #cgroupRoot: string;
   readonly #clock: Clock;
   readonly #maxWalkDirectories: number;
+  readonly #sleep: (ms: number) => Promise<unknown>;
   readonly #seen = new BoundedMap<bigint, string>(MAX_REMEMBERED);
   #walk: Promise<void> | null = null;
   #walkedMs = Number.NEGATIVE_INFINITY;
@@ -50,6 +53,7 @@ export class CgroupPaths {
     this.#cgroupRoot = options.cgroupRoot;
     this.#clock = options.clock ?? systemClock;
     this.#maxWalkDirectories = options.maxWalkDirectories ?? MAX_WALK_DIRECTORIES;
+    this.#sleep = options.sleep ?? setTimeout;
   }
 
   /** For whoever makes or enrols a cgroup: its path is then known from the start. */
@@ -82,14 +86,18 @@ export class CgroupPaths {
     }
   }
 
+  /** Joins the walk that waits for its turn or starts one: whoever asks gets one that begins after it asked. */
   #walkTree(): Promise<void> {
-    if (this.#walk !== null) return this.#walk;
-    if (this.#clock.monotonic() - this.#walkedMs < WALK_INTERVAL_MS) return Promise.resolve();
-    this.#walk = this.#look().finally(() => {
-      this.#walk = null;
-      this.#walkedMs = this.#clock.monotonic();
-    });
+    this.#walk ??= this.#walkInTurn();
     return this.#walk;
+  }
+
+  async #walkInTurn(): Promise<void> {
+    const waitMs = this.#walkedMs + WALK_INTERVAL_MS - this.#clock.monotonic();
+    await this.#sleep(Math.max(0, waitMs));
+    this.#walk = null;
+    this.#walkedMs = this.#clock.monotonic();
+    await this.#look();
   }
 
   /** Breadth first, so that the bound cuts off the deepest and not the rest of the host. */
