@@ -4,6 +4,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { messageOf, SluiceError } from '../core/errors.ts';
+import { kernelDevice } from '../identity/file-id.ts';
 import { sluiceCgroups } from '../kernel/cgroup.ts';
 import type { CgroupRule, EnrolmentTables } from '../kernel/enrolment.ts';
 import { addressKey } from '../policy/address.ts';
@@ -22,13 +23,6 @@ function refuse(agent: string, what: string, hint: string): never {
   throw new SluiceError('POLICY', `agent ${agent}: ${what}`, { hint });
 }
 
-/** stat(2) numbers devices otherwise than the kernel does inside: glibc's makedev(3) against major << 20 | minor. */
-export function kernelDev(dev: bigint): number {
-  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn);
-  const minor = (dev & 0xffn) | ((dev >> 12n) & ~0xffn);
-  return Number(((major << 20n) | minor) & 0xffffffffn);
-}
-
 function isWithin(path: string, ancestor: string): boolean {
   return ancestor === '/' || path === ancestor || path.startsWith(`${ancestor}/`);
 }
@@ -37,7 +31,7 @@ function statExecutable(agent: string, path: string): { inode: bigint; dev: numb
   try {
     const stat = statSync(path, { bigint: true });
     if (!stat.isFile()) throw new Error('not a file');
-    return { inode: stat.ino, dev: kernelDev(stat.dev) };
+    return { inode: stat.ino, dev: kernelDevice(stat.dev) };
   } catch (error) {
     return refuse(
       agent,

@@ -1,7 +1,7 @@
 /** What the connect, sockops, getpeername and getsockopt programs do with an agent's connection. */
 import { mkdirSync, statSync } from 'node:fs';
 import t from 'tap';
-import { kernelDev } from '#src/daemon/enrolment.ts';
+import { kernelDevice } from '#src/identity/file-id.ts';
 import { AGENT_ID, NO_TABLES, PlaneFixture } from '#test/support/plane.ts';
 
 const fixture = await PlaneFixture.open();
@@ -32,7 +32,7 @@ for (const [name, asked, stored] of [
       agentId: AGENT_ID,
       uid: 0,
       exeInode: exe.ino,
-      exeDev: kernelDev(exe.dev),
+      exeDev: kernelDevice(exe.dev),
       family: asked.includes(':') ? 6 : 4,
     });
     const [open] = await fixture.waitFor('open');
@@ -40,7 +40,7 @@ for (const [name, asked, stored] of [
     t.same(open?.facts, facts, 'the event says the same as the socket');
     t.same(closed?.facts, facts);
     t.equal(
-      fixture.plane.exePath(kernelDev(exe.dev), exe.ino)?.startsWith('/usr/bin/python3'),
+      fixture.plane.exePath(kernelDevice(exe.dev), exe.ino)?.startsWith('/usr/bin/python3'),
       true,
       'the executable is remembered by path',
     );
@@ -143,7 +143,7 @@ t.test(
   'uid, executable and a deeper cgroup enrol by their precedence, and a new set replaces the old whole',
   async (t) => {
     const python = statSync('/usr/bin/python3', { bigint: true });
-    const exe = { inode: python.ino, dev: kernelDev(python.dev), agentId: 2 };
+    const exe = { inode: python.ino, dev: kernelDevice(python.dev), agentId: 2 };
     const outside = async (): Promise<number | undefined> => {
       fixture.reset();
       const { run } = await import('#test/support/command.ts');

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { enrolmentTables, kernelDev } from '#src/daemon/enrolment.ts';
+import { enrolmentTables } from '#src/daemon/enrolment.ts';
+import { kernelDevice } from '#src/identity/file-id.ts';
 import { agentId } from '#src/policy/agent-id.ts';
 import type { CompiledPolicy, Enrolment } from '#src/policy/types.ts';
 
@@ -34,7 +35,7 @@ t.test('each kind of enrolment goes to its table', async (t) => {
   const stat = statSync(exe, { bigint: true });
   t.match(tables.cgroups.at(-1), { path: '/x.slice/y', agentId: id });
   t.same(tables.uids, [{ uid: 1001, agentId: id }]);
-  t.same(tables.exes, [{ inode: stat.ino, dev: kernelDev(stat.dev), agentId: id }]);
+  t.same(tables.exes, [{ inode: stat.ino, dev: kernelDevice(stat.dev), agentId: id }]);
   t.same(
     tables.resolvers.map((address) => address.toString('hex')),
     ['00000000000000000000ffff0a000035', 'fd000000000000000000000000000053'],
@@ -70,6 +71,6 @@ t.test('an executable that is not there is said, not left out', async (t) => {
 
 t.test('device numbers are the kernel’s', async (t) => {
   // makedev(3): 254:1 is 0xfe01 to userspace, and 254 << 20 | 1 inside.
-  t.equal(kernelDev(0xfe01n), (254 << 20) | 1);
-  t.equal(kernelDev(0x1200834n), (8 << 20) | 0x1234, 'a minor number of more than eight bits');
+  t.equal(kernelDevice(0xfe01n), (254 << 20) | 1);
+  t.equal(kernelDevice(0x1200834n), (8 << 20) | 0x1234, 'a minor number of more than eight bits');
 });
