@@ -15,7 +15,6 @@ Napi::Function BpfMap::Init(Napi::Env env) {
                          InstanceMethod<&BpfMap::Update>("update"),
                          InstanceMethod<&BpfMap::Delete>("delete"),
                          InstanceMethod<&BpfMap::Keys>("keys"),
-                         InstanceMethod<&BpfMap::Info>("info"),
                          InstanceMethod<&BpfMap::Close>("close"),
                      });
 }
@@ -30,7 +29,6 @@ BpfMap::BpfMap(const Napi::CallbackInfo &info) : Napi::ObjectWrap<BpfMap>(info) 
   uint32_t size = sizeof(map);
   if (bpf_obj_get_info_by_fd(fd_.get(), &map, &size))
     throw SystemError(info.Env(), "bpf_obj_get_info_by_fd " + path_, errno);
-  type_ = map.type;
   key_size_ = map.key_size;
   value_size_ = map.value_size;
   max_entries_ = map.max_entries;
@@ -92,15 +90,6 @@ Napi::Value BpfMap::Keys(const Napi::CallbackInfo &info) {
     previous = key.data();
     result.Set(count, Napi::Buffer<uint8_t>::Copy(info.Env(), key.data(), key.size()));
   }
-  return result;
-}
-
-Napi::Value BpfMap::Info(const Napi::CallbackInfo &info) {
-  auto result = Napi::Object::New(info.Env());
-  result.Set("type", type_);
-  result.Set("keySize", key_size_);
-  result.Set("valueSize", value_size_);
-  result.Set("maxEntries", max_entries_);
   return result;
 }
 

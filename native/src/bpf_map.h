@@ -17,13 +17,11 @@ private:
   Napi::Value Update(const Napi::CallbackInfo &info);
   Napi::Value Delete(const Napi::CallbackInfo &info);
   Napi::Value Keys(const Napi::CallbackInfo &info);
-  Napi::Value Info(const Napi::CallbackInfo &info);
   Napi::Value Close(const Napi::CallbackInfo &info);
   const void *BytesArg(const Napi::CallbackInfo &info, size_t index, size_t size, const char *what);
 
   Fd fd_;
   std::string path_;
-  uint32_t type_ = 0;
   uint32_t key_size_ = 0;
   uint32_t value_size_ = 0; // what a lookup returns: per-CPU maps give all CPUs' values, each rounded up to 8
   uint32_t max_entries_ = 0;

@@ -9,10 +9,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71 // asm-generic/socket.h, kernel 5.14
-#endif
-
 namespace sluice {
 namespace {
 
@@ -82,14 +78,6 @@ Napi::Value ReadFlow(const Napi::CallbackInfo &info) {
   if (getsockopt(fd, SLUICE_SOL, SLUICE_SO_FLOW, &flow, &length) || length != sizeof(flow) || !flow.agent)
     return env.Null();
   return Napi::Buffer<uint8_t>::Copy(env, reinterpret_cast<uint8_t *>(&flow), sizeof(flow));
-}
-
-Napi::Value NetnsCookie(const Napi::CallbackInfo &info) {
-  uint64_t cookie = 0;
-  socklen_t length = sizeof(cookie);
-  if (getsockopt(info[0].As<Napi::Number>().Int32Value(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length))
-    throw SystemError(info.Env(), "SO_NETNS_COOKIE", errno);
-  return Napi::BigInt::New(info.Env(), cookie);
 }
 
 Napi::Value CloseFd(const Napi::CallbackInfo &info) {

@@ -13,9 +13,6 @@ Napi::Value ListenTcp(const Napi::CallbackInfo &info);
 // readFlow(fd) -> Buffer(sizeof struct sluice_flow) | null
 Napi::Value ReadFlow(const Napi::CallbackInfo &info);
 
-// netnsCookie(fd) -> bigint
-Napi::Value NetnsCookie(const Napi::CallbackInfo &info);
-
 // closeFd(fd)
 Napi::Value CloseFd(const Napi::CallbackInfo &info);
 

@@ -131,7 +131,6 @@ export class Daemon {
       listeners: this.listeners.byWorker,
       user: this.#user,
       maxFlows: this.options.maxFlows,
-      tier: TIER,
       policy: this.policies.policy,
       onFlows: (flows) => this.ledger.workerReports(flows.filter((flow) => !isCanaryReport(flow))),
       onDeath: (worker, how) => {

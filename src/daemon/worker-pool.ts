@@ -37,7 +37,6 @@ export interface PoolOptions {
   readonly listeners: readonly (readonly PoolListener[])[];
   readonly user: WorkerUser;
   readonly maxFlows: number;
-  readonly tier: string;
   readonly policy: CompiledPolicy;
   readonly onFlows: (flows: readonly unknown[]) => void;
   readonly onDeath: (worker: number, how: string) => void;
@@ -193,7 +192,6 @@ export class WorkerPool {
       policy: this.#policy,
       listeners,
       maxFlows: this.#options.maxFlows,
-      tier: this.#options.tier,
     });
   }
 

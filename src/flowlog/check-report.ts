@@ -11,12 +11,8 @@ import {
   type WorkerFlowReport,
 } from '../flow/record.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
+import type { ReportedFlow } from '../proxy/ipc.ts';
 import { REASON_TEXT } from './reasons.ts';
-
-export interface ReportedFlow {
-  readonly facts: FlowFacts | null;
-  readonly report: WorkerFlowReport;
-}
 
 /** Longer than any host name, address or sentence of ours; keeps one record from filling the store. */
 const MAX_TEXT_CHARS = 1_024;

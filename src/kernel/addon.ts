@@ -11,7 +11,6 @@ export interface NativeMap {
   /** Whether the key was there. */
   delete(key: Buffer): boolean;
   keys(): Buffer[];
-  info(): { type: number; keySize: number; valueSize: number; maxEntries: number };
   close(): void;
 }
 
@@ -43,7 +42,6 @@ export interface Addon {
   linkProgram(pin: string): { linkId: number; programId: number; programName: string };
   listenTcp(ip: string, port: number, backlog: number): { fd: number; port: number };
   readFlow(fd: number): Buffer | null;
-  netnsCookie(fd: number): bigint;
   closeFd(fd: number): void;
   lockFile(path: string): number;
   harden(options: { noNewPrivs: boolean; dieWithParent: boolean }): void;

@@ -30,15 +30,7 @@ import {
   reasonNumbers,
   SLUICE_ABI,
 } from './layout.ts';
-import {
-  foreignPrograms,
-  hasLinks,
-  makePinDirectories,
-  type ProgramState,
-  pinPaths,
-  programStates,
-  removePins,
-} from './pins.ts';
+import { foreignPrograms, makePinDirectories, type ProgramState, pinPaths, programStates } from './pins.ts';
 
 const DNS_PORT = 53;
 /** SLUICE_COUNTER_UNTAGGED of bpf/lib/maps.h: behind two for the rings and SLUICE_REASON_MAX for the reasons. */
@@ -111,8 +103,6 @@ export class KernelPlane {
       plane.#adoptPinned();
     } catch (error) {
       plane.close();
-      // With no link in force these pins govern nobody; they would only be in the way of the next attempt.
-      if (!hasLinks(options.pinDirectory)) removePins(options.pinDirectory);
       throw error instanceof SluiceError ? error : kernelError('the kernel programs cannot be loaded', error);
     }
     return plane;

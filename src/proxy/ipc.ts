@@ -21,7 +21,6 @@ export interface InitMessage {
   readonly policy: CompiledPolicy;
   readonly listeners: readonly ListenerHandle[];
   readonly maxFlows: number;
-  readonly tier: string;
 }
 
 export type DaemonMessage =

@@ -1,9 +1,9 @@
 /** Facts, events and reports of flows, where only what a test is about needs saying. */
 import type { WorkerFlowReport } from '#src/flow/record.ts';
-import type { ReportedFlow } from '#src/flowlog/check-report.ts';
 import type { Attested } from '#src/identity/attest.ts';
 import type { KernelEvent, KernelEventKind } from '#src/kernel/events.ts';
 import type { FlowFacts } from '#src/kernel/facts.ts';
+import type { ReportedFlow } from '#src/proxy/ipc.ts';
 
 export function flowId(number: number): string {
   return number.toString(16).padStart(16, '0');

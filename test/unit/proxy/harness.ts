@@ -198,7 +198,6 @@ export class TestProxy {
       policy: compiled,
       listeners: [{ fd: 3, family: 4 }],
       maxFlows: options.maxFlows ?? 100,
-      tier: 'base',
     });
     teardown(async () => {
       for (const agent of proxy.#agents) agent.destroy();
