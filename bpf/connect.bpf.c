@@ -67,7 +67,7 @@ int sluice_connect4(struct bpf_sock_addr *ctx) {
   struct sluice_config *config = sluice_get_config();
   if (!config)
     return ALLOW;
-  __u32 agent = sluice_current_agent(config);
+  __u32 agent = sluice_current_agent();
   if (!agent)
     return ALLOW;
   __u32 daddr[4] = {0, 0, bpf_htonl(0xffff), ctx->user_ip4};
@@ -83,7 +83,7 @@ int sluice_connect6(struct bpf_sock_addr *ctx) {
   struct sluice_config *config = sluice_get_config();
   if (!config)
     return ALLOW;
-  __u32 agent = sluice_current_agent(config);
+  __u32 agent = sluice_current_agent();
   if (!agent)
     return ALLOW;
   __u32 daddr[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};

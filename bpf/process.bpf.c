@@ -5,56 +5,64 @@
  * another uid change nothing. Tags go with the process.
  */
 #include "lib/agent.h"
-#include "lib/event.h"
-
-static __always_inline void tag(struct task_struct *task, __u32 agent) {
-  __u32 pid = BPF_CORE_READ(task, tgid);
-  struct sluice_tag value = {.agent = agent};
-  value.task_start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-  if (bpf_map_update_elem(&sluice_tags, &pid, &value, BPF_ANY))
-    sluice_count(SLUICE_COUNTER_UNTAGGED);
-}
 
 SEC("tp_btf/sched_process_fork")
 int sluice_fork(__u64 *ctx) {
   struct task_struct *child = (struct task_struct *)ctx[1];
-  struct sluice_config *config = sluice_get_config();
-  if (!config)
-    return 0;
   if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid))
     return 0; /* a thread has its process's tag */
   /* The child may have been put into another cgroup at birth (CLONE_INTO_CGROUP); its parent's agent comes
    * first. */
-  __u32 agent = sluice_current_agent(config);
-  if (!agent)
-    agent = sluice_cgroup_agent(child, config);
-  if (agent)
-    tag(child, agent);
+  struct task_struct *parent = (struct task_struct *)bpf_get_current_task();
+  if (sluice_agent_of(parent, SLUICE_TAG_RUNNING)) {
+    struct sluice_tag *tag = sluice_tag_of(parent);
+    if (tag) {
+      sluice_set_tag(child, tag->agent, tag->why, SLUICE_TAG_INHERITED | tag->flags);
+      return 0;
+    }
+  }
+  sluice_agent_of(child, 0);
   return 0;
+}
+
+/* The file lies where an enrolled one lay: it was put there since, and userspace has not looked at it yet. */
+static __always_inline bool in_enrolled_place(struct task_struct *task, struct sluice_config *config) {
+  struct sluice_scratch *scratch = sluice_get_scratch();
+  if (!scratch || !(config->flags & SLUICE_HAS_EXE))
+    return false;
+  struct dentry *dentry = BPF_CORE_READ(task, mm, exe_file, f_path.dentry);
+  for (int attempt = 0; attempt < ENROL_TRIES; attempt++) {
+    __u32 generation = sluice_generation(config);
+    __u64 turn = __sync_fetch_and_add(&scratch->turn, 1) + 1;
+    struct sluice_exe_place *place = &scratch->place;
+    __builtin_memset(place, 0, sizeof(*place));
+    place->directory_ino = BPF_CORE_READ(dentry, d_parent, d_inode, i_ino);
+    place->dev = BPF_CORE_READ(dentry, d_parent, d_inode, i_sb, s_dev);
+    place->generation = generation;
+    if (bpf_probe_read_kernel_str(place->name, sizeof(place->name), BPF_CORE_READ(dentry, d_name.name)) < 0)
+      return false;
+    bool found = bpf_map_lookup_elem(&sluice_exe_places, place) != NULL;
+    if (*(volatile __u64 *)&scratch->turn == turn && sluice_generation(config) == generation)
+      return found;
+  }
+  return true;
 }
 
 SEC("tp_btf/sched_process_exec")
 int sluice_exec(__u64 *ctx) {
   struct task_struct *task = (struct task_struct *)ctx[0];
   struct sluice_config *config = sluice_get_config();
-  if (!config || sluice_tag_of(task))
+  if (!config || sluice_agent_of(task, 0))
     return 0;
-  __u32 agent = sluice_current_agent(config);
-  if (agent)
-    tag(task, agent);
+  if (in_enrolled_place(task, config))
+    sluice_set_tag(task, config->unknown_agent, SLUICE_WHY_PLACE, 0);
   return 0;
 }
 
 /* Called when the task is in its new cgroup already. */
 SEC("tp_btf/cgroup_attach_task")
 int sluice_attach(__u64 *ctx) {
-  struct task_struct *task = (struct task_struct *)ctx[2];
-  struct sluice_config *config = sluice_get_config();
-  if (!config || sluice_tag_of(task))
-    return 0;
-  __u32 agent = sluice_cgroup_agent(task, config);
-  if (agent)
-    tag(task, agent);
+  sluice_agent_of((struct task_struct *)ctx[2], 0);
   return 0;
 }
 

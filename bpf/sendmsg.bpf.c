@@ -10,7 +10,7 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *daddr)
   struct sluice_config *config = sluice_get_config();
   if (!config)
     return 1;
-  __u32 agent = sluice_current_agent(config);
+  __u32 agent = sluice_current_agent();
   if (!agent)
     return 1;
   __u16 port = bpf_ntohs((__u16)ctx->user_port);

@@ -12,7 +12,7 @@ int sluice_sock_create(struct bpf_sock *ctx) {
   struct sluice_config *config = sluice_get_config();
   if (!config)
     return 1;
-  __u32 agent = sluice_current_agent(config);
+  __u32 agent = sluice_current_agent();
   if (!agent)
     return 1;
   bool tcp = ctx->type == SOCK_STREAM && ctx->protocol == IPPROTO_TCP;

@@ -35,7 +35,7 @@ int sluice_setsockopt(struct bpf_sockopt *ctx) {
   int verdict = 1;
   if (option_routes_around(level, option)) {
     struct sluice_config *config = sluice_get_config();
-    __u32 agent = config ? sluice_current_agent(config) : 0;
+    __u32 agent = config ? sluice_current_agent() : 0;
     struct sluice_sock *sock = ctx->sk ? bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, 0) : NULL;
     if (!agent && sock && sock->role == SLUICE_ROLE_AGENT)
       agent = sock->flow.agent;

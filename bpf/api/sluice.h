@@ -83,7 +83,7 @@ struct sluice_config {
   __u64 self_cgroup; /* the daemon's own cgroup */
   __u16 proxy_port;  /* host byte order */
   __u16 pad0;
-  __u32 pad1;
+  __u32 unknown_agent; /* id of processes that are governed without being known, and allowed nothing */
 };
 
 #define SLUICE_HAS_UID 1u
@@ -101,9 +101,38 @@ struct sluice_path_node {
   __u32 agent; /* 0: only a step on the way */
 };
 
+/*
+ * Patterns: a path of which components may have one star each. They are numbered in the order of policy, and
+ * all of them are followed at once, one bit for each: what a component fits is looked up by its own text,
+ * and, for each shape (how much stands before the star, and how much behind) some pattern has, by what the
+ * star leaves of it. Keyed by sluice_path_key, with the level (1 is below the root) in place of the parent.
+ */
+#define SLUICE_GLOB_WORDS 4
+#define SLUICE_GLOB_MAX (64 * SLUICE_GLOB_WORDS)
+#define SLUICE_GLOB_SHAPES 32
+
+struct sluice_glob_set {
+  __u64 fits[SLUICE_GLOB_WORDS]; /* patterns with this component at this level */
+  __u64 ends[SLUICE_GLOB_WORDS]; /* those of them that end with it */
+};
+
+struct sluice_glob_shape {
+  __u8 before; /* bytes before the star, and behind it; together less than SLUICE_NAME_MAX - 1 */
+  __u8 behind;
+};
+
+/* One for each generation that has patterns. */
+struct sluice_globs {
+  __u32 shapes;
+  struct sluice_glob_shape shape[SLUICE_GLOB_SHAPES];
+  __u32 agents[SLUICE_GLOB_MAX];
+};
+
+/* Of a longest-prefix table: a range of user ids is a few prefixes, and the narrower one wins. */
 struct sluice_uid_key {
+  __u32 prefix_bits; /* 32 for the generation, and those of the user id that count */
   __u32 generation;
-  __u32 uid;
+  __u32 uid; /* big-endian */
 };
 
 struct sluice_exe_key {
@@ -112,15 +141,70 @@ struct sluice_exe_key {
   __u32 generation; /* 0 in exe_paths */
 };
 
+/* Where an enrolled executable lies: another file that is put there is governed before it is known. */
+struct sluice_exe_place {
+  __u64 directory_ino;
+  __u32 dev;
+  __u32 generation;
+  char name[SLUICE_NAME_MAX];
+};
+
 struct sluice_cgroup_agent {
+  __u64 id; /* the key again, first: entries are used anew while somebody may still read them */
   __u32 generation;
   __u32 agent;
 };
 
+/* What first made a process an agent. */
+enum sluice_why {
+  SLUICE_WHY_CGROUP = 1,
+  SLUICE_WHY_EXE = 2,
+  SLUICE_WHY_UID = 3,
+  SLUICE_WHY_ENROLLED = 4, /* by hand: `sluice enrol` */
+  SLUICE_WHY_PLACE = 5,    /* runs a file that was put where an enrolled one lay, and is not known yet */
+};
+
+#define SLUICE_TAG_INHERITED 1u /* its parent was the agent */
+#define SLUICE_TAG_RUNNING 2u   /* it ran before policy named it, so it may hold sockets from before */
+
 /* What a process became when it was enrolled; it stays that, wherever it moves and whatever it runs. */
 struct sluice_tag {
   __u64 task_start_ns; /* with the pid names the process for good */
+  __u64 since_ns;
   __u32 agent;
+  __u16 why;
+  __u16 flags; /* SLUICE_TAG_* */
+};
+
+/* One process, as the iterator over tasks tells of it. */
+struct sluice_process {
+  __u64 task_start_ns;
+  __u64 since_ns; /* 0: no agent */
+  __u64 cgroup_id;
+  __u64 exe_ino;
+  __u32 exe_dev;
+  __u32 pid;
+  __u32 parent; /* pid */
+  __u32 uid;
+  __u32 agent; /* 0: none */
+  __u16 why;
+  __u16 flags;
+};
+
+/* One descriptor of a socket, as the iterator over open files tells of it. */
+struct sluice_open_socket {
+  __u64 cookie;
+  __u32 pid;
+  __u32 fd;
+  __u16 family; /* AF_* */
+  __u16 type;   /* SOCK_* */
+  __u16 protocol;
+  __u8 state; /* TCP_* of the kernel, whatever the protocol */
+  __u8 governed;
+  __u8 saddr[16]; /* of AF_INET and AF_INET6; v4 in v4-mapped form */
+  __u8 daddr[16];
+  __u16 sport; /* host byte order */
+  __u16 dport;
   __u32 pad;
 };
 

@@ -3,106 +3,41 @@
 #ifndef SLUICE_AGENT_H
 #define SLUICE_AGENT_H
 
-#include "maps.h"
+#include "enrol.h"
+#include "event.h"
 
-static __always_inline struct sluice_config *sluice_get_config(void) {
-  __u32 zero = 0;
-  return bpf_map_lookup_elem(&sluice_config, &zero);
+static __always_inline void sluice_set_tag(struct task_struct *task, __u32 agent, __u32 why, __u32 flags) {
+  __u32 pid = BPF_CORE_READ(task, tgid);
+  struct sluice_tag value = {.agent = agent, .why = why, .flags = flags};
+  value.since_ns = bpf_ktime_get_boot_ns();
+  value.task_start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+  if (bpf_map_update_elem(&sluice_tags, &pid, &value, BPF_ANY))
+    sluice_count(SLUICE_COUNTER_UNTAGGED);
 }
 
-/* Walks the cgroup's path from the root; the deepest component with an agent wins. */
-static __noinline __u32 sluice_walk_cgroup(struct cgroup *cgrp, __u32 generation) {
-  __u32 zero = 0, agent = 0, node = 0;
-  struct sluice_scratch *scratch = bpf_map_lookup_elem(&sluice_scratch, &zero);
-  if (!scratch)
-    return 0;
-  struct sluice_path_key *key = &scratch->path;
-  int depth = BPF_CORE_READ(cgrp, level);
-  __u64 ancestors = (__u64)cgrp + bpf_core_field_offset(struct cgroup, ancestors);
-
-  for (int level = 1; level <= SLUICE_PATH_DEPTH; level++) {
-    if (level > depth)
-      break;
-    struct cgroup *ancestor = NULL;
-    if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)(ancestors + level * sizeof(void *))))
-      break;
-    const char *name = BPF_CORE_READ(ancestor, kn, name);
-    __builtin_memset(key, 0, sizeof(*key));
-    key->generation = generation;
-    key->parent = node;
-    if (bpf_probe_read_kernel_str(key->name, sizeof(key->name), name) < 0)
-      break;
-    struct sluice_path_node *next = bpf_map_lookup_elem(&sluice_paths, key);
-    if (!next)
-      break;
-    node = next->node;
-    if (next->agent)
-      agent = next->agent;
-  }
-  return agent;
-}
-
-static __always_inline __u32 sluice_cgroup_agent(struct task_struct *task, struct sluice_config *config) {
-  struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-  __u64 id = BPF_CORE_READ(cgrp, kn, id);
-  __u32 generation = config->generation;
-  struct sluice_cgroup_agent *known = bpf_map_lookup_elem(&sluice_cgroups, &id);
-  if (known && known->generation == generation)
-    return known->agent;
-  struct sluice_cgroup_agent found = {.generation = generation};
-  found.agent = sluice_walk_cgroup(cgrp, generation);
-  bpf_map_update_elem(&sluice_cgroups, &id, &found, BPF_ANY);
-  return found.agent;
-}
-
-static __always_inline void sluice_exe(struct task_struct *task, struct sluice_exe_key *key) {
-  struct inode *inode = BPF_CORE_READ(task, mm, exe_file, f_inode);
-  key->ino = BPF_CORE_READ(inode, i_ino);
-  key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
-}
-
-static __always_inline __u32 sluice_tag_of(struct task_struct *task) {
+/* The tag of the task's process, or NULL. */
+static __always_inline struct sluice_tag *sluice_tag_of(struct task_struct *task) {
   __u32 pid = BPF_CORE_READ(task, tgid);
   struct sluice_tag *tag = bpf_map_lookup_elem(&sluice_tags, &pid);
-  if (!tag || tag->task_start_ns != BPF_CORE_READ(task, group_leader, start_boottime))
-    return 0;
-  return tag->agent;
+  return tag && tag->task_start_ns == BPF_CORE_READ(task, group_leader, start_boottime) ? tag : NULL;
 }
 
-/*
- * The agent the current task belongs to, or 0.
- *
- * What it once was it stays. Else cgroup before executable before uid: what an operator placed deliberately
- * outranks what a process happens to be. The daemon and its workers are exempt from the latter two, and only
- * in the daemon's own cgroup, so that no agent becomes a worker by changing its uid.
+/* The agent of a task's process, or 0: what it once was it stays, and what it is found to be now it becomes.
  */
-static __always_inline __u32 sluice_current_agent(struct sluice_config *config) {
-  struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-  __u32 agent = sluice_tag_of(task);
-  if (!agent)
-    agent = sluice_cgroup_agent(task, config);
-  if (agent || !(config->flags & (SLUICE_HAS_UID | SLUICE_HAS_EXE)))
-    return agent;
+static __always_inline __u32 sluice_agent_of(struct task_struct *task, __u32 flags) {
+  struct sluice_tag *tag = sluice_tag_of(task);
+  if (tag)
+    return tag->agent;
+  __u64 found = sluice_search(sluice_address_of(task));
+  if (found)
+    sluice_set_tag(task, (__u32)found, found >> 32, flags);
+  return (__u32)found;
+}
 
-  __u32 uid = (__u32)bpf_get_current_uid_gid();
-  if (BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id) == config->self_cgroup &&
-      (uid == config->worker_uid || uid == 0))
-    return 0;
-  if (config->flags & SLUICE_HAS_EXE) {
-    struct sluice_exe_key key = {};
-    sluice_exe(task, &key);
-    key.generation = config->generation;
-    __u32 *by_exe = bpf_map_lookup_elem(&sluice_exes, &key);
-    if (by_exe)
-      return *by_exe;
-  }
-  if (config->flags & SLUICE_HAS_UID) {
-    struct sluice_uid_key key = {.generation = config->generation, .uid = uid};
-    __u32 *by_uid = bpf_map_lookup_elem(&sluice_uids, &key);
-    if (by_uid)
-      return *by_uid;
-  }
-  return 0;
+static __always_inline __u32 sluice_current_agent(void) {
+  /* Found by a socket and not by how it began: it ran before policy named it, or has come to its user since.
+   */
+  return sluice_agent_of((struct task_struct *)bpf_get_current_task(), SLUICE_TAG_RUNNING);
 }
 
 /* Remembers the path of an executable by walking its dentries up to the root of its mounts. */

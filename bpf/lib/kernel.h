@@ -31,9 +31,12 @@ struct qstr {
   const unsigned char *name;
 };
 
+struct inode;
+
 struct dentry {
   struct dentry *d_parent;
   struct qstr d_name;
+  struct inode *d_inode;
 };
 
 struct vfsmount {
@@ -92,9 +95,20 @@ struct signal_struct {
   atomic_t live; /* threads that have not begun to exit */
 };
 
+typedef struct {
+  __u32 val;
+} kuid_t;
+
+struct cred {
+  kuid_t uid;
+};
+
 struct task_struct {
   int pid;
   int tgid;
+  unsigned int flags;
+  struct task_struct *real_parent;
+  const struct cred *cred;
   struct signal_struct *signal;
   __u64 start_boottime;
   struct task_struct *group_leader;

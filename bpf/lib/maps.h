@@ -62,7 +62,26 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, 4096);
+  __uint(max_entries,
+         8192); /* two generations of SLUICE_GLOB_MAX patterns, SLUICE_PATH_DEPTH components each */
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sluice_path_key);
+  __type(value, struct sluice_glob_set);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_glob_sets SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4); /* by generation: the one in force, and the next */
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u32);
+  __type(value, struct sluice_globs);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_globs SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+  __uint(max_entries, 65536); /* a range takes up to 62 */
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct sluice_uid_key);
   __type(value, __u32);
@@ -77,6 +96,15 @@ struct {
   __type(value, __u32);
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_exes SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sluice_exe_place);
+  __type(value, __u32);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_exe_places SEC(".maps");
 
 /* Enrolled processes by pid. Kept by the process programs; a full table is counted, and leaves a process to
  * be found by its cgroup, executable or uid alone. */
@@ -131,9 +159,18 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_counters SEC(".maps");
 
-/* Room that does not fit the 512-byte stack. */
+/*
+ * Room that does not fit the 512-byte stack. On a kernel that preempts, two tasks can be in it on one CPU at
+ * a time: who decides by what it held takes a turn first, and looks afterwards whether another was taken.
+ */
 struct sluice_scratch {
+  __u64 turn;
   struct sluice_path_key path;
+  struct sluice_path_key glob;
+  char spare[SLUICE_NAME_MAX]; /* the verifier takes both halves of a component for as long as they may be */
+  struct sluice_glob_set found;
+  __u64 live[SLUICE_GLOB_WORDS];
+  struct sluice_exe_place place;
   struct sluice_exe_path exe;
 };
 

@@ -15,6 +15,7 @@ function statusReasons(daemon: Daemon): { readonly doubts: string[]; readonly ot
     if (!program.effective || !program.pinned) doubts.push(`program ${program.name} is not in force`);
   for (const worker of daemon.workers())
     if (worker.pid === null) others.push(`worker ${worker.number} is being started again`);
+  others.push(...daemon.policies.tables.doubts);
   const test = daemon.lastSelfTest;
   if (test !== null && !test.ok) doubts.push(test.detail);
   return { doubts, others };

@@ -19,7 +19,8 @@ import { KernelPlane } from '../kernel/plane.ts';
 import { EventRing } from '../kernel/ring.ts';
 import { agentId } from '../policy/agent-id.ts';
 import { FlowStore } from '../store/flow-store.ts';
-import { enrolmentTables } from './enrolment.ts';
+import { type AgentTables, enrolmentTables } from './enrolment.ts';
+import { ExeWatch } from './exe-watch.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import { type DaemonOptions, reservedAgents, TIER } from './options.ts';
 import { PolicyKeeper } from './policy-keeper.ts';
@@ -72,6 +73,7 @@ export class Daemon {
   readonly #followers = new Set<(record: FlowRecord) => void>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #user: { readonly uid: number; readonly gid: number };
+  readonly #exeWatch = new ExeWatch(() => void this.#refresh());
   #pool: WorkerPool | null = null;
   #rings: { readonly flow: EventRing; readonly deny: EventRing } | null = null;
   #selfTest: SelfTestState | null = null;
@@ -86,7 +88,7 @@ export class Daemon {
     this.policies = new PolicyKeeper(options.policyPath, {
       tables: (policy) => enrolmentTables(policy, { selfCgroup, workerUid: this.#user.uid }),
       toWorkers: async (policy) => this.#pool?.setPolicy(policy),
-      toKernel: (tables) => this.plane.setEnrolment(tables),
+      toKernel: (tables) => this.#enrol(tables),
       onWarning: (text) => log(`warning: ${text}`),
     });
     if (selfCgroup === sluiceCgroups.daemon) moveSelf(`${this.#cgroupRoot}${selfCgroup}`);
@@ -95,6 +97,7 @@ export class Daemon {
       cgroupRoot: this.#cgroupRoot,
       workerUid: this.#user.uid,
       selfCgroupId: cgroupId(`${this.#cgroupRoot}${selfCgroup}`),
+      unknownAgentId: agentId(reservedAgents.unknown),
     });
     this.runs = new Runs(this.#cgroupRoot);
     this.store = FlowStore.open(`${options.stateDirectory}/flows.db`, RETENTION);
@@ -139,7 +142,7 @@ export class Daemon {
       },
     });
     this.plane.setProxyPort(this.listeners.port);
-    this.plane.setEnrolment(this.policies.tables);
+    this.#enrol(this.policies.tables);
     this.plane.attach();
     const onEvents = (events: readonly KernelEvent[]): void => {
       for (const event of events) if (event.facts.agentId !== canaryId) this.ledger.kernelEvent(event);
@@ -164,10 +167,25 @@ export class Daemon {
       const nowNs = this.#bootClock.nowNs();
       for (const facts of this.plane.takeStale(nowNs - STALE_TUPLE_NS))
         this.ledger.kernelEvent({ kind: 'undelivered', reason: 'not_delivered', facts, timeNs: nowNs });
-      if (await this.policies.refresh()) this.#log('enrolment changed: an executable was replaced');
     } catch (error) {
       this.#log(`upkeep: ${messageOf(error)}`);
     }
+    await this.#refresh();
+  }
+
+  /** Finds executables again that were replaced. */
+  async #refresh(): Promise<void> {
+    try {
+      if (await this.policies.refresh()) this.#log('enrolment changed: an executable was replaced');
+    } catch (error) {
+      this.#log(`looking for executables: ${messageOf(error)}`);
+    }
+  }
+
+  #enrol(tables: AgentTables): void {
+    this.plane.setEnrolment(tables);
+    this.#exeWatch.set(tables.exePaths);
+    for (const doubt of tables.doubts) this.#log(`warning: ${doubt}`);
   }
 
   #emit(record: FlowRecord): void {
@@ -230,6 +248,7 @@ export class Daemon {
   /** Ends flows in order, records them, and leaves enforcement in force. */
   async stop(): Promise<void> {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    this.#exeWatch.close();
     await this.#pool?.stop();
     this.#rings?.flow.drain();
     this.#rings?.deny.drain();

@@ -2,14 +2,14 @@
  * From the policy to the kernel's enrolment tables: finds executables' inodes, adds Sluice's own cgroups, and
  * refuses what would make the daemon its own agent.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { messageOf, SluiceError } from '../core/errors.ts';
-import { kernelDevice } from '../identity/file-id.ts';
 import { sluiceCgroups } from '../kernel/cgroup.ts';
-import type { CgroupRule, EnrolmentTables } from '../kernel/enrolment.ts';
+import type { CgroupRule, EnrolmentTables, UidRule } from '../kernel/enrolment.ts';
 import { addressKey } from '../policy/address.ts';
 import { agentId } from '../policy/agent-id.ts';
 import type { CompiledAgent, CompiledPolicy, Enrolment } from '../policy/types.ts';
+import { type Executable, lookAtExecutable } from './executables.ts';
 import { reservedAgents } from './options.ts';
 import { parseResolvConf } from './resolvers.ts';
 
@@ -19,6 +19,16 @@ export interface EnrolmentContext {
   readonly workerUid: number;
 }
 
+/** The kernel's tables, and what whoever runs the host has to be told about them. */
+export interface AgentTables extends EnrolmentTables {
+  /** One sentence each. */
+  readonly doubts: readonly string[];
+  /** As policy names them. */
+  readonly exePaths: readonly string[];
+}
+
+const unknownId = agentId(reservedAgents.unknown);
+
 function refuse(agent: string, what: string, hint: string): never {
   throw new SluiceError('POLICY', `agent ${agent}: ${what}`, { hint });
 }
@@ -27,11 +37,9 @@ function isWithin(path: string, ancestor: string): boolean {
   return ancestor === '/' || path === ancestor || path.startsWith(`${ancestor}/`);
 }
 
-function statExecutable(agent: string, path: string): { inode: bigint; dev: number } {
+function look(agent: string, path: string, hashed: boolean): Executable {
   try {
-    const stat = statSync(path, { bigint: true });
-    if (!stat.isFile()) throw new Error('not a file');
-    return { inode: stat.ino, dev: kernelDevice(stat.dev) };
+    return lookAtExecutable(path, hashed);
   } catch (error) {
     return refuse(
       agent,
@@ -50,14 +58,30 @@ function resolverBytes(policy: CompiledPolicy): Buffer[] {
 }
 
 /** @throws SluiceError POLICY, naming the agent that cannot be enrolled. */
-export function enrolmentTables(policy: CompiledPolicy, context: EnrolmentContext): EnrolmentTables {
+export function enrolmentTables(policy: CompiledPolicy, context: EnrolmentContext): AgentTables {
   const cgroups: CgroupRule[] = [
     // What `sluice run` starts under a name no agent has is governed all the same, and allowed nothing.
-    { path: sluiceCgroups.run, agentId: agentId(reservedAgents.unknown) },
+    { path: sluiceCgroups.run, agentId: unknownId },
     { path: sluiceCgroups.canary, agentId: agentId(reservedAgents.canary) },
   ];
-  const uids: { uid: number; agentId: number }[] = [];
+  const uids: UidRule[] = [];
   const exes: { inode: bigint; dev: number; agentId: number }[] = [];
+  const places: { directoryInode: bigint; dev: number; name: string }[] = [];
+  const exePaths: string[] = [];
+  const doubts: string[] = [];
+
+  /** A pinned file with another content is governed all the same: to leave it alone would be to let it out. */
+  const addExe = (agent: CompiledAgent, { path, sha256 }: Extract<Enrolment, { kind: 'exe' }>): void => {
+    const { id, place, sha256: found } = look(agent.name, path, sha256 !== null);
+    const isPinned = sha256 === null || found === sha256;
+    if (!isPinned)
+      doubts.push(
+        `${path} is not the file that policy pins for the agent ${agent.name}: its sha256 is ${found}; it is governed as unknown`,
+      );
+    exes.push({ inode: id.inode, dev: id.dev, agentId: isPinned ? agent.id : unknownId });
+    places.push({ directoryInode: place.directory.inode, dev: place.directory.dev, name: place.name });
+    exePaths.push(path);
+  };
 
   const add = (agent: CompiledAgent, enrolment: Enrolment): void => {
     if (enrolment.kind === 'cgroup') {
@@ -69,15 +93,16 @@ export function enrolmentTables(policy: CompiledPolicy, context: EnrolmentContex
         );
       cgroups.push({ path: enrolment.path, agentId: agent.id });
     } else if (enrolment.kind === 'uid') {
-      if (enrolment.uid === context.workerUid)
+      const { first, last } = enrolment;
+      if (first <= context.workerUid && context.workerUid <= last)
         refuse(
           agent.name,
-          `uid ${enrolment.uid} is the workers'`,
+          `uid ${context.workerUid} is the workers'`,
           'let agents and workers have users of their own',
         );
-      uids.push({ uid: enrolment.uid, agentId: agent.id });
+      uids.push({ first, last, agentId: agent.id });
     } else {
-      exes.push({ ...statExecutable(agent.name, enrolment.path), agentId: agent.id });
+      addExe(agent, enrolment);
     }
   };
   for (const agent of policy.agents) {
@@ -85,5 +110,5 @@ export function enrolmentTables(policy: CompiledPolicy, context: EnrolmentContex
       refuse(agent.name, 'this name is reserved', 'choose another');
     for (const enrolment of agent.enrolments) add(agent, enrolment);
   }
-  return { cgroups, uids, exes, resolvers: resolverBytes(policy) };
+  return { cgroups, uids, exes, places, resolvers: resolverBytes(policy), doubts, exePaths };
 }

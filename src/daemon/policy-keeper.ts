@@ -4,16 +4,16 @@
  * leaves the old one in force and says why.
  */
 import { messageOf } from '../core/errors.ts';
-import type { EnrolmentTables } from '../kernel/enrolment.ts';
 import { type CompileOptions, compilePolicy, loadPolicy } from '../policy/load.ts';
 import { formatProblem, type Problem } from '../policy/problems.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
+import type { AgentTables } from './enrolment.ts';
 
 export interface PolicyTargets {
   /** @throws SluiceError POLICY when an agent cannot be enrolled. */
-  readonly tables: (policy: CompiledPolicy) => EnrolmentTables;
+  readonly tables: (policy: CompiledPolicy) => AgentTables;
   readonly toWorkers: (policy: CompiledPolicy) => Promise<void>;
-  readonly toKernel: (tables: EnrolmentTables) => void;
+  readonly toKernel: (tables: AgentTables) => void;
   /** Told of what is doubtful but no error, such as a certificate that has expired. */
   readonly onWarning: (text: string) => void;
 }
@@ -28,7 +28,7 @@ export interface PolicyState {
 export class PolicyKeeper {
   readonly #targets: PolicyTargets;
   #policy: CompiledPolicy;
-  #tables: EnrolmentTables;
+  #tables: AgentTables;
   #path: string;
   #loadedAt = new Date();
   #lastError: string | null = null;
@@ -47,7 +47,7 @@ export class PolicyKeeper {
     return this.#policy;
   }
 
-  get tables(): EnrolmentTables {
+  get tables(): AgentTables {
     return this.#tables;
   }
 
@@ -113,7 +113,7 @@ export class PolicyKeeper {
   }
 
   /** Workers first, then the kernel; when either fails, the workers get the old policy back. */
-  async #putInForce(policy: CompiledPolicy, tables: EnrolmentTables): Promise<void> {
+  async #putInForce(policy: CompiledPolicy, tables: AgentTables): Promise<void> {
     try {
       await this.#targets.toWorkers(policy);
       this.#targets.toKernel(tables);

@@ -5,7 +5,7 @@
  * systems, but btrfs and overlayfs make up a device for it. There the pair is found in /proc/self/fdinfo (inode,
  * and which mount) and mountinfo (device of that mount), which show what the kernel plane sees.
  */
-import type { BigIntStats } from 'node:fs';
+import { type BigIntStats, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -35,6 +35,20 @@ export function mountDevice(mountInfo: string, mountId: string): number | null {
     return major === undefined || minor === undefined ? null : kernelDeviceOf(major, minor);
   }
   return null;
+}
+
+/**
+ * What the kernel plane takes the open file `fd` of this process for.
+ *
+ * @throws what reading /proc does, and Error where it does not say.
+ */
+export function fileIdOf(fd: number, procRoot = '/proc'): FileId {
+  const info = readFileSync(join(procRoot, 'self/fdinfo', String(fd)), 'latin1');
+  const inode = /^ino:\s*(\d+)$/m.exec(info)?.[1];
+  const mountId = /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
+  const device = mountDevice(readFileSync(join(procRoot, 'self/mountinfo'), 'latin1'), mountId ?? '');
+  if (inode === undefined || device === null) throw new Error('its device and inode cannot be told');
+  return { dev: device, inode: BigInt(inode) };
 }
 
 async function isFileByMount(procRoot: string, fd: number, pid: number, want: FileId): Promise<boolean> {

@@ -2,20 +2,36 @@
  * Turns enrolment rules into the entries of the kernel's tables. Pure: what it returns is written by plane.ts.
  *
  * Cgroup paths become a trie, one entry per component, because the kernel program walks a path from the root;
- * the deepest component that carries an agent decides.
+ * the deepest component that carries an agent decides. Paths with stars are numbered, and each of their components
+ * becomes an entry that says which of them it fits. Ranges of user ids become prefixes.
  */
 import { SluiceError } from '../core/errors.ts';
-import { CGROUP_DEPTH_MAX, CGROUP_NAME_MAX } from './layout.ts';
+import { CGROUP_DEPTH_MAX, CGROUP_NAME_MAX, GLOB_MAX, GLOB_SHAPES_MAX, type GlobShape } from './layout.ts';
 
 export interface CgroupRule {
+  /** Each component may have one `*`, which stands for any text, also for none. */
   readonly path: string;
   readonly agentId: number;
 }
 
+export interface UidRule {
+  /** Inclusive. Ranges may lie in each other, and then the narrower one decides; they may not overlap otherwise. */
+  readonly first: number;
+  readonly last: number;
+  readonly agentId: number;
+}
+
 export interface EnrolmentTables {
+  /** Of patterns that fit alike, the first decides. */
   readonly cgroups: readonly CgroupRule[];
-  readonly uids: readonly { readonly uid: number; readonly agentId: number }[];
+  readonly uids: readonly UidRule[];
   readonly exes: readonly { readonly inode: bigint; readonly dev: number; readonly agentId: number }[];
+  /** Where executables lie: what is executed there and is none of `exes` is governed, as unknown. */
+  readonly places: readonly {
+    readonly directoryInode: bigint;
+    readonly dev: number;
+    readonly name: string;
+  }[];
   /** 16-byte addresses, v4-mapped for IPv4, that agents may ask by UDP. */
   readonly resolvers: readonly Buffer[];
 }
@@ -27,19 +43,35 @@ export interface TrieEntry {
   readonly agentId: number;
 }
 
-/** @throws SluiceError CONFIG for a path the kernel's walk could not follow. */
+/** Whether a path is a pattern. */
+export function isPattern(path: string): boolean {
+  return path.includes('*');
+}
+
+/** Components of a path. @throws SluiceError CONFIG for one the kernel's walk could not follow. */
+function componentsOf(path: string): string[] {
+  const names = path.split('/').filter((name) => name !== '');
+  const unusable = names.some(
+    (name) =>
+      name === '.' ||
+      name === '..' ||
+      Buffer.byteLength(name) > CGROUP_NAME_MAX ||
+      name.split('*').length > 2,
+  );
+  if (names.length === 0 || names.length > CGROUP_DEPTH_MAX || unusable)
+    throw new SluiceError('CONFIG', `cgroup path ${path} cannot be enrolled`, {
+      hint: `give an absolute path below the root, at most ${CGROUP_DEPTH_MAX} deep, with one star in a component`,
+    });
+  return names;
+}
+
+/** Of the rules without stars. @throws SluiceError CONFIG for a path the kernel's walk could not follow. */
 export function buildTrie(rules: readonly CgroupRule[]): TrieEntry[] {
   const entries = new Map<string, { parent: number; name: string; node: number; agentId: number }>();
   let nodes = 0;
   for (const rule of rules) {
-    const names = rule.path.split('/').filter((name) => name !== '');
-    const unusable = names.some(
-      (name) => name === '.' || name === '..' || Buffer.byteLength(name) > CGROUP_NAME_MAX,
-    );
-    if (names.length === 0 || names.length > CGROUP_DEPTH_MAX || unusable)
-      throw new SluiceError('CONFIG', `cgroup path ${rule.path} cannot be enrolled`, {
-        hint: `give an absolute path below the root, at most ${CGROUP_DEPTH_MAX} deep`,
-      });
+    if (isPattern(rule.path)) continue;
+    const names = componentsOf(rule.path);
     let parent = 0;
     for (const [index, name] of names.entries()) {
       const key = `${parent}/${name}`;
@@ -54,4 +86,71 @@ export function buildTrie(rules: readonly CgroupRule[]): TrieEntry[] {
     }
   }
   return [...entries.values()];
+}
+
+export interface GlobTables {
+  readonly shapes: readonly GlobShape[];
+  /** Agent of each pattern. */
+  readonly agents: readonly number[];
+  /** A bit for each pattern: those with this component at this level, and those that end with it. */
+  readonly sets: readonly {
+    readonly level: number;
+    readonly component: string;
+    readonly fits: bigint;
+    readonly ends: bigint;
+  }[];
+}
+
+/** Of the rules with stars. @throws SluiceError CONFIG for more than the kernel's tables hold. */
+export function buildGlobs(rules: readonly CgroupRule[]): GlobTables {
+  const shapes = new Map<string, GlobShape>();
+  const sets = new Map<string, { level: number; component: string; fits: bigint; ends: bigint }>();
+  const patterns = rules.filter(({ path }) => isPattern(path));
+  for (const [number, { path }] of patterns.entries()) {
+    const names = componentsOf(path);
+    const bit = 1n << BigInt(number);
+    for (const [index, component] of names.entries()) {
+      const [before = '', behind] = component.split('*');
+      if (behind !== undefined) {
+        const shape = { before: Buffer.byteLength(before), behind: Buffer.byteLength(behind) };
+        shapes.set(`${shape.before} ${shape.behind}`, shape);
+      }
+      const key = `${index}/${component}`;
+      const set = sets.get(key) ?? { level: index + 1, component, fits: 0n, ends: 0n };
+      set.fits |= bit;
+      if (index === names.length - 1) set.ends |= bit;
+      sets.set(key, set);
+    }
+  }
+  if (patterns.length > GLOB_MAX || shapes.size > GLOB_SHAPES_MAX)
+    throw new SluiceError('CONFIG', 'there are more cgroup patterns than the kernel can follow', {
+      hint: `at most ${GLOB_MAX} paths with a star, with ${GLOB_SHAPES_MAX} different lengths before and behind it`,
+    });
+  return {
+    shapes: [...shapes.values()],
+    agents: patterns.map(({ agentId }) => agentId),
+    sets: [...sets.values()],
+  };
+}
+
+export interface UidPrefix {
+  readonly uid: number;
+  /** How many of its 32 bits count. */
+  readonly bits: number;
+  readonly agentId: number;
+}
+
+/** The ranges as prefixes, at most 62 for each; of the same prefix, that of the narrower range. */
+export function buildUidPrefixes(rules: readonly UidRule[]): UidPrefix[] {
+  const prefixes = new Map<string, UidPrefix>();
+  const widestFirst = [...rules].sort((a, b) => b.last - b.first - (a.last - a.first));
+  for (const { first, last, agentId } of widestFirst)
+    for (let uid = first; uid <= last; ) {
+      // The largest block that begins here and does not reach beyond the end.
+      let bits = 32;
+      while (bits > 0 && uid % 2 ** (33 - bits) === 0 && uid + 2 ** (33 - bits) - 1 <= last) bits -= 1;
+      prefixes.set(`${uid}/${bits}`, { uid, bits, agentId });
+      uid += 2 ** (32 - bits);
+    }
+  return [...prefixes.values()];
 }

@@ -48,14 +48,17 @@ export const layout = {
       self_cgroup: 24,
       proxy_port: 32,
       pad0: 34,
-      pad1: 36,
+      unknown_agent: 36,
     },
   },
   sluice_path_key: { size: 264, fields: { generation: 0, parent: 4, name: 8 } },
   sluice_path_node: { size: 8, fields: { node: 0, agent: 4 } },
-  sluice_uid_key: { size: 8, fields: { generation: 0, uid: 4 } },
+  sluice_glob_set: { size: 64, fields: { fits: 0, ends: 32 } },
+  sluice_globs: { size: 1092, fields: { shapes: 0, shape: 4, agents: 68 } },
+  sluice_uid_key: { size: 12, fields: { prefix_bits: 0, generation: 4, uid: 8 } },
+  sluice_exe_place: { size: 272, fields: { directory_ino: 0, dev: 8, generation: 12, name: 16 } },
   sluice_exe_key: { size: 16, fields: { ino: 0, dev: 8, generation: 12 } },
-  sluice_tag: { size: 16, fields: { task_start_ns: 0, agent: 8, pad: 12 } },
+  sluice_tag: { size: 24, fields: { task_start_ns: 0, since_ns: 8, agent: 16, why: 20, flags: 22 } },
   sluice_resolver_key: { size: 24, fields: { addr: 0, port: 16, pad: 18, generation: 20 } },
   sluice_exe_path: { size: 772, fields: { offset: 0, text: 4 } },
   sluice_tuple: { size: 32, fields: { netns_cookie: 0, saddr: 8, sport: 24, dport: 26, pad: 28 } },
@@ -169,6 +172,8 @@ export interface KernelConfig {
   readonly mark: bigint;
   readonly selfCgroup: bigint;
   readonly proxyPort: number;
+  /** Id of processes that are governed without being known. */
+  readonly unknownAgent: number;
 }
 
 const config = layout.sluice_config.fields;
@@ -182,6 +187,7 @@ export function encodeConfig(value: KernelConfig): Buffer {
   bytes.writeBigUInt64LE(value.mark, config.mark);
   bytes.writeBigUInt64LE(value.selfCgroup, config.self_cgroup);
   bytes.writeUInt16LE(value.proxyPort, config.proxy_port);
+  bytes.writeUInt32LE(value.unknownAgent, config.unknown_agent);
   return bytes;
 }
 
@@ -196,6 +202,7 @@ export function decodeConfig(bytes: Buffer): KernelConfig {
     mark: bytes.readBigUInt64LE(config.mark),
     selfCgroup: bytes.readBigUInt64LE(config.self_cgroup),
     proxyPort: bytes.readUInt16LE(config.proxy_port),
+    unknownAgent: bytes.readUInt32LE(config.unknown_agent),
   };
 }
 
@@ -219,10 +226,63 @@ export function encodePathNode(node: number, agent: number): Buffer {
   return bytes;
 }
 
-export function encodeUidKey(generation: number, uid: number): Buffer {
-  const bytes = Buffer.alloc(layout.sluice_uid_key.size);
-  bytes.writeUInt32LE(generation, 0);
-  bytes.writeUInt32LE(uid, 4);
+/** Most patterns, and most different (before, behind) of their stars, a set of tables can hold. */
+export const GLOB_MAX = 256;
+export const GLOB_SHAPES_MAX = 32;
+
+/** Of a component at `level` of a path; below the root it is 1. */
+export function encodeGlobKey(generation: number, level: number, component: string): Buffer {
+  return encodePathKey(generation, level, component);
+}
+
+/** `fits` and `ends` have a bit for each pattern. */
+export function encodeGlobSet(fits: bigint, ends: bigint): Buffer {
+  const bytes = Buffer.alloc(layout.sluice_glob_set.size);
+  for (let word = 0n; word < GLOB_MAX / 64; word += 1n) {
+    const at = Number(word) * 8;
+    bytes.writeBigUInt64LE(BigInt.asUintN(64, fits >> (word * 64n)), layout.sluice_glob_set.fields.fits + at);
+    bytes.writeBigUInt64LE(BigInt.asUintN(64, ends >> (word * 64n)), layout.sluice_glob_set.fields.ends + at);
+  }
+  return bytes;
+}
+
+export interface GlobShape {
+  /** Bytes before the star, and behind it. */
+  readonly before: number;
+  readonly behind: number;
+}
+
+export function encodeGlobs(shapes: readonly GlobShape[], agents: readonly number[]): Buffer {
+  const { fields, size } = layout.sluice_globs;
+  const bytes = Buffer.alloc(size);
+  bytes.writeUInt32LE(shapes.length, fields.shapes);
+  for (const [n, { before, behind }] of shapes.entries()) bytes.set([before, behind], fields.shape + 2 * n);
+  for (const [n, agent] of agents.entries()) bytes.writeUInt32LE(agent, fields.agents + 4 * n);
+  return bytes;
+}
+
+/** The key of all user ids whose first `bits` (0 to 32) are those of `uid`. */
+export function encodeUidKey(generation: number, uid: number, bits: number): Buffer {
+  const { fields, size } = layout.sluice_uid_key;
+  const bytes = Buffer.alloc(size);
+  bytes.writeUInt32LE(32 + bits, fields.prefix_bits);
+  bytes.writeUInt32LE(generation, fields.generation);
+  bytes.writeUInt32BE(uid, fields.uid);
+  return bytes;
+}
+
+export function encodeExePlace(
+  directoryInode: bigint,
+  dev: number,
+  generation: number,
+  name: string,
+): Buffer {
+  const { fields, size } = layout.sluice_exe_place;
+  const bytes = Buffer.alloc(size);
+  bytes.writeBigUInt64LE(directoryInode, fields.directory_ino);
+  bytes.writeUInt32LE(dev, fields.dev);
+  bytes.writeUInt32LE(generation, fields.generation);
+  bytes.write(name, fields.name, 'utf8');
   return bytes;
 }
 
@@ -246,7 +306,10 @@ export function encodeResolverKey(address: Buffer, port: number, generation: num
 /** Which generation an enrolment key belongs to. */
 export const generationOf = {
   path: (key: Buffer) => key.readUInt32LE(0),
-  uid: (key: Buffer) => key.readUInt32LE(0),
+  glob: (key: Buffer) => key.readUInt32LE(0),
+  globSet: (key: Buffer) => key.readUInt32LE(0),
+  uid: (key: Buffer) => key.readUInt32LE(4),
+  place: (key: Buffer) => key.readUInt32LE(12),
   exe: (key: Buffer) => key.readUInt32LE(12),
   resolver: (key: Buffer) => key.readUInt32LE(20),
 } as const;

@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { SluiceError } from '../core/errors.ts';
 import { addon, buildPaths, kernelError, type NativeMap, type NativeObject } from './addon.ts';
-import { buildTrie, type EnrolmentTables } from './enrolment.ts';
+import { buildGlobs, buildTrie, buildUidPrefixes, type EnrolmentTables } from './enrolment.ts';
 import type { FlowFacts } from './facts.ts';
 import {
   decodeConfig,
@@ -17,6 +17,10 @@ import {
   decodeFlow,
   encodeConfig,
   encodeExeKey,
+  encodeExePlace,
+  encodeGlobKey,
+  encodeGlobSet,
+  encodeGlobs,
   encodeListenerSock,
   encodePathKey,
   encodePathNode,
@@ -43,6 +47,8 @@ export interface PlaneOptions {
   readonly cgroupRoot: string;
   readonly workerUid: number;
   readonly selfCgroupId: bigint;
+  /** Whom the kernel takes a process for that must be governed and is not known. */
+  readonly unknownAgentId: number;
 }
 
 export interface PlaneCounters {
@@ -60,8 +66,11 @@ type MapName =
   | 'sluice_socks'
   | 'sluice_tuples'
   | 'sluice_paths'
+  | 'sluice_glob_sets'
+  | 'sluice_globs'
   | 'sluice_uids'
   | 'sluice_exes'
+  | 'sluice_exe_places'
   | 'sluice_resolvers'
   | 'sluice_tags'
   | 'sluice_exe_paths'
@@ -85,6 +94,7 @@ export class KernelPlane {
       mark: this.#mark,
       selfCgroup: options.selfCgroupId,
       proxyPort: 0,
+      unknownAgent: options.unknownAgentId,
     };
   }
 
@@ -208,15 +218,38 @@ export class KernelPlane {
         encodePathKey(generation, entry.parent, entry.name),
         encodePathNode(entry.node, entry.agentId),
       );
-    for (const { uid, agentId } of tables.uids)
-      this.#map('sluice_uids').update(encodeUidKey(generation, uid), encodeU32(agentId));
+    this.#writeGlobs(generation, tables);
+    for (const { uid, bits, agentId } of buildUidPrefixes(tables.uids))
+      this.#map('sluice_uids').update(encodeUidKey(generation, uid, bits), encodeU32(agentId));
     for (const { inode, dev, agentId } of tables.exes)
       this.#map('sluice_exes').update(encodeExeKey(inode, dev, generation), encodeU32(agentId));
+    for (const { directoryInode, dev, name } of tables.places)
+      this.#map('sluice_exe_places').update(
+        encodeExePlace(directoryInode, dev, generation, name),
+        encodeU32(1),
+      );
     for (const address of tables.resolvers)
       this.#map('sluice_resolvers').update(encodeResolverKey(address, DNS_PORT, generation), encodeU32(1));
-    this.#writeConfig({ generation, hasUids: tables.uids.length > 0, hasExes: tables.exes.length > 0 });
+    const has = { hasUids: tables.uids.length > 0, hasExes: tables.exes.length > 0 };
+    // A program may read the one field before a write and the other behind it: what either generation has is
+    // looked for while they change places.
+    const { hasUids, hasExes } = this.#config;
+    this.#writeConfig({ hasUids: has.hasUids || hasUids, hasExes: has.hasExes || hasExes });
+    this.#writeConfig({ generation });
+    this.#writeConfig(has);
     this.#sweep((entry) => entry !== generation);
     this.#releaseFormer(tables);
+  }
+
+  #writeGlobs(generation: number, tables: EnrolmentTables): void {
+    const { shapes, agents, sets } = buildGlobs(tables.cgroups);
+    if (agents.length === 0) return;
+    for (const { level, component, fits, ends } of sets)
+      this.#map('sluice_glob_sets').update(
+        encodeGlobKey(generation, level, component),
+        encodeGlobSet(fits, ends),
+      );
+    this.#map('sluice_globs').update(encodeU32(generation), encodeGlobs(shapes, agents));
   }
 
   /** Processes of agents that are no more are found anew, by where and what they are. */
@@ -237,8 +270,11 @@ export class KernelPlane {
   #sweep(unwanted: (generation: number) => boolean): void {
     const tables = [
       ['sluice_paths', generationOf.path],
+      ['sluice_glob_sets', generationOf.globSet],
+      ['sluice_globs', generationOf.glob],
       ['sluice_uids', generationOf.uid],
       ['sluice_exes', generationOf.exe],
+      ['sluice_exe_places', generationOf.place],
       ['sluice_resolvers', generationOf.resolver],
     ] as const;
     for (const [name, of] of tables)

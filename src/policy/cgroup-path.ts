@@ -22,6 +22,26 @@ export function isUnitName(text: string): boolean {
   return UNIT.test(text) && text.length <= UNIT_NAME_MAX_LENGTH && !text.includes('@.');
 }
 
+/**
+ * Whether a name or path is written as a pattern: with stars, one in each component at most, for which the kernel
+ * can look a component up instead of searching it.
+ */
+export function isPattern(text: string): boolean {
+  return text.includes('*') && text.split('/').every((part) => part.split('*').length <= 2);
+}
+
+/** The name with something in place of its star, to be checked as one that is meant literally. */
+export function withoutStar(text: string): string {
+  return text.replace('*', 'x');
+}
+
+/** Whether one component of a path fits one of a pattern. */
+export function fitsComponent(pattern: string, name: string): boolean {
+  const [before = '', behind] = pattern.split('*');
+  if (behind === undefined) return pattern === name;
+  return name.length >= before.length + behind.length && name.startsWith(before) && name.endsWith(behind);
+}
+
 /** `a-b.slice`; no empty part between the dashes. `-.slice` is the root. */
 export function isSliceName(text: string): boolean {
   if (text === '-.slice') return true;

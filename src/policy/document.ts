@@ -21,13 +21,13 @@ export interface AgentEntry {
   readonly match: readonly MatchEntry[];
 }
 
-/** One of the first five keys is there, as the schema requires; `slice` only with `unit`. */
+/** Exactly one is there, as the schema requires; but `slice` may stand with `unit`. */
 export interface MatchEntry {
   readonly unit?: string;
   readonly cgroup?: string;
   readonly run?: string;
-  readonly uid?: number;
-  readonly exe?: string;
+  readonly uid?: number | string;
+  readonly exe?: string | { readonly path: string; readonly sha256?: string };
   readonly slice?: string;
 }
 

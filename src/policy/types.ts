@@ -3,11 +3,16 @@
  */
 import type { Protocol } from '../flow/record.ts';
 
-/** How a process becomes an agent. All but `uid` and `exe` are cgroup v2 paths in the end. */
+/**
+ * How a process becomes an agent. All but `uid` and `exe` are cgroup v2 paths in the end, of which each component
+ * may have one `*`.
+ */
 export type Enrolment =
   | { readonly kind: 'cgroup'; readonly path: string }
-  | { readonly kind: 'uid'; readonly uid: number }
-  | { readonly kind: 'exe'; readonly path: string };
+  /** Both inclusive. */
+  | { readonly kind: 'uid'; readonly first: number; readonly last: number }
+  /** `sha256` in lower-case hex: the file must have it to be the agent; null: any file there is. */
+  | { readonly kind: 'exe'; readonly path: string; readonly sha256: string | null };
 
 export interface CompiledAgent {
   /** Non-zero 32-bit id the kernel plane uses: the first four bytes of SHA-256 of the name, big-endian. */

@@ -50,6 +50,7 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: 'a mapping of keys to values',
   string: 'text',
   'integer,string': 'a number or text',
+  'string,object': 'text or a mapping of keys to values',
 };
 
 function messageFor(error: ErrorObject): string {
@@ -57,8 +58,6 @@ function messageFor(error: ErrorObject): string {
   switch (error.keyword) {
     case 'required':
       return `"${params['missingProperty']}" is missing`;
-    case 'dependentRequired':
-      return `"${params['property']}" needs "${params['missingProperty']}" beside it`;
     case 'type': {
       const wanted = `must be ${TYPE_NAMES[String(params['type'])] ?? params['type']}`;
       return error.data === null || error.data === undefined ? `is empty; ${wanted}` : wanted;
@@ -68,7 +67,7 @@ function messageFor(error: ErrorObject): string {
     case 'enum':
       return `must be one of ${choices(error).join(', ')}`;
     case 'oneOf':
-      return 'must have exactly one of unit, cgroup, run, uid and exe';
+      return 'must have exactly one of unit, slice, cgroup, run, uid and exe';
     case 'pattern':
       return `"${error.data}" is not valid here`;
     case 'minItems':

@@ -151,11 +151,11 @@ t.test(
       await run(['sh', '-c', enter, 'sh', '/usr/bin/python3', '-c', CONNECT, '192.0.2.12']);
       return fixture.accepted[0]?.facts?.agentId;
     };
-    fixture.enrol({ ...NO_TABLES, uids: [{ uid: 4242, agentId: 1 }] });
+    fixture.enrol({ ...NO_TABLES, uids: [{ first: 4242, last: 4242, agentId: 1 }] });
     t.equal(await outside(), 1, 'by uid');
-    fixture.enrol({ ...NO_TABLES, uids: [{ uid: 4242, agentId: 1 }], exes: [exe] });
+    fixture.enrol({ ...NO_TABLES, uids: [{ first: 4242, last: 4242, agentId: 1 }], exes: [exe] });
     t.equal(await outside(), 2, 'the executable outranks the uid');
-    fixture.enrol({ ...NO_TABLES, uids: [{ uid: 4243, agentId: 1 }] });
+    fixture.enrol({ ...NO_TABLES, uids: [{ first: 4243, last: 4243, agentId: 1 }] });
     t.equal(await outside(), undefined, 'the old set is gone');
 
     const both = [

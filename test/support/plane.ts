@@ -18,10 +18,11 @@ import { type Finished, run } from '#test/support/command.ts';
 import { takeHostLock } from '#test/support/host-lock.ts';
 
 export const AGENT_ID = 77;
+export const UNKNOWN_ID = 78;
 export const PIN_DIRECTORY = `/sys/fs/bpf/sluice-test-${process.pid}`;
 const CGROUP = `/sluice-test-${process.pid}`;
 
-export const NO_TABLES: EnrolmentTables = { cgroups: [], uids: [], exes: [], resolvers: [] };
+export const NO_TABLES: EnrolmentTables = { cgroups: [], uids: [], exes: [], places: [], resolvers: [] };
 
 export interface Accepted {
   readonly facts: FlowFacts | null;
@@ -51,6 +52,7 @@ export class PlaneFixture {
       cgroupRoot: this.cgroupRoot,
       workerUid: 65534,
       selfCgroupId: cgroupId(`${this.cgroupRoot}${CGROUP}/self`),
+      unknownAgentId: UNKNOWN_ID,
     });
     const v4 = this.plane.listen('127.0.0.1', 0, 512);
     const v6 = this.plane.listen('::1', v4.port, 512);

@@ -5,9 +5,18 @@
 import { sluiceCgroups } from '../../kernel/cgroup.ts';
 import { CGROUP_DEPTH_MAX, CGROUP_NAME_MAX } from '../../kernel/layout.ts';
 import { agentId } from '../agent-id.ts';
-import { isPlainPath, isSliceName, isUnitName } from '../cgroup-path.ts';
+import {
+  fitsComponent,
+  isPattern,
+  isPlainPath,
+  isSliceName,
+  isUnitName,
+  withoutStar,
+} from '../cgroup-path.ts';
 import { enrolmentOf } from '../compile-agent.ts';
 import type { MatchEntry } from '../document.ts';
+import type { Enrolment } from '../types.ts';
+import { compareUids, parseUids, type UidRange, uidsText } from '../uids.ts';
 import { type Cursor, checkUniqueNames } from './cursor.ts';
 
 interface Claim {
@@ -15,11 +24,17 @@ interface Claim {
   readonly line: number;
 }
 
+/** What has been claimed so far: by its text, and user ids by their range as well. */
+interface Claims {
+  readonly byKey: Map<string, Claim>;
+  readonly uids: { readonly range: UidRange; readonly claim: Claim }[];
+}
+
 export function checkAgents(agents: Cursor): void {
   checkUniqueNames(agents, 'agent');
   checkReserved(agents);
   checkIds(agents);
-  const claims = new Map<string, Claim>();
+  const claims: Claims = { byKey: new Map(), uids: [] };
   for (const agent of agents.items()) {
     for (const match of agent.get('match').items()) {
       checkMatch(match);
@@ -56,17 +71,33 @@ function checkMatch(match: Cursor): void {
   checkUnit(match.get('unit'));
   checkSlice(match);
   checkCgroup(match.get('cgroup'));
-  checkExe(match.get('exe'));
+  const exe = match.get('exe');
+  checkExe(exe.get('path').present ? exe.get('path') : exe);
+  checkUids(match.get('uid'));
   checkDepth(match);
-  if (match.get('uid').value === 0) {
-    match.get('uid').warn('uid 0 makes every process of root on this host an agent', null);
-  }
+}
+
+function checkUids(uid: Cursor): void {
+  if (!uid.present || !uid.clean || (typeof uid.value !== 'number' && typeof uid.value !== 'string')) return;
+  const range = parseUids(uid.value);
+  if (range === null) uid.error(`"${uid.value}" is no user id`, 'a number, or a range: "1000-1999"');
+  else if (range[0] === 0) uid.warn('uid 0 makes every process of root on this host an agent', null);
+}
+
+const ONE_STAR =
+  'one star in each component of a path: what is between two of them would have to be searched for';
+
+function hasManyStars(text: string): boolean {
+  return text.includes('*') && !isPattern(text);
 }
 
 function checkUnit(unit: Cursor): void {
   const { text } = unit;
   if (text === null) return;
-  if (text.endsWith('.slice') ? !isSliceName(text) : !isUnitName(text)) {
+  const plain = withoutStar(text);
+  if (hasManyStars(text)) {
+    unit.error(`"${text}" has more than one star`, ONE_STAR);
+  } else if (text.endsWith('.slice') ? !isSliceName(plain) : !isUnitName(plain)) {
     unit.error(`"${text}" is not the name of a unit`, unitHint(text));
   } else if (text === '-.slice') {
     unit.error('the root slice holds every process of the host', 'name the slice or unit that is meant');
@@ -74,33 +105,46 @@ function checkUnit(unit: Cursor): void {
 }
 
 function unitHint(text: string): string {
-  if (text.includes('@.')) return 'a template runs only as its instances: name@instance.service';
+  if (text.includes('@.'))
+    return 'a template runs only as its instances: name@instance.service, or name@*.service for all of them';
   if (!text.includes('.') && isUnitName(`${text}.service`)) return `did you mean "${text}.service"?`;
   return 'units end in .service, .scope, .slice, .socket, .mount or .swap';
 }
 
 function checkSlice(match: Cursor): void {
   const slice = match.get('slice');
-  if (slice.text === null) return;
-  if (!isSliceName(slice.text)) {
-    slice.error(`"${slice.text}" is not the name of a slice`, 'slices end in .slice; a dash nests them');
+  const { text } = slice;
+  if (text === null) return;
+  if (hasManyStars(text)) {
+    slice.error(`"${text}" has more than one star`, ONE_STAR);
+  } else if (!isSliceName(withoutStar(text))) {
+    slice.error(`"${text}" is not the name of a slice`, 'slices end in .slice; a dash nests them');
   } else if (match.get('unit').text?.endsWith('.slice')) {
     slice.error('a slice is placed by its own name', 'leave `slice` out');
+  } else if (text === '-.slice' && !match.get('unit').present) {
+    slice.error('the root slice holds every process of the host', 'name the slice or unit that is meant');
   }
 }
 
 function checkCgroup(path: Cursor): void {
-  if (path.text === null) return;
-  if (path.text === '/') {
-    path.error('the root cgroup holds every process of the host', 'name the cgroup that is meant');
-  } else if (`${path.text}/`.startsWith(`${sluiceCgroups.root}/`)) {
+  const { text } = path;
+  if (text === null) return;
+  const top = text.split('/')[1] ?? '';
+  if (text === '/' || text === '/*') {
+    path.error(
+      `${text === '/' ? 'the root cgroup holds' : 'the cgroups below the root hold'} every process of the host`,
+      'name the cgroup that is meant',
+    );
+  } else if (hasManyStars(text)) {
+    path.error(`"${text}" has more than one star in a component`, ONE_STAR);
+  } else if (fitsComponent(top, sluiceCgroups.root.slice(1))) {
     path.error(
       "this part of the tree is Sluice's own",
       'what `sluice run --as NAME` starts is matched by `run: NAME`',
     );
-  } else if (!isPlainPath(path.text)) {
+  } else if (!isPlainPath(text)) {
     const hint = 'a path from the root of the cgroup v2 hierarchy: /system.slice/billing.service';
-    path.error(`"${path.text}" is not the path of a cgroup`, hint);
+    path.error(`"${text}" is not the path of a cgroup`, hint);
   }
 }
 
@@ -125,15 +169,32 @@ function checkExe(path: Cursor): void {
   path.error(`"${path.text}" is not the path of an executable`, hint);
 }
 
-function checkClaim(match: Cursor, agent: string, claims: Map<string, Claim>): void {
+function checkClaim(match: Cursor, agent: string, claims: Claims): void {
   const enrolment = enrolmentOf(match.value as MatchEntry);
-  const key = `${enrolment.kind} ${enrolment.kind === 'uid' ? enrolment.uid : enrolment.path}`;
-  const earlier = claims.get(key);
-  const line = match.report.lineOf(match.pointer);
-  if (earlier === undefined) claims.set(key, { agent, line });
-  else if (earlier.agent === agent) match.error(`${key} is listed twice`, `first on line ${earlier.line}`);
-  else {
+  const key = `${enrolment.kind} ${textOf(enrolment)}`;
+  const earlier = claims.byKey.get(key);
+  const claim = { agent, line: match.report.lineOf(match.pointer) };
+  if (earlier?.agent === agent) match.error(`${key} is listed twice`, `first on line ${earlier.line}`);
+  else if (earlier !== undefined) {
     const hint = `claimed on line ${earlier.line}; a deeper cgroup may belong to another agent, the same one may not`;
     match.error(`${key} belongs to the agent "${earlier.agent}" already`, hint);
+  } else {
+    claims.byKey.set(key, claim);
+    if (enrolment.kind === 'uid') checkRange(match, [enrolment.first, enrolment.last], claim, claims);
   }
+}
+
+/** Of ranges in each other the narrower decides; of others that meet nobody could say which does. */
+function checkRange(match: Cursor, range: UidRange, claim: Claim, claims: Claims): void {
+  const other = claims.uids.find((earlier) => compareUids(earlier.range, range) === 'overlapping');
+  if (other !== undefined)
+    match.error(
+      `uid ${uidsText(range)} overlaps with ${uidsText(other.range)} of the agent "${other.claim.agent}"`,
+      `on line ${other.claim.line}; a range may lie wholly in another one, where the narrower decides`,
+    );
+  claims.uids.push({ range, claim });
+}
+
+function textOf(enrolment: Enrolment): string {
+  return enrolment.kind === 'uid' ? uidsText([enrolment.first, enrolment.last]) : enrolment.path;
 }

@@ -28,14 +28,23 @@ t.test('each kind of enrolment goes to its table', async (t) => {
   const exe = join(dir, 'program');
   writeFileSync(exe, '');
   const tables = enrolmentTables(
-    policy({ kind: 'cgroup', path: '/x.slice/y' }, { kind: 'uid', uid: 1001 }, { kind: 'exe', path: exe }),
+    policy(
+      { kind: 'cgroup', path: '/x.slice/y' },
+      { kind: 'uid', first: 1001, last: 1003 },
+      { kind: 'exe', path: exe, sha256: null },
+    ),
     context,
   );
   const id = agentId('a');
   const stat = statSync(exe, { bigint: true });
   t.match(tables.cgroups.at(-1), { path: '/x.slice/y', agentId: id });
-  t.same(tables.uids, [{ uid: 1001, agentId: id }]);
+  t.same(tables.uids, [{ first: 1001, last: 1003, agentId: id }]);
   t.same(tables.exes, [{ inode: stat.ino, dev: kernelDevice(stat.dev), agentId: id }]);
+  const directory = statSync(dir, { bigint: true });
+  t.same(tables.places, [
+    { directoryInode: directory.ino, dev: kernelDevice(directory.dev), name: 'program' },
+  ]);
+  t.same(tables.exePaths, [exe]);
   t.same(
     tables.resolvers.map((address) => address.toString('hex')),
     ['00000000000000000000ffff0a000035', 'fd000000000000000000000000000053'],
@@ -59,11 +68,18 @@ t.test('what would make the daemon its own agent is refused', async (t) => {
   t.doesNotThrow(() =>
     enrolmentTables(policy({ kind: 'cgroup', path: '/system.slice/sluice.service-not' }), context),
   );
-  t.throws(() => enrolmentTables(policy({ kind: 'uid', uid: 998 }), context), { message: /workers/ });
+  for (const [first, last] of [
+    [998, 998],
+    [0, 1000],
+  ] as const)
+    t.throws(() => enrolmentTables(policy({ kind: 'uid', first, last }), context), {
+      message: /uid 998 is the workers/,
+    });
+  t.doesNotThrow(() => enrolmentTables(policy({ kind: 'uid', first: 999, last: 1000 }), context));
 });
 
 t.test('an executable that is not there is said, not left out', async (t) => {
-  t.throws(() => enrolmentTables(policy({ kind: 'exe', path: '/no/such/program' }), context), {
+  t.throws(() => enrolmentTables(policy({ kind: 'exe', path: '/no/such/program', sha256: null }), context), {
     code: 'POLICY',
     message: /agent a: executable \/no\/such\/program/,
   });
@@ -74,3 +90,24 @@ t.test('device numbers are the kernel’s', async (t) => {
   t.equal(kernelDevice(0xfe01n), (254 << 20) | 1);
   t.equal(kernelDevice(0x1200834n), (8 << 20) | 0x1234, 'a minor number of more than eight bits');
 });
+
+t.test(
+  'a pinned executable is the agent with its content only, and governed as unknown with any other',
+  async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'sluice-enrolment-'));
+    t.teardown(() => rmSync(dir, { recursive: true }));
+    const exe = join(dir, 'program');
+    writeFileSync(exe, 'abc');
+    // The example of FIPS 180-2.
+    const abc = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
+    const right = enrolmentTables(policy({ kind: 'exe', path: exe, sha256: abc }), context);
+    t.equal(right.exes[0]?.agentId, agentId('a'));
+    t.same(right.doubts, []);
+    writeFileSync(exe, 'abd');
+    const wrong = enrolmentTables(policy({ kind: 'exe', path: exe, sha256: abc }), context);
+    t.equal(wrong.exes[0]?.agentId, agentId('sluice-unknown'));
+    t.match(wrong.doubts, [
+      /program is not the file that policy pins for the agent a: its sha256 is [0-9a-f]{64}/,
+    ]);
+  },
+);

@@ -82,6 +82,7 @@ t.test('configuration survives the way there and back', async (t) => {
     mark: 0xfedcba9876543210n,
     selfCgroup: 120n,
     proxyPort: 65_535,
+    unknownAgent: 0xfedcba98,
   };
   t.same(decodeConfig(encodeConfig(config)), config);
 });

@@ -1,10 +1,13 @@
 import t from 'tap';
 import {
+  fitsComponent,
+  isPattern,
   isPlainPath,
   isSliceName,
   isUnitName,
   runCgroupPath,
   unitCgroupPath,
+  withoutStar,
 } from '#src/policy/cgroup-path.ts';
 
 t.test('where units live', (t) => {
@@ -76,4 +79,14 @@ t.test('paths with one spelling', (t) => {
   for (const path of ['', '/', 'a', '/a/', '//a', '/a//b', '/a/../b', '/./a', '/a\0'])
     t.equal(isPlainPath(path), false, path);
   t.end();
+});
+
+t.test('patterns', async (t) => {
+  for (const text of ['/a/b*', '*', 'w@*.service', '/a*/b*']) t.ok(isPattern(text), text);
+  for (const text of ['/a/b', '/a/*b*', '**']) t.notOk(isPattern(text), text);
+  t.equal(withoutStar('w@*.service'), 'w@x.service');
+  t.ok(fitsComponent('web-*.service', 'web-.service'));
+  t.ok(fitsComponent('*', 'anything'));
+  t.notOk(fitsComponent('ab*ba', 'aba'), 'what stands before the star is not what stands behind it');
+  t.notOk(fitsComponent('web', 'webs'));
 });

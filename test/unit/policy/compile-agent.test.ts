@@ -10,8 +10,19 @@ t.test('each way of matching', (t) => {
   });
   t.strictSame(enrolmentOf({ cgroup: '/a/b' }), { kind: 'cgroup', path: '/a/b' });
   t.strictSame(enrolmentOf({ run: 'demo' }), { kind: 'cgroup', path: '/sluice/run/demo' });
-  t.strictSame(enrolmentOf({ uid: 0 }), { kind: 'uid', uid: 0 });
-  t.strictSame(enrolmentOf({ exe: '/bin/sh' }), { kind: 'exe', path: '/bin/sh' });
+  t.strictSame(enrolmentOf({ slice: 'x-*.slice' }), { kind: 'cgroup', path: '/x.slice/x-*.slice' });
+  t.strictSame(enrolmentOf({ unit: 'w@*.service' }), {
+    kind: 'cgroup',
+    path: '/system.slice/system-w.slice/w@*.service',
+  });
+  t.strictSame(enrolmentOf({ uid: 0 }), { kind: 'uid', first: 0, last: 0 });
+  t.strictSame(enrolmentOf({ uid: '7-9' }), { kind: 'uid', first: 7, last: 9 });
+  t.strictSame(enrolmentOf({ exe: '/bin/sh' }), { kind: 'exe', path: '/bin/sh', sha256: null });
+  t.strictSame(enrolmentOf({ exe: { path: '/bin/sh', sha256: 'AB' } }), {
+    kind: 'exe',
+    path: '/bin/sh',
+    sha256: 'ab',
+  });
   t.end();
 });
 
@@ -21,7 +32,7 @@ t.test('an agent', (t) => {
     name: 'a',
     groups: [],
     enrolments: [
-      { kind: 'uid', uid: 1 },
+      { kind: 'uid', first: 1, last: 1 },
       { kind: 'cgroup', path: '/sluice/run/a' },
     ],
   });

@@ -34,7 +34,14 @@ t.test('units and slices', (t) => {
   t.strictSame(errorsOf(agent('{unit: billing}')), [
     '4:20 agents[0].match[0].unit: "billing" is not the name of a unit | did you mean "billing.service"?',
   ]);
-  t.match(errorsOf(agent('{unit: worker@.service}')), [/template runs only as its instances/]);
+  t.match(errorsOf(agent('{unit: worker@.service}')), [
+    /template runs only as its instances.*name@\*\.service/,
+  ]);
+  t.strictSame(errorsOf(agent('{unit: worker@*.service}, {unit: web-*.service}, {slice: x-*.slice}')), []);
+  t.match(errorsOf(agent('{unit: w*@*.service}')), [/more than one star/]);
+  t.match(errorsOf(agent('{unit: web-*}')), [/not the name of a unit/]);
+  t.match(errorsOf(agent('{slice: "*-*.slice"}')), [/more than one star/]);
+  t.match(errorsOf(agent('{slice: -.slice}')), [/every process of the host/]);
   t.match(errorsOf(agent('{unit: a/b.service}')), [/is not the name of a unit/]);
   t.match(errorsOf(agent('{unit: backup.timer}')), [/units end in/]);
   t.match(errorsOf(agent('{unit: a--b.slice}')), [/is not the name of a unit/]);
@@ -52,7 +59,10 @@ t.test('paths', (t) => {
   t.match(errorsOf(agent('{cgroup: /}')), [/every process of the host/]);
   for (const path of ['system.slice', '/a/', '/a/../b', '//a'])
     t.match(errorsOf(agent(`{cgroup: ${path}}`)), [/not the path of a cgroup/]);
-  for (const path of ['/sluice', '/sluice/run', '/sluice/run/x'])
+  t.match(errorsOf(agent('{cgroup: /*}')), [/every process of the host/]);
+  t.match(errorsOf(agent('{cgroup: /a/*b*}')), [/more than one star/]);
+  t.strictSame(errorsOf(agent('{cgroup: /system.slice/web-*.service}, {cgroup: /a*/b/*}')), []);
+  for (const path of ['/sluice', '/sluice/run', '/sluice/run/x', '/slu*', '/*/run'])
     t.match(errorsOf(agent(`{cgroup: ${path}}`)), [/Sluice's own.*`run: NAME`/]);
   for (const path of ['python3', './x', '/usr/bin/../bin/x', '/'])
     t.match(errorsOf(agent(`{exe: ${path}}`)), [/not the path of an executable/]);
@@ -74,6 +84,12 @@ t.test('the same process claimed twice', (t) => {
     'by two spellings',
   );
   t.match(errorsOf(agent('{uid: 7}, {uid: 7}')), [/uid 7 is listed twice/]);
+  t.strictSame(errorsOf(two('{uid: 7}', '{uid: 5-9}')), [], 'the narrower decides');
+  t.match(errorsOf(two('{uid: 5-9}', '{uid: 7-12}')), [
+    /uid 7-12 overlaps with 5-9 of the agent "a" \| on line 3/,
+  ]);
+  t.match(errorsOf(agent('{uid: 9-7}')), [/"9-7" is no user id/]);
+  t.match(errorsOf(two('{exe: /bin/x}', '{exe: {path: /bin/x}}')), [/exe \/bin\/x belongs/]);
   t.strictSame(errorsOf(two('{cgroup: /a}', '{cgroup: /a/b}')), [], 'a deeper cgroup may be another agent');
   t.strictSame(errorsOf(two('{uid: 7}', '{exe: /bin/x}')), []);
   t.end();

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Which agent policy makes of a task: by its cgroup, its executable, its user.
+ *
+ * The tables of a generation are complete before it is in force, and are taken away when the next one is. A
+ * look-up that a change of policy has come in between, or another task on the same scratch, is done again,
+ * and after that many times in a row the task is governed as unknown: never is it let through.
+ *
+ * The functions that search are global ones, with numbers for arguments, so that the verifier looks at each
+ * once and not at each of its callers.
+ */
+#ifndef SLUICE_ENROL_H
+#define SLUICE_ENROL_H
+
+#include "maps.h"
+
+#define ENROL_TRIES 4
+
+static __always_inline struct sluice_config *sluice_get_config(void) {
+  __u32 zero = 0;
+  return bpf_map_lookup_elem(&sluice_config, &zero);
+}
+
+static __always_inline struct sluice_scratch *sluice_get_scratch(void) {
+  __u32 zero = 0;
+  return bpf_map_lookup_elem(&sluice_scratch, &zero);
+}
+
+static __always_inline __u32 sluice_generation(struct sluice_config *config) {
+  return *(volatile __u32 *)&config->generation;
+}
+
+/* The number of an address: global functions take no pointers. */
+static __always_inline __u64 sluice_address_of(const void *kernel) {
+  const void *held = kernel;
+  __u64 address = 0;
+  bpf_probe_read_kernel(&address, sizeof(address), &held);
+  return address;
+}
+
+static __always_inline void add_glob_set(struct sluice_scratch *scratch, struct sluice_path_key *key) {
+  struct sluice_glob_set *set = bpf_map_lookup_elem(&sluice_glob_sets, key);
+  if (!set)
+    return;
+  for (int word = 0; word < SLUICE_GLOB_WORDS; word++) {
+    scratch->found.fits[word] |= set->fits[word];
+    scratch->found.ends[word] |= set->ends[word];
+  }
+}
+
+/* scratch->glob.name := the first `before` bytes of the component, a star, its last `behind` bytes. */
+static __always_inline bool shape_component(struct sluice_scratch *scratch, __u32 length, __u32 before,
+                                            __u32 behind) {
+  const char *name = scratch->path.name;
+  if (before + behind > length)
+    return false;
+  before &= SLUICE_NAME_MAX - 1;
+  behind &= SLUICE_NAME_MAX - 1;
+  __builtin_memset(scratch->glob.name, 0, sizeof(scratch->glob.name));
+  if (bpf_probe_read_kernel(scratch->glob.name, before, name))
+    return false;
+  scratch->glob.name[before] = '*';
+  return bpf_probe_read_kernel(&scratch->glob.name[before + 1], behind, name + (length - behind)) == 0;
+}
+
+static __always_inline __u32 lowest_bit(__u64 word) {
+  __u32 bit = 0;
+  for (int half = 32; half; half >>= 1)
+    if (!(word & ((1ull << half) - 1))) {
+      word >>= half;
+      bit += half;
+    }
+  return bit;
+}
+
+/* Follows all patterns over the component in scratch->path.name; the agent of the first that ends here, or 0.
+ */
+__noinline __u32 sluice_step_globs(__u32 generation, __u32 level, __u32 length) {
+  struct sluice_scratch *scratch = sluice_get_scratch();
+  struct sluice_globs *globs = bpf_map_lookup_elem(&sluice_globs, &generation);
+  if (!scratch || !globs)
+    return 0;
+  __builtin_memset(&scratch->found, 0, sizeof(scratch->found));
+  __builtin_memcpy(&scratch->glob, &scratch->path, sizeof(scratch->glob));
+  scratch->glob.parent = level;
+  add_glob_set(scratch, &scratch->glob);
+  for (__u32 n = 0; n < SLUICE_GLOB_SHAPES; n++) {
+    if (n >= globs->shapes)
+      break;
+    if (shape_component(scratch, length, globs->shape[n].before, globs->shape[n].behind))
+      add_glob_set(scratch, &scratch->glob);
+  }
+  for (int word = 0; word < SLUICE_GLOB_WORDS; word++)
+    scratch->live[word] &= scratch->found.fits[word];
+  for (int word = 0; word < SLUICE_GLOB_WORDS; word++) {
+    __u64 ended = scratch->live[word] & scratch->found.ends[word];
+    if (ended)
+      return globs->agents[(word * 64 + lowest_bit(ended)) & (SLUICE_GLOB_MAX - 1)];
+  }
+  return 0;
+}
+
+/* Walks the cgroup's path from the root. The deepest component with an agent wins; at one, the plain path
+ * does. */
+__noinline __u32 sluice_walk_cgroup(__u64 address, __u32 generation) {
+  struct cgroup *cgrp = (struct cgroup *)address;
+  struct sluice_scratch *scratch = sluice_get_scratch();
+  if (!scratch)
+    return 0;
+  bool has_globs = bpf_map_lookup_elem(&sluice_globs, &generation) != NULL;
+  bool in_trie = true;
+  struct sluice_path_key *key = &scratch->path;
+  int depth = BPF_CORE_READ(cgrp, level);
+  __u64 ancestors = address + bpf_core_field_offset(struct cgroup, ancestors);
+  __u32 agent = 0, node = 0;
+
+  for (int word = 0; word < SLUICE_GLOB_WORDS; word++)
+    scratch->live[word] = ~0ull;
+  for (int level = 1; level <= SLUICE_PATH_DEPTH; level++) {
+    if (level > depth || (!in_trie && !has_globs))
+      break;
+    struct cgroup *ancestor = NULL;
+    if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)(ancestors + level * sizeof(void *))))
+      break;
+    const char *name = BPF_CORE_READ(ancestor, kn, name);
+    __builtin_memset(key, 0, sizeof(*key));
+    key->generation = generation;
+    key->parent = node;
+    long length = bpf_probe_read_kernel_str(key->name, sizeof(key->name), name);
+    if (length <= 0)
+      break;
+    struct sluice_path_node *next = in_trie ? bpf_map_lookup_elem(&sluice_paths, key) : NULL;
+    __u32 here = next ? next->agent : 0;
+    in_trie = next != NULL;
+    node = next ? next->node : 0;
+    if (has_globs) {
+      __u32 fits = sluice_step_globs(generation, level, length - 1);
+      if (!here)
+        here = fits;
+    }
+    if (here)
+      agent = here;
+  }
+  return agent;
+}
+
+static __always_inline __u32 sluice_cgroup_agent(struct task_struct *task, struct sluice_config *config) {
+  struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+  __u64 id = BPF_CORE_READ(cgrp, kn, id);
+  struct sluice_scratch *scratch = sluice_get_scratch();
+  volatile struct sluice_cgroup_agent *known = bpf_map_lookup_elem(&sluice_cgroups, &id);
+  if (known) {
+    __u32 agent = known->agent;
+    if (known->generation == sluice_generation(config) && known->id == id)
+      return agent;
+  }
+  for (int attempt = 0; attempt < ENROL_TRIES && scratch; attempt++) {
+    struct sluice_cgroup_agent found = {.id = id, .generation = sluice_generation(config)};
+    __u64 turn = __sync_fetch_and_add(&scratch->turn, 1) + 1;
+    found.agent = sluice_walk_cgroup(sluice_address_of(cgrp), found.generation);
+    if (*(volatile __u64 *)&scratch->turn != turn || sluice_generation(config) != found.generation)
+      continue;
+    bpf_map_update_elem(&sluice_cgroups, &id, &found, BPF_ANY);
+    return found.agent;
+  }
+  return config->unknown_agent;
+}
+
+static __always_inline void sluice_exe(struct task_struct *task, struct sluice_exe_key *key) {
+  struct inode *inode = BPF_CORE_READ(task, mm, exe_file, f_inode);
+  key->ino = BPF_CORE_READ(inode, i_ino);
+  key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+}
+
+struct sluice_found {
+  __u32 agent;
+  __u32 why;
+};
+
+static __always_inline struct sluice_found look_up_task(struct task_struct *task,
+                                                        struct sluice_config *config, __u32 generation) {
+  struct sluice_found none = {};
+  if (config->flags & SLUICE_HAS_EXE) {
+    struct sluice_exe_key key = {};
+    sluice_exe(task, &key);
+    key.generation = generation;
+    __u32 *by_exe = bpf_map_lookup_elem(&sluice_exes, &key);
+    if (by_exe)
+      return (struct sluice_found){*by_exe, SLUICE_WHY_EXE};
+  }
+  if (config->flags & SLUICE_HAS_UID) {
+    struct sluice_uid_key key = {.prefix_bits = 64, .generation = generation};
+    key.uid = bpf_htonl(BPF_CORE_READ(task, cred, uid.val));
+    __u32 *by_uid = bpf_map_lookup_elem(&sluice_uids, &key);
+    if (by_uid)
+      return (struct sluice_found){*by_uid, SLUICE_WHY_UID};
+  }
+  return none;
+}
+
+/*
+ * What policy makes of the task, as why << 32 | agent; 0: nothing.
+ *
+ * Cgroup before executable before uid: what an operator placed deliberately outranks what a process happens
+ * to be. The daemon and its workers are exempt, and only in the daemon's own cgroup, so that no agent becomes
+ * a worker by changing its uid.
+ */
+__noinline __u64 sluice_search(__u64 address) {
+  struct task_struct *task = (struct task_struct *)address;
+  struct sluice_config *config = sluice_get_config();
+  if (!config)
+    return 0;
+  __u32 uid = BPF_CORE_READ(task, cred, uid.val);
+  if (BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id) == config->self_cgroup &&
+      (uid == config->worker_uid || uid == 0))
+    return 0;
+  __u32 by_cgroup = sluice_cgroup_agent(task, config);
+  if (by_cgroup)
+    return (__u64)SLUICE_WHY_CGROUP << 32 | by_cgroup;
+  for (int attempt = 0; attempt < ENROL_TRIES; attempt++) {
+    __u32 generation = sluice_generation(config);
+    struct sluice_found found = look_up_task(task, config, generation);
+    if (sluice_generation(config) == generation)
+      return found.agent ? (__u64)found.why << 32 | found.agent : 0;
+  }
+  return (__u64)SLUICE_WHY_PLACE << 32 | config->unknown_agent;
+}
+
+#endif
