@@ -119,6 +119,7 @@ export class Daemon {
       agentName: (id) => this.policies.policy.agents.find((agent) => agent.id === id)?.name ?? null,
       policyRevision: () => this.policies.policy.revision,
       tier: () => TIER,
+      ignoredAgent: canaryId,
     });
     this.listeners = openListeners(
       (ip, port, backlog) => this.plane.listen(ip, port, backlog),
@@ -135,7 +136,7 @@ export class Daemon {
       user: this.#user,
       maxFlows: this.options.maxFlows,
       policy: this.policies.policy,
-      onFlows: (flows) => this.ledger.workerReports(flows.filter((flow) => !isCanaryReport(flow))),
+      onFlows: (flows) => this.ledger.workerReports(flows),
       onDeath: (worker, how) => {
         this.ledger.workerDied(worker);
         this.#log(`worker ${worker} died (${how}); starting another`);
@@ -145,7 +146,7 @@ export class Daemon {
     this.#enrol(this.policies.tables);
     this.plane.attach();
     const onEvents = (events: readonly KernelEvent[]): void => {
-      for (const event of events) if (event.facts.agentId !== canaryId) this.ledger.kernelEvent(event);
+      for (const event of events) this.ledger.kernelEvent(event);
     };
     const pinDirectory = this.options.pinDirectory;
     this.#rings = {
@@ -166,7 +167,13 @@ export class Daemon {
     try {
       const nowNs = this.#bootClock.nowNs();
       for (const facts of this.plane.takeStale(nowNs - STALE_TUPLE_NS))
-        this.ledger.kernelEvent({ kind: 'undelivered', reason: 'not_delivered', facts, timeNs: nowNs });
+        this.ledger.kernelEvent({
+          kind: 'undelivered',
+          reason: 'not_delivered',
+          id: facts.id,
+          facts,
+          timeNs: nowNs,
+        });
     } catch (error) {
       this.#log(`upkeep: ${messageOf(error)}`);
     }
@@ -260,18 +267,6 @@ export class Daemon {
     this.store.close();
     this.plane.close();
   }
-}
-
-function isCanaryReport(flow: unknown): boolean {
-  return (
-    typeof flow === 'object' &&
-    flow !== null &&
-    'facts' in flow &&
-    typeof flow.facts === 'object' &&
-    flow.facts !== null &&
-    'agentId' in flow.facts &&
-    flow.facts.agentId === canaryId
-  );
 }
 
 /** Version of this installation, from package.json. */

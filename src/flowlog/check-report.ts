@@ -10,7 +10,7 @@ import {
   type Verdict,
   type WorkerFlowReport,
 } from '../flow/record.ts';
-import type { FlowFacts } from '../kernel/facts.ts';
+import { decodeFlowId, layout } from '../kernel/layout.ts';
 import type { ReportedFlow } from '../proxy/ipc.ts';
 import { REASON_TEXT } from './reasons.ts';
 
@@ -26,9 +26,6 @@ const duration: Check = (value) =>
   typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 const port: Check = (value) => count(value) && Number(value) <= 65_535;
 const yesOrNo: Check = (value) => typeof value === 'boolean';
-/** What the kernel's fields hold: a larger one is no time, and who reckons with it fails. */
-const u64: Check = (value) => typeof value === 'bigint' && value >= 0n && value < 2n ** 64n;
-const u32: Check = (value) => count(value) && Number(value) < 2 ** 32;
 const flowId: Check = (value) => typeof value === 'string' && /^[0-9a-f]{16}$/.test(value);
 const orNull =
   (check: Check): Check =>
@@ -43,8 +40,8 @@ function shape<T>(checks: Checks<T>): Check {
   const list = Object.entries<Check>(checks);
   return (value) => {
     if (typeof value !== 'object' || value === null) return false;
-    const fields: Record<string, unknown> = { ...value };
-    return list.every(([name, check]) => check(fields[name]));
+    for (const [name, check] of list) if (!check(Reflect.get(value, name))) return false;
+    return true;
   };
 }
 
@@ -63,6 +60,8 @@ const HOST_SOURCES: Readonly<Record<NonNullable<FlowDestination['host_source']>,
   sni: true,
 };
 
+const DISPOSITION_NAMES: ReadonlySet<unknown> = new Set(DISPOSITIONS);
+
 const isTls = shape<NonNullable<FlowRecord['tls']>>({
   version: orNull(text),
   cipher: orNull(text),
@@ -76,7 +75,7 @@ const isTls = shape<NonNullable<FlowRecord['tls']>>({
 
 const isReport = shape<WorkerFlowReport>({
   id: flowId,
-  disposition: (value) => DISPOSITIONS.some((known) => known === value),
+  disposition: (value) => DISPOSITION_NAMES.has(value),
   verdict: oneOf(VERDICTS),
   reason: oneOf(REASON_TEXT),
   detail: orNull(text),
@@ -102,26 +101,17 @@ const isReport = shape<WorkerFlowReport>({
   worker: orNull(count),
 });
 
-const isFacts = shape<FlowFacts>({
-  id: flowId,
-  startNs: u64,
-  netnsCookie: u64,
-  cgroupId: u64,
-  taskStartNs: u64,
-  exeInode: u64,
-  exeDev: u32,
-  pid: u32,
-  uid: u32,
-  gid: u32,
-  agentId: u32,
-  dstIp: text,
-  dstPort: port,
-  family: (value) => value === 4 || value === 6,
+/** Any `struct sluice_flow` in hex: whatever its bytes, they decode to facts. */
+const KERNEL_TEXT = new RegExp(`^[0-9a-f]{${layout.sluice_flow.size * 2}}$`);
+
+const isReported = shape<ReportedFlow>({
+  kernel: orNull((value) => typeof value === 'string' && KERNEL_TEXT.test(value)),
+  report: isReport,
 });
 
-/** Also that the report is about the flow its facts are of. */
+/** Also that the report is about the flow the kernel's words are of. */
 export function isReportedFlow(value: unknown): value is ReportedFlow {
-  if (!shape<ReportedFlow>({ facts: orNull(isFacts), report: isReport })(value)) return false;
-  const { facts, report } = value as ReportedFlow;
-  return facts === null || facts.id === report.id;
+  if (!isReported(value)) return false;
+  const { kernel, report } = value as ReportedFlow;
+  return kernel === null || decodeFlowId(Buffer.from(kernel, 'hex')) === report.id;
 }

@@ -15,6 +15,7 @@ import type { FlowRecord, Reason, Verdict, WorkerFlowReport } from '../flow/reco
 import type { Attested } from '../identity/attest.ts';
 import type { KernelEvent, KernelEventKind, KernelReason } from '../kernel/events.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
+import { decodeFlow } from '../kernel/layout.ts';
 import { isReportedFlow } from './check-report.ts';
 import { type ConcludedEnding, completeRecord, concludedReport, type FlowStart } from './complete.ts';
 
@@ -48,6 +49,8 @@ export interface LedgerOptions {
   readonly agentName: (agentId: number) => string | null;
   readonly policyRevision: () => string;
   readonly tier: () => string;
+  /** Flows of this agent are nobody's business: the daemon's self-test makes them. */
+  readonly ignoredAgent?: number;
   readonly limits?: Partial<LedgerLimits>;
 }
 
@@ -151,19 +154,24 @@ export class Ledger {
   }
 
   kernelEvent(event: KernelEvent): void {
-    this.#events[event.kind]++;
-    const { facts } = event;
-    if (this.#isEnded(facts.id, facts)) {
-      if (event.kind !== 'closed') this.#counts.lateEvents++;
-    } else if (event.kind === 'open') this.#opened(facts);
-    else if (event.kind === 'closed') this.#closed(event);
-    else this.#refused(event);
+    const { id, kind } = event;
+    const known = this.#open.get(id) ?? this.#closing.get(id);
+    const ended = known === undefined && this.#endedHere(id);
+    // Decoding the facts is a good part of what an event costs, and most events are about a flow that is known.
+    const facts = known?.start.facts ?? (ended ? null : event.facts);
+    if (facts !== null && facts.agentId === this.#options.ignoredAgent) return;
+    this.#events[kind]++;
+    if (facts === null || (known === undefined && this.#endedBefore(id, facts))) {
+      if (kind !== 'closed') this.#counts.lateEvents++;
+    } else if (kind === 'open') this.#opened(facts);
+    else if (kind === 'closed') this.#closed(facts, event.timeNs);
+    else this.#refused(event, facts);
   }
 
   /** Reports as they came from a worker, unchecked. */
   workerReports(flows: readonly unknown[]): void {
     for (const flow of flows) {
-      if (isReportedFlow(flow)) this.#reported(flow.report, flow.facts);
+      if (isReportedFlow(flow)) this.#reported(flow.report, flow.kernel);
       else this.#counts.malformedReports++;
     }
   }
@@ -209,13 +217,15 @@ export class Ledger {
     for (const flow of [...this.#waiting.values()]) this.#giveOut(flow);
   }
 
+  #endedHere(id: string): boolean {
+    return this.#waiting.has(id) || this.#ended.has(id);
+  }
+
   /**
-   * The store is asked only where memory cannot be enough: flows from before this daemon, and once so many have
-   * ended that some are forgotten.
+   * Of a flow that is not known here. The store is asked only where memory cannot be enough: flows from before this
+   * daemon, and once so many have ended that some are forgotten.
    */
-  #isEnded(id: string, facts: FlowFacts | null): boolean {
-    if (this.#waiting.has(id) || this.#ended.has(id)) return true;
-    if (this.#open.has(id) || this.#closing.has(id)) return false;
+  #endedBefore(id: string, facts: FlowFacts | null): boolean {
     const mayBeForgotten = this.#ended.size >= this.#limits.maxEnded;
     const fromBefore = facts !== null && facts.startNs < this.#options.startedNs;
     return (mayBeForgotten || fromBefore) && this.#options.alreadyRecorded(id);
@@ -241,8 +251,7 @@ export class Ledger {
     else this.#open.set(facts.id, this.#track(facts));
   }
 
-  #closed(event: KernelEvent): void {
-    const { facts, timeNs } = event;
+  #closed(facts: FlowFacts, timeNs: bigint): void {
     if (this.#closing.has(facts.id)) return;
     const tracked = this.#open.get(facts.id) ?? this.#track(facts);
     this.#open.delete(facts.id);
@@ -253,8 +262,8 @@ export class Ledger {
     if (!oldest.done) this.#conclude(oldest.value);
   }
 
-  #refused(event: KernelEvent): void {
-    const { facts, timeNs } = event;
+  #refused(event: KernelEvent, facts: FlowFacts): void {
+    const { timeNs } = event;
     const reason = event.reason ?? (event.kind === 'denied' ? 'egress_denied' : 'not_delivered');
     const tracked = this.#open.get(facts.id) ?? this.#closing.get(facts.id) ?? this.#track(facts);
     this.#endWithout(tracked, facts, {
@@ -266,16 +275,17 @@ export class Ledger {
     });
   }
 
-  #reported(report: WorkerFlowReport, facts: FlowFacts | null): void {
-    if (this.#isEnded(report.id, facts)) {
-      this.#counts.lateReports++;
+  #reported(report: WorkerFlowReport, kernel: string | null): void {
+    const { id } = report;
+    const known = this.#open.get(id) ?? this.#closing.get(id);
+    if (known !== undefined) {
+      this.#end(known, report);
       return;
     }
-    const tracked =
-      this.#open.get(report.id) ??
-      this.#closing.get(report.id) ??
-      (facts === null ? this.#stranger(report) : this.#track(facts));
-    this.#end(tracked, report);
+    const facts = kernel === null ? null : decodeFlow(Buffer.from(kernel, 'hex'));
+    if (facts !== null && facts.agentId === this.#options.ignoredAgent) return;
+    if (this.#endedHere(id) || this.#endedBefore(id, facts)) this.#counts.lateReports++;
+    else this.#end(facts === null ? this.#stranger(report) : this.#track(facts), report);
   }
 
   /** A connection to the proxy that the kernel plane did not redirect: there is nobody to attest. */

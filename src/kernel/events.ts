@@ -25,6 +25,8 @@ export interface KernelEvent {
   readonly kind: KernelEventKind;
   /** Set for `denied` and `undelivered`, null otherwise. */
   readonly reason: KernelReason | null;
+  /** `facts.id`. Often it is all that is needed of the facts, which are decoded when they are asked for. */
+  readonly id: string;
   readonly facts: FlowFacts;
   /** When it happened, nanoseconds of CLOCK_BOOTTIME. */
   readonly timeNs: bigint;

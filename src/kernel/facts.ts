@@ -1,3 +1,9 @@
+/** An accepted connection as the kernel told of it: what it means, and the bytes of `struct sluice_flow` it was. */
+export interface KernelFlow {
+  readonly facts: FlowFacts;
+  readonly bytes: Buffer;
+}
+
 /**
  * What the kernel says about one connection: the decoded form of `struct sluice_flow` (bpf/api/sluice.h),
  * written by the connect hook in the context of the connecting process, so it holds even when that

@@ -128,13 +128,18 @@ export function addressText(bytes: Buffer, offset: number): string {
   return `${groups.slice(0, best.start).join(':')}::${groups.slice(best.start + best.length).join(':')}`;
 }
 
+/** The id of a `struct sluice_flow`. */
+export function decodeFlowId(bytes: Buffer, at = 0): string {
+  return bytes
+    .readBigUInt64LE(at + flow.id)
+    .toString(16)
+    .padStart(16, '0');
+}
+
 /** Decodes `struct sluice_flow`. */
 export function decodeFlow(bytes: Buffer, at = 0): FlowFacts {
   return {
-    id: bytes
-      .readBigUInt64LE(at + flow.id)
-      .toString(16)
-      .padStart(16, '0'),
+    id: decodeFlowId(bytes, at),
     startNs: bytes.readBigUInt64LE(at + flow.start_ns),
     netnsCookie: bytes.readBigUInt64LE(at + flow.netns_cookie),
     cgroupId: bytes.readBigUInt64LE(at + flow.cgroup_id),
@@ -155,12 +160,31 @@ export function decodeFlow(bytes: Buffer, at = 0): FlowFacts {
 export function decodeEvent(bytes: Buffer, at = 0): KernelEvent | null {
   const kind = eventKinds[bytes.readUInt32LE(at + event.kind)];
   if (kind === undefined) return null;
-  return {
-    kind,
-    reason: kernelReasons[bytes.readUInt32LE(at + event.reason)] ?? null,
-    facts: decodeFlow(bytes, at + event.flow),
-    timeNs: bytes.readBigUInt64LE(at + event.time_ns),
-  };
+  return new DecodedEvent(bytes, at, kind);
+}
+
+class DecodedEvent implements KernelEvent {
+  readonly kind: KernelEventKind;
+  readonly reason: KernelReason | null;
+  readonly id: string;
+  readonly #bytes: Buffer;
+  readonly #at: number;
+
+  constructor(bytes: Buffer, at: number, kind: KernelEventKind) {
+    this.kind = kind;
+    this.reason = kernelReasons[bytes.readUInt32LE(at + event.reason)] ?? null;
+    this.id = decodeFlowId(bytes, at + event.flow);
+    this.#bytes = bytes;
+    this.#at = at;
+  }
+
+  get facts(): FlowFacts {
+    return decodeFlow(this.#bytes, this.#at + event.flow);
+  }
+
+  get timeNs(): bigint {
+    return this.#bytes.readBigUInt64LE(this.#at + event.time_ns);
+  }
 }
 
 export interface KernelConfig {

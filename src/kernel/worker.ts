@@ -2,13 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { SluiceError } from '../core/errors.ts';
 import { addon } from './addon.ts';
-import type { FlowFacts } from './facts.ts';
+import type { KernelFlow } from './facts.ts';
 import { decodeFlow } from './layout.ts';
 
-/** Facts of the connection behind an accepted socket; null if no agent made it. One getsockopt(2). */
-export function readFlow(fd: number): FlowFacts | null {
+/** The connection behind an accepted socket; null if no agent made it. One getsockopt(2). */
+export function readFlow(fd: number): KernelFlow | null {
   const bytes = addon().readFlow(fd);
-  return bytes === null ? null : decodeFlow(bytes);
+  return bytes === null ? null : { facts: decodeFlow(bytes), bytes };
 }
 
 /**

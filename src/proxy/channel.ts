@@ -1,7 +1,7 @@
 /**
  * The line between the daemon and one of its workers: whole messages over a socket pair.
  *
- *   frame = length of the body (4 bytes, little-endian) · body (JSON, UTF-8; integers of 64 bits as "123n")
+ *   frame = length of the body (4 bytes, little-endian) · body (JSON, UTF-8)
  *
  * Not Node's own IPC: that takes what comes for granted, and a worker reads hostile bytes. Whoever reads here is
  * safe from whoever writes: a frame has a bound, its body is parsed by JSON.parse and nothing else, and what is no
@@ -19,35 +19,14 @@ export const MAX_WORKER_FRAME_BYTES = 4 * 1024 * 1024;
 export const MAX_DAEMON_FRAME_BYTES = 64 * 1024 * 1024;
 
 const HEADER_BYTES = 4;
-/** As many digits as 2^64 has. */
-const BIG_INTEGER = /^\d{1,20}n$/;
 
 export function encodeFrame(message: unknown): Buffer {
-  const text = JSON.stringify(message, (_key, value: unknown) =>
-    typeof value === 'bigint' ? `${value}n` : value,
-  );
+  const text = JSON.stringify(message);
   const body = Buffer.byteLength(text);
   const frame = Buffer.allocUnsafe(HEADER_BYTES + body);
   frame.writeUInt32LE(body, 0);
   frame.write(text, HEADER_BYTES, 'utf8');
   return frame;
-}
-
-/** The fields that are integers of 64 bits; text that looks like one elsewhere stays text. */
-const BIG_FIELDS: ReadonlySet<string> = new Set([
-  'startNs',
-  'netnsCookie',
-  'cgroupId',
-  'taskStartNs',
-  'exeInode',
-]);
-
-function decodeBody(body: Buffer): unknown {
-  return JSON.parse(body.toString('utf8'), (key, value: unknown) =>
-    BIG_FIELDS.has(key) && typeof value === 'string' && BIG_INTEGER.test(value)
-      ? BigInt(value.slice(0, -1))
-      : value,
-  );
 }
 
 export class FrameReader {
@@ -66,7 +45,7 @@ export class FrameReader {
   push(chunk: Buffer, take: (message: unknown) => void): void {
     this.#chunks.push(chunk);
     this.#held += chunk.length;
-    for (let body = this.#next(); body !== null; body = this.#next()) take(decodeBody(body));
+    for (let body = this.#next(); body !== null; body = this.#next()) take(JSON.parse(body.toString('utf8')));
   }
 
   #next(): Buffer | null {

@@ -6,7 +6,6 @@
  * channel closes the worker exits at once: no worker outlives its daemon.
  */
 import type { FlowRecord, WorkerFlowReport } from '../flow/record.ts';
-import type { FlowFacts } from '../kernel/facts.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 
 /** A listening socket the worker was started with, by its descriptor number there. */
@@ -28,9 +27,12 @@ export type DaemonMessage =
   | { readonly type: 'policy'; readonly policy: CompiledPolicy }
   | { readonly type: 'stop' };
 
-/** One ended flow. `facts` is null when the connection was nobody's flow (`not_an_agent`). */
+/**
+ * One ended flow. `kernel` is what the kernel said of it, `struct sluice_flow` in hex, for a daemon that has not
+ * heard of the flow itself; null when the connection was nobody's flow (`not_an_agent`).
+ */
 export interface ReportedFlow {
-  readonly facts: FlowFacts | null;
+  readonly kernel: string | null;
   readonly report: WorkerFlowReport;
 }
 

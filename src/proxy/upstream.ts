@@ -20,6 +20,7 @@ import {
 import type { Clock } from '../core/clock.ts';
 import type { FlowTls } from '../flow/record.ts';
 import type { CompiledDestination } from '../policy/types.ts';
+import { withoutPeerCertificate } from '../tls/session-state.ts';
 import { resetSocket, resetTls } from './reset.ts';
 import type { PeerProof, ResumableSession } from './resumption.ts';
 import type { ServerGroup, TlsContexts } from './tls-context.ts';
@@ -237,7 +238,8 @@ function keepSessions(socket: TLSSocket, handshake: Handshake): void {
   socket.on('session', (session: Buffer) => {
     if (handshake.proof === null) return;
     const since = socket.isSessionReused() ? resumable : null;
-    contexts.resumption.keep(key, session, handshake.proof, since);
+    const kept = socket.getProtocol() === 'TLSv1.3' ? withoutPeerCertificate(session) : session;
+    contexts.resumption.keep(key, kept, handshake.proof, since);
   });
 }
 

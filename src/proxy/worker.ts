@@ -9,13 +9,13 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { systemClock } from '../core/clock.ts';
-import type { Reason } from '../flow/record.ts';
-import type { FlowFacts } from '../kernel/facts.ts';
+import type { Reason, WorkerFlowReport } from '../flow/record.ts';
+import type { KernelFlow } from '../kernel/facts.ts';
 import { preparePolicy } from '../policy/decide.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import { maxFlows, readLimits } from './flow-limit.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
-import type { DaemonMessage, InitMessage, ListenerHandle, ReportedFlow, WorkerMessage } from './ipc.ts';
+import type { DaemonMessage, InitMessage, ListenerHandle, WorkerMessage } from './ipc.ts';
 import { ReportBatch } from './report-batch.ts';
 import { resetSocket } from './reset.ts';
 import { type PolicyInForce, Session } from './session.ts';
@@ -31,7 +31,7 @@ export const STOP_GRACE_MS = 5_000;
 
 export interface WorkerDependencies {
   readonly send: (message: WorkerMessage) => void;
-  readonly readFlow: (fd: number) => FlowFacts | null;
+  readonly readFlow: (fd: number) => KernelFlow | null;
   readonly clock?: Clock;
   /** PEM of the CAs trusted where policy names none. */
   readonly systemCa?: () => string;
@@ -130,34 +130,36 @@ export class Worker {
   #accept(socket: Socket): void {
     this.#accepted += 1;
     const fd = fdOf(socket);
-    let facts: FlowFacts | null = null;
+    let flow: KernelFlow | null = null;
     try {
-      facts = fd === null ? null : this.#readFlow(fd);
+      flow = fd === null ? null : this.#readFlow(fd);
     } catch (error) {
       this.#refuse(socket, null, 'internal_error', describeDefect(error));
       return;
     }
     const open = this.#sessions.size;
-    if (facts === null) {
+    if (flow === null) {
       this.#refuse(socket, null, 'not_an_agent', 'somebody who is no agent connected to the proxy');
     } else if (this.#policy === null || open >= this.#maxFlows) {
-      this.#refuse(socket, facts, 'overloaded', `the worker carries ${open} flows already`);
+      this.#refuse(socket, flow, 'overloaded', `the worker carries ${open} flows already`);
     } else {
-      void this.#carry(socket, facts, this.#policy);
+      void this.#carry(socket, flow, this.#policy);
     }
   }
 
-  async #carry(agent: Socket, facts: FlowFacts, policy: PolicyInForce): Promise<void> {
+  async #carry(agent: Socket, flow: KernelFlow, policy: PolicyInForce): Promise<void> {
+    const { facts } = flow;
     const session = new Session({ agent, facts, policy, worker: this.#number, clock: this.#clock });
     this.#sessions.add(session);
     const report = await session.run();
     this.#sessions.delete(session);
-    this.#report({ facts, report });
+    this.#report(flow, report);
     if (this.#sessions.size === 0) this.#drained?.();
   }
 
   /** RST, and a report that says why. */
-  #refuse(socket: Socket, facts: FlowFacts | null, reason: Reason, detail: string): void {
+  #refuse(socket: Socket, flow: KernelFlow | null, reason: Reason, detail: string): void {
+    const facts = flow?.facts ?? null;
     const draft = new FlowDraft({
       // The kernel numbers flows; this connection is none, and its record needs a name all the same.
       id: facts?.id ?? randomBytes(8).toString('hex'),
@@ -170,12 +172,12 @@ export class Worker {
       // It is being reset: nothing that can still go wrong with it matters.
     });
     resetSocket(socket);
-    this.#report({ facts, report: draft.finish(reason, detail, 0) });
+    this.#report(flow, draft.finish(reason, detail, 0));
   }
 
-  #report(flow: ReportedFlow): void {
-    if (flow.report.verdict !== 'allow') this.#refused += 1;
-    this.#reports.add(flow);
+  #report(flow: KernelFlow | null, report: WorkerFlowReport): void {
+    if (report.verdict !== 'allow') this.#refused += 1;
+    this.#reports.add({ kernel: flow?.bytes.toString('hex') ?? null, report });
   }
 
   #sendStats(): void {

@@ -90,7 +90,7 @@ export class PlaneFixture {
 
   #accept(socket: Socket): void {
     const fd = fdOf(socket);
-    this.accepted.push({ facts: fd === null ? null : readFlow(fd), socket });
+    this.accepted.push({ facts: fd === null ? null : (readFlow(fd)?.facts ?? null), socket });
     socket.on('error', () => undefined);
     socket.end('hello from the proxy');
   }

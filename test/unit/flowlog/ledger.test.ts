@@ -182,7 +182,7 @@ t.test('somebody who is no agent has a record, but nobody to attest', async (t) 
   const { ledger, records } = setUp();
   ledger.workerReports([
     {
-      facts: null,
+      kernel: null,
       report: report(flowId(7), { reason: 'not_an_agent', verdict: 'deny', disposition: 'denied' }),
     },
   ]);
@@ -197,10 +197,32 @@ t.test('what a worker says of another flow does not stand against the kernel', a
   t.match(records, [{ agent: 'billing', src: { uid: 1001, pid: 4242 }, dst: { ip: '203.0.113.7' } }]);
 });
 
+t.test("flows of the self-test are nobody else's business", async (t) => {
+  const { ledger, records, pass } = setUp({ ignoredAgent: A.agentId });
+  ledger.kernelEvent(event('open', A));
+  ledger.workerReports([reported(A)]);
+  ledger.kernelEvent(event('closed', A));
+  ledger.kernelEvent(event('denied', { ...A, id: flowId(0xc), agentId: 5 }, 'udp_denied'));
+  await arrive();
+  pass(5_000);
+  t.match(records, [{ id: flowId(0xc) }]);
+  t.match(ledger.counters(), { records: 1, events: { open: 0, closed: 0, denied: 1 }, lateReports: 0 });
+});
+
+t.test("a report that comes before the kernel's word is taken with the facts it brings", async (t) => {
+  const { ledger, records } = setUp();
+  ledger.workerReports([reported(A)]);
+  await arrive();
+  ledger.kernelEvent(event('open', A));
+  ledger.kernelEvent(event('closed', A));
+  t.match(records, [{ id: A.id, agent: 'billing', src: { pid: A.pid, uid: A.uid }, dst: { ip: A.dstIp } }]);
+  t.match(ledger.counters(), { open: 0, closing: 0, lateEvents: 1 });
+});
+
 t.test('a malformed report is counted, and the flow still gets its record', async (t) => {
   const { ledger, records, pass } = setUp();
   ledger.kernelEvent(event('open', A));
-  ledger.workerReports([{ facts: A, report: { id: A.id } }, null]);
+  ledger.workerReports([{ ...reported(A), report: { id: A.id } }, null]);
   ledger.kernelEvent(event('closed', A));
   await arrive();
   pass(2_000);

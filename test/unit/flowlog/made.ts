@@ -4,6 +4,7 @@ import type { Attested } from '#src/identity/attest.ts';
 import type { KernelEvent, KernelEventKind } from '#src/kernel/events.ts';
 import type { FlowFacts } from '#src/kernel/facts.ts';
 import type { ReportedFlow } from '#src/proxy/ipc.ts';
+import { flowBytes } from '#test/support/flow-bytes.ts';
 
 export function flowId(number: number): string {
   return number.toString(16).padStart(16, '0');
@@ -35,7 +36,7 @@ export function event(
   reason: KernelEvent['reason'] = null,
   afterMs = 250,
 ): KernelEvent {
-  return { kind, reason, facts: of, timeNs: of.startNs + BigInt(afterMs) * 1_000_000n };
+  return { kind, reason, id: of.id, facts: of, timeNs: of.startNs + BigInt(afterMs) * 1_000_000n };
 }
 
 export function report(id: string, some: Partial<WorkerFlowReport> = {}): WorkerFlowReport {
@@ -75,7 +76,7 @@ export function report(id: string, some: Partial<WorkerFlowReport> = {}): Worker
 }
 
 export function reported(of: FlowFacts, some: Partial<WorkerFlowReport> = {}): ReportedFlow {
-  return { facts: of, report: report(of.id, some) };
+  return { kernel: flowBytes(of).toString('hex'), report: report(of.id, some) };
 }
 
 export const ATTESTED: Attested = {

@@ -67,7 +67,11 @@ t.test('an event of a kind this version does not know is left out', async (t) =>
   const bytes = Buffer.alloc(layout.sluice_event.size);
   bytes.writeUInt32LE(2, 0);
   bytes.writeUInt32LE(1, 4);
-  t.match(decodeEvent(bytes), { kind: 'denied', reason: 'no_listener' });
+  bytes.writeBigUInt64LE(77n, layout.sluice_event.fields.time_ns);
+  bytes.writeBigUInt64LE(0x1234n, layout.sluice_event.fields.flow);
+  const event = decodeEvent(bytes);
+  t.match(event, { kind: 'denied', reason: 'no_listener', id: '0000000000001234', timeNs: 77n });
+  t.equal(event?.facts.id, event?.id);
   bytes.writeUInt32LE(99, 0);
   t.equal(decodeEvent(bytes), null);
 });

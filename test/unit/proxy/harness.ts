@@ -8,12 +8,13 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { WorkerFlowReport } from '#src/flow/record.ts';
-import type { FlowFacts } from '#src/kernel/facts.ts';
+import type { FlowFacts, KernelFlow } from '#src/kernel/facts.ts';
 import { agentId } from '#src/policy/agent-id.ts';
 import type { CompiledDestination, CompiledPolicy, CompiledRule } from '#src/policy/types.ts';
 import type { ReportedFlow, WorkerMessage } from '#src/proxy/ipc.ts';
 import { Worker } from '#src/proxy/worker.ts';
 import { SERVER_NAME } from '#test/support/certificates.ts';
+import { flowBytes } from '#test/support/flow-bytes.ts';
 
 export type Teardown = (end: () => unknown) => void;
 
@@ -161,6 +162,11 @@ export function facts({ ip = '127.0.0.1', port }: Target): FlowFacts {
   };
 }
 
+function kernelFlow(target: Target): KernelFlow {
+  const decoded = facts(target);
+  return { facts: decoded, bytes: flowBytes(decoded) };
+}
+
 /** A worker with one listener, and agents that connect to it. */
 export class TestProxy {
   readonly worker: Worker;
@@ -175,7 +181,7 @@ export class TestProxy {
   constructor(options: { readonly systemCa?: string; readonly limits?: string } = {}) {
     this.worker = new Worker({
       send: (message) => this.#onMessage(message),
-      readFlow: () => (this.target === null ? null : facts(this.target)),
+      readFlow: () => (this.target === null ? null : kernelFlow(this.target)),
       systemCa: () => options.systemCa ?? '',
       listen: (server) => {
         server.listen(0, '127.0.0.1', () => {

@@ -3,7 +3,7 @@ import type { ReportedFlow } from '#src/proxy/ipc.ts';
 import { BATCH_MAX, ReportBatch } from '#src/proxy/report-batch.ts';
 
 // The batch never looks into a flow.
-const flow = { facts: null } as ReportedFlow;
+const flow = { kernel: null } as ReportedFlow;
 
 t.test('a full batch leaves at once', async (t) => {
   const sent: number[] = [];

@@ -121,6 +121,23 @@ t.test('a server of TLS 1.2 is reached, unless policy wants 1.3', async (t) => {
   t.equal(await reasonOf(secure), 'tls_handshake_failed');
 });
 
+t.test('a session is resumed in either version, and what it proved is said again', async (t) => {
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const port = await tlsServer(t.teardown, { ...certificates.valid, maxVersion }, (s) => s.end('x'));
+    const contexts = new TlsContexts({ systemCa: () => '' });
+    const seen: (boolean | string | null | undefined)[] = [];
+    for (let flow = 0; flow < 2; flow += 1) {
+      const upstream = new Upstream(systemClock);
+      const socket = await upstream.connectSecure('127.0.0.1', port, 5_000, options({ contexts }));
+      socket.resume();
+      await once(socket, 'end');
+      seen.push(upstream.tls?.resumed, upstream.tls?.peer_sha256);
+      upstream.reset();
+    }
+    t.match(seen, [false, /^[0-9a-f]{64}$/, true, seen[1]], maxVersion);
+  }
+});
+
 t.test('sessions are shared neither between destinations nor between names', async (t) => {
   const port = await tlsServer(t.teardown, certificates.valid, (s) => s.end('x'));
   const contexts = new TlsContexts({ systemCa: () => '' });

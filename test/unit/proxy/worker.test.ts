@@ -14,8 +14,8 @@ const exempt = policy([destination({ tls })], [rule({ action: 'exempt', reason: 
 t.test('who is no agent is reset and recorded', async (t) => {
   const proxy = await TestProxy.start(t.teardown, exempt);
   t.equal(await endOf(await proxy.agent(null)), 'ECONNRESET');
-  const { facts, report } = await proxy.flow();
-  t.equal(facts, null);
+  const { kernel, report } = await proxy.flow();
+  t.equal(kernel, null);
   t.match(report, {
     id: /^[0-9a-f]{16}$/,
     reason: 'not_an_agent',
@@ -33,7 +33,7 @@ t.test('at its limit a worker refuses and says so', async (t) => {
   await readBytes(first, 1);
   t.equal(await endOf(await proxy.agent({ port: server.port })), 'ECONNRESET');
   t.match(await proxy.flow(), {
-    facts: { dstPort: server.port },
+    kernel: /^[0-9a-f]{192}$/,
     report: { reason: 'overloaded', verdict: 'error' },
   });
   t.equal(server.connections, 1);
