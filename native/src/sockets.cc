@@ -76,8 +76,14 @@ Napi::Value ReadFlow(const Napi::CallbackInfo &info) {
   sluice_flow flow = {};
   socklen_t length = sizeof(flow);
   if (getsockopt(fd, SLUICE_SOL, SLUICE_SO_FLOW, &flow, &length) || length != sizeof(flow) || !flow.agent)
-    return env.Null();
-  return Napi::Buffer<uint8_t>::Copy(env, reinterpret_cast<uint8_t *>(&flow), sizeof(flow));
+    return Napi::Boolean::New(env, false);
+  // Into a buffer of the caller's: one made for each accepted connection would cost more than the system
+  // call.
+  auto into = info[1].As<Napi::Buffer<uint8_t>>();
+  if (into.Length() != sizeof(flow))
+    throw Napi::RangeError::New(env, "the buffer has not the size of a flow");
+  memcpy(into.Data(), &flow, sizeof(flow));
+  return Napi::Boolean::New(env, true);
 }
 
 Napi::Value CloseFd(const Napi::CallbackInfo &info) {

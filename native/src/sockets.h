@@ -10,7 +10,7 @@ namespace sluice {
 // queue.
 Napi::Value ListenTcp(const Napi::CallbackInfo &info);
 
-// readFlow(fd) -> Buffer(sizeof struct sluice_flow) | null
+// readFlow(fd, into: Buffer(sizeof struct sluice_flow)) -> boolean: false, if no agent made the connection
 Napi::Value ReadFlow(const Napi::CallbackInfo &info);
 
 // closeFd(fd)

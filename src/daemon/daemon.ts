@@ -10,6 +10,7 @@ import { messageOf } from '../core/errors.ts';
 import type { FlowRecord } from '../flow/record.ts';
 import { Ledger } from '../flowlog/ledger.ts';
 import { NdjsonLog } from '../flowlog/ndjson.ts';
+import { RecordLines, recordOf } from '../flowlog/record-line.ts';
 import { Attestor } from '../identity/attest.ts';
 import { BootClock } from '../identity/boot-clock.ts';
 import { addon } from '../kernel/addon.ts';
@@ -66,6 +67,7 @@ export class Daemon {
   readonly store: FlowStore;
   readonly listeners: Listeners;
   readonly #attestor: Attestor;
+  readonly #lines = new RecordLines();
   readonly #ndjson: NdjsonLog | null;
   readonly #log: (message: string) => void;
   readonly #cgroupRoot: string;
@@ -196,8 +198,9 @@ export class Daemon {
   }
 
   #emit(record: FlowRecord): void {
-    this.store.append([record]);
-    this.#ndjson?.append([record]);
+    const line = this.#lines.lineOf(record);
+    this.store.append(record, recordOf(line));
+    this.#ndjson?.write(line);
     for (const follower of this.#followers) follower(record);
   }
 

@@ -41,7 +41,8 @@ export interface Addon {
   effectivePrograms(cgroupPath: string, attachType: number): { id: number; name: string }[];
   linkProgram(pin: string): { linkId: number; programId: number; programName: string };
   listenTcp(ip: string, port: number, backlog: number): { fd: number; port: number };
-  readFlow(fd: number): Buffer | null;
+  /** Writes `struct sluice_flow` into `into`; false if no agent made the connection. */
+  readFlow(fd: number, into: Buffer): boolean;
   closeFd(fd: number): void;
   lockFile(path: string): number;
   harden(options: { noNewPrivs: boolean; dieWithParent: boolean }): void;

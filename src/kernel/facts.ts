@@ -1,7 +1,7 @@
-/** An accepted connection as the kernel told of it: what it means, and the bytes of `struct sluice_flow` it was. */
+/** An accepted connection as the kernel told of it: what it means, and `struct sluice_flow` as it came, in hex. */
 export interface KernelFlow {
   readonly facts: FlowFacts;
-  readonly bytes: Buffer;
+  readonly text: string;
 }
 
 /**

@@ -3,12 +3,14 @@ import { readFileSync } from 'node:fs';
 import { SluiceError } from '../core/errors.ts';
 import { addon } from './addon.ts';
 import type { KernelFlow } from './facts.ts';
-import { decodeFlow } from './layout.ts';
+import { decodeFlow, layout } from './layout.ts';
+
+const flowBytes = Buffer.alloc(layout.sluice_flow.size);
 
 /** The connection behind an accepted socket; null if no agent made it. One getsockopt(2). */
 export function readFlow(fd: number): KernelFlow | null {
-  const bytes = addon().readFlow(fd);
-  return bytes === null ? null : { facts: decodeFlow(bytes), bytes };
+  if (!addon().readFlow(fd, flowBytes)) return null;
+  return { facts: decodeFlow(flowBytes), text: flowBytes.toString('hex') };
 }
 
 /**

@@ -13,8 +13,20 @@ const MAPPED_PREFIX = '00000000000000000000ffff';
 const MAPPED_FIRST = BigInt(`0x${MAPPED_PREFIX}00000000`);
 const MAPPED_LAST = BigInt(`0x${MAPPED_PREFIX}ffffffff`);
 
+let lastText = '';
+let lastKey: string | null = null;
+
 /** The key of an address; null if the text is none. Zones (`fe80::1%eth0`) mean something on one host only: null. */
 export function addressKey(text: string): string | null {
+  // A flow asks twice for its own, and agents mostly go where they went before.
+  if (text !== lastText) {
+    lastKey = keyOfText(text);
+    lastText = text;
+  }
+  return lastKey;
+}
+
+function keyOfText(text: string): string | null {
   if (isIPv4(text)) return MAPPED_PREFIX + ipv4Hex(text);
   if (!isIPv6(text) || text.includes('%')) return null;
   return ipv6Hex(text);

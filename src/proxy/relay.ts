@@ -12,8 +12,8 @@
  */
 import type { Socket } from 'node:net';
 import type { Reason } from '../flow/record.ts';
+import { forgetKeepAlive, KEEP_ALIVE_MS, keepAliveLater } from './keep-alive.ts';
 import { unwatchStalled, watchStalled } from './stall-watch.ts';
-import { KEEP_ALIVE_MS } from './upstream.ts';
 import { establishedError } from './upstream-error.ts';
 import { corkForThisTurn } from './write-batch.ts';
 
@@ -154,6 +154,7 @@ class StreamFlow {
     if (agent.destroyed) this.#onAgentError(agent.errored ?? new Error('closed'));
     else if (server.destroyed) this.#onServerError(server.errored ?? new Error('closed'));
     else {
+      keepAliveLater(server);
       agent.once('end', this.#onAgentEnd);
       this.#toServer.start(options.agentHead);
       this.#toAgent.start(options.serverHead);
@@ -189,6 +190,7 @@ class StreamFlow {
   }
 
   #finish(end: Reason, brokenBy: 'agent' | 'server' | null, error: Error | null): void {
+    forgetKeepAlive(this.#server);
     this.#toServer.stop();
     this.#toAgent.stop();
     for (const socket of [this.#agent, this.#server]) socket.off('close', this.#onClose);

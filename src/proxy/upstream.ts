@@ -32,16 +32,11 @@ import { connectError, handshakeError, UpstreamError } from './upstream-error.ts
  */
 export const HIGH_WATER_MARK_BYTES = 262_144;
 
-/** A server that vanished without a word is noticed; agents cannot set this through the proxy. */
-export const KEEP_ALIVE_MS = 300_000;
-
 /** `highWaterMark` is one of the stream options sockets take, which the types of node:net leave out. */
 const TCP_OPTIONS = {
   allowHalfOpen: true,
   autoSelectFamily: false,
   noDelay: true,
-  keepAlive: true,
-  keepAliveInitialDelay: KEEP_ALIVE_MS,
   highWaterMark: HIGH_WATER_MARK_BYTES,
 };
 

@@ -177,7 +177,7 @@ export class Worker {
 
   #report(flow: KernelFlow | null, report: WorkerFlowReport): void {
     if (report.verdict !== 'allow') this.#refused += 1;
-    this.#reports.add({ kernel: flow?.bytes.toString('hex') ?? null, report });
+    this.#reports.add({ kernel: flow?.text ?? null, report });
   }
 
   #sendStats(): void {

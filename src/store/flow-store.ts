@@ -110,9 +110,9 @@ export class FlowStore {
     return store;
   }
 
-  /** Takes records over. A record whose id is stored already is ignored. */
-  append(records: readonly FlowRecord[]): void {
-    for (const record of records) this.#enqueue(record);
+  /** Takes a record over, with its text as JSON. A record whose id is stored already is ignored. */
+  append(record: FlowRecord, json: string): void {
+    this.#enqueue(record, json);
     if (this.#queue.length >= BATCH_ROWS) this.flush();
     else this.#schedule(BATCH_MS);
   }
@@ -181,8 +181,7 @@ export class FlowStore {
     this.#disconnect();
   }
 
-  #enqueue(record: FlowRecord): void {
-    const json = JSON.stringify(record);
+  #enqueue(record: FlowRecord, json: string): void {
     const bytes = Buffer.byteLength(json);
     if (this.#closed || this.#queuedBytes + bytes > this.#maxBacklogBytes) {
       this.#dropped++;

@@ -29,8 +29,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX flow_agent ON flow (agent);
    CREATE INDEX flow_dst_ip ON flow (dst_ip);
    CREATE INDEX flow_dst_host ON flow (dst_host);
-   CREATE INDEX flow_dst_name ON flow (dst_name);
-   CREATE INDEX flow_reason ON flow (reason);`,
+   CREATE INDEX flow_dst_name ON flow (dst_name);`,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

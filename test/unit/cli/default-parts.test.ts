@@ -4,6 +4,7 @@ import { ANY_FLOW } from '#src/api/flow-filter.ts';
 import { flowStorePath } from '#src/api/paths.ts';
 import { defaultParts } from '#src/cli/default-parts.ts';
 import { FlowStore } from '#src/store/flow-store.ts';
+import { append } from '#test/unit/store/made.ts';
 import { sampleRecord } from '../api/sample.ts';
 import { temporaryDirectory } from '../api/temporary.ts';
 import { setStage } from './script.ts';
@@ -19,7 +20,7 @@ t.test('no store is null, and pins that are not there too', async (t) => {
 t.test('without a daemon, flows come from the store', async (t) => {
   const stage = await setStage(t, null);
   const store = FlowStore.open(flowStorePath(join(stage.directory, 'state')), RETENTION);
-  store.append([sampleRecord(1), sampleRecord(2, { agent: 'other' }), sampleRecord(3)]);
+  append(store, [sampleRecord(1), sampleRecord(2, { agent: 'other' }), sampleRecord(3)]);
   store.close();
   const done = await stage.sh('sluice flows --agent billing --dest db.example.org --output json');
   t.same(

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { completeRecord } from '#src/flowlog/complete.ts';
 import { NdjsonLog } from '#src/flowlog/ndjson.ts';
+import { RecordLines } from '#src/flowlog/record-line.ts';
 import { ATTESTED, facts, flowId, report } from '#test/unit/flowlog/made.ts';
 
 t.test('one line for each record, with its fields under their names and nothing else', async (t) => {
@@ -16,14 +17,15 @@ t.test('one line for each record, with its fields under their names and nothing 
       ATTESTED,
     ),
   );
-  log.append(records);
+  const lines = new RecordLines();
+  for (const record of records) log.write(lines.lineOf(record));
   log.close();
-  const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+  const written = readFileSync(path, 'utf8').trimEnd().split('\n');
   t.strictSame(
-    lines.map((line) => JSON.parse(line)),
+    written.map((line) => JSON.parse(line)),
     records.map((record) => ({ event: 'flow', ...record })),
   );
-  t.ok(lines[0]?.startsWith('{"event":"flow","schema":1,"id":"0000000000000001","time":'));
+  t.ok(written[0]?.startsWith('{"event":"flow","schema":1,"id":"0000000000000001","time":'));
   t.strictSame(log.health(), { bufferedBytes: 0, droppedLines: 0, error: null });
   closeSync(fd);
 });

@@ -164,7 +164,7 @@ export function facts({ ip = '127.0.0.1', port }: Target): FlowFacts {
 
 function kernelFlow(target: Target): KernelFlow {
   const decoded = facts(target);
-  return { facts: decoded, bytes: flowBytes(decoded) };
+  return { facts: decoded, text: flowBytes(decoded).toString('hex') };
 }
 
 /** A worker with one listener, and agents that connect to it. */

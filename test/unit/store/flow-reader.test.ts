@@ -6,16 +6,16 @@ import { FlowReader } from '#src/store/flow-reader.ts';
 import { FlowStore } from '#src/store/flow-store.ts';
 import { SCHEMA_VERSION } from '#src/store/schema.ts';
 import { flowId } from '#test/unit/flowlog/made.ts';
-import { ids, KEEP_ALL, records } from '#test/unit/store/made.ts';
+import { append, ids, KEEP_ALL, records } from '#test/unit/store/made.ts';
 
 t.test('reads while the daemon is down, and while it is not', async (t) => {
   const path = join(t.testdir(), 'state', 'flows.db');
   const store = FlowStore.open(path, KEEP_ALL);
-  store.append(records(3));
+  append(store, records(3));
   store.flush();
   const beside = FlowReader.open(path);
   t.equal(beside.query({}).length, 3);
-  store.append(records(1, 4));
+  append(store, records(1, 4));
   store.flush();
   t.equal(beside.query({}).length, 4);
   beside.close();
@@ -31,7 +31,7 @@ t.test('reads what a killed daemon left in its write-ahead log', async (t) => {
   const dir = t.testdir();
   const path = join(dir, 'state', 'flows.db');
   const store = FlowStore.open(path, KEEP_ALL);
-  store.append(records(3));
+  append(store, records(3));
   store.flush();
   const { cpSync } = await import('node:fs');
   cpSync(join(dir, 'state'), join(dir, 'left'), { recursive: true });

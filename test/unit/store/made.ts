@@ -1,6 +1,7 @@
 /** Flow records, where only what a test is about needs saying. */
 import type { FlowRecord } from '#src/flow/record.ts';
 import { completeRecord } from '#src/flowlog/complete.ts';
+import type { FlowStore } from '#src/store/flow-store.ts';
 import { ATTESTED, facts, flowId, report } from '#test/unit/flowlog/made.ts';
 
 export const KEEP_ALL = { maxRows: 1_000_000, maxBytes: 2 ** 40, maxAgeMs: 2 ** 50 };
@@ -18,4 +19,8 @@ export function records(count: number, first = 1): FlowRecord[] {
 
 export function ids(list: readonly FlowRecord[]): string[] {
   return list.map(({ id }) => id);
+}
+
+export function append(store: FlowStore, records: readonly FlowRecord[]): void {
+  for (const record of records) store.append(record, JSON.stringify(record));
 }
