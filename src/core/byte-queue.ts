@@ -6,8 +6,10 @@
  */
 const INITIAL_BYTES = 512;
 
+const NOTHING = Buffer.alloc(0);
+
 export class ByteQueue {
-  #store = Buffer.alloc(0);
+  #store = NOTHING;
   #length = 0;
 
   get length(): number {
@@ -34,7 +36,7 @@ export class ByteQueue {
   /** The bytes held, which are the caller's from now on; the queue is empty after. */
   take(): Buffer {
     const bytes = this.peek();
-    this.#store = Buffer.alloc(0);
+    this.#store = NOTHING;
     this.#length = 0;
     return bytes;
   }

@@ -11,7 +11,8 @@ import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 /** RFC 1035 §2.3.4 allows 255 bytes on the wire, which are 253 characters of text. */
 export const DNS_NAME_MAX_LENGTH = 253;
 
-const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
+const LABEL = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?';
+const NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`);
 /** What some resolvers read as an IPv4 address in another spelling: 127.1, 0x7f000001, 2130706433. */
 const NUMERIC = /^(?:[0-9]+|0x[0-9a-f]*)$/;
 
@@ -19,9 +20,8 @@ const NUMERIC = /^(?:[0-9]+|0x[0-9a-f]*)$/;
 export function normaliseDnsName(text: string): string | null {
   const name = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase();
   if (name.length === 0 || name.length > DNS_NAME_MAX_LENGTH) return null;
-  const labels = name.split('.');
-  if (!labels.every((label) => LABEL.test(label))) return null;
-  return NUMERIC.test(labels.at(-1) ?? '') ? null : name;
+  if (!NAME.test(name)) return null;
+  return NUMERIC.test(name.slice(name.lastIndexOf('.') + 1)) ? null : name;
 }
 
 /**

@@ -5,7 +5,7 @@
  * which is for policy to judge. Only bytes that begin a protocol and then break it throw (ProtocolError).
  */
 import type { FlowQuestion } from '../policy/types.ts';
-import { DETECT_MAX_BYTES, detect } from '../protocols/detect.ts';
+import { DETECT_MAX_BYTES, type Detection, detect } from '../protocols/detect.ts';
 import { type RequestHead, RequestHeadReader } from '../protocols/http1/request-head.ts';
 import { REFUSE_ENCRYPTION, type StartupEvent, StartupReader } from '../protocols/postgres/startup.ts';
 import { type ClientHello, ClientHelloReader } from '../tls/client-hello.ts';
@@ -28,6 +28,7 @@ export type Recognised =
   | { readonly protocol: 'unknown' };
 
 const UNKNOWN: Recognised = { protocol: 'unknown' };
+const NOTHING = Buffer.alloc(0);
 
 /** The protocol a reader was chosen for, told before that reader can throw. */
 export type Announce = (protocol: Recognised['protocol']) => void;
@@ -42,9 +43,8 @@ export async function recognise(
   reply: (bytes: Uint8Array) => void,
   announce: Announce,
 ): Promise<Recognised> {
-  const bytes = await firstBytes(input, detectTimeoutMs);
-  const protocol = bytes === null ? 'unknown' : detect(bytes);
-  if (bytes === null || protocol === 'need-more' || protocol === 'unknown') return UNKNOWN;
+  const { bytes, protocol } = await firstBytes(input, detectTimeoutMs);
+  if (protocol === 'need-more' || protocol === 'unknown') return UNKNOWN;
   announce(protocol);
   switch (protocol) {
     case 'http': {
@@ -77,16 +77,22 @@ export function nameOf(recognised: Recognised): string | null {
   return recognised.protocol === 'tls' ? recognised.hello.serverName : null;
 }
 
-/** Bytes enough to tell the protocol; null when none came. One deadline for all of them. */
-async function firstBytes(input: AgentInput, timeoutMs: number): Promise<Buffer | null> {
+interface Beginning {
+  readonly bytes: Buffer;
+  readonly protocol: Detection;
+}
+
+/** Bytes enough to tell the protocol, or all that came. One deadline for all of them. */
+async function firstBytes(input: AgentInput, timeoutMs: number): Promise<Beginning> {
   const deadline = performance.now() + timeoutMs;
-  let bytes: Buffer | null = null;
-  for (;;) {
+  let begun: Beginning = { bytes: NOTHING, protocol: 'need-more' };
+  while (begun.protocol === 'need-more' && begun.bytes.length < DETECT_MAX_BYTES) {
     const chunk = await input.next(deadline - performance.now());
-    if (!(chunk instanceof Buffer)) return bytes;
-    bytes = bytes === null ? chunk : Buffer.concat([bytes, chunk]);
-    if (bytes.length >= DETECT_MAX_BYTES || detect(bytes) !== 'need-more') return bytes;
+    if (!(chunk instanceof Buffer)) break;
+    const bytes = begun.bytes.length === 0 ? chunk : Buffer.concat([begun.bytes, chunk]);
+    begun = { bytes, protocol: detect(bytes) };
   }
+  return begun;
 }
 
 /** Feeds a reader until it has its value; null when the agent stops before that. The readers are bounded. */

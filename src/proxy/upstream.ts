@@ -208,8 +208,7 @@ export class Upstream {
         this.tlsMs = this.#clock.monotonic() - begun;
         this.tls = describe(socket, serverName, proof);
         // The choice was the server's only while it had both shares.
-        const group = resumable === null ? this.tls.group : resumable.proof.group;
-        handshake.proof = proof === null ? null : { ...proof, group };
+        if (proof !== null) handshake.proof = { ...proof, group: resumable?.proof.group ?? this.tls.group };
         resolve(socket);
       });
     });

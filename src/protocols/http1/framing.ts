@@ -8,12 +8,20 @@ import { isToken, trimWhitespace } from './grammar.ts';
 /** 999 TB: any length that fits is exact in a double, and no recipient's parser overflows on it. */
 const CONTENT_LENGTH = /^[0-9]{1,15}$/;
 
-/** `fields` are [lower-case name, value without surrounding whitespace]. Throws ProtocolError. */
-export function checkFraming(fields: readonly (readonly [string, string])[], version: '1.0' | '1.1'): void {
-  const valuesOf = (wanted: string): string[] =>
-    fields.flatMap(([name, value]) => (name === wanted ? [value] : []));
-  const lengths = valuesOf('content-length');
-  const codings = valuesOf('transfer-encoding');
+/** Lower-case name, value without surrounding whitespace. */
+export type Field = readonly [string, string];
+
+/** The values of all fields of that name, in order. */
+export function valuesOf(fields: readonly Field[], wanted: string): string[] {
+  const values: string[] = [];
+  for (const [name, value] of fields) if (name === wanted) values.push(value);
+  return values;
+}
+
+/** Throws ProtocolError. */
+export function checkFraming(fields: readonly Field[], version: '1.0' | '1.1'): void {
+  const lengths = valuesOf(fields, 'content-length');
+  const codings = valuesOf(fields, 'transfer-encoding');
   // §6.3 lets equal repeated lengths pass; not every server compares them.
   if (lengths.length > 1) throw refused('more than one Content-Length field');
   if (!lengths.every((length) => CONTENT_LENGTH.test(length))) throw refused('an invalid Content-Length');

@@ -9,7 +9,7 @@ import { ByteQueue } from '../../core/byte-queue.ts';
 import { IncrementalReader } from '../../core/incremental-reader.ts';
 import { ProtocolError } from '../../core/protocol-error.ts';
 import { type Authority, parseAuthority, sameAuthority } from './authority.ts';
-import { checkFraming } from './framing.ts';
+import { checkFraming, type Field, valuesOf } from './framing.ts';
 import { isToken, MAX_LEADING_EMPTY_LINES, MAX_METHOD_LENGTH, trimWhitespace } from './grammar.ts';
 
 export interface RequestHead {
@@ -50,9 +50,16 @@ export class RequestHeadReader extends IncrementalReader<RequestHead | null> {
   protected override read(chunk: Uint8Array): RequestHead | null {
     if (this.#head !== null) return this.#head;
     const end = this.#findEnd(chunk);
-    this.#bytes.append(end === -1 ? chunk : chunk.subarray(0, end));
-    if (end !== -1) this.#head = parseHead(this.#bytes.take(), 2 * this.#emptyLines);
+    if (end === -1) this.#bytes.append(chunk);
+    else this.#head = parseHead(this.#whole(chunk.subarray(0, end)), 2 * this.#emptyLines);
     return this.#head;
+  }
+
+  /** All bytes of the head. Most come in one piece and need no copy. */
+  #whole(last: Uint8Array): Buffer {
+    if (this.#bytes.length === 0) return Buffer.from(last.buffer, last.byteOffset, last.byteLength);
+    this.#bytes.append(last);
+    return this.#bytes.take();
   }
 
   /** Index after the empty line that ends the head, or -1. Line ends are judged here, each byte once. */
@@ -120,7 +127,7 @@ function parseRequestLine(line: string): Pick<RequestHead, 'method' | 'target' |
  * One field line (RFC 9112 §5) as [lower-case name, value]. A folded line (§5.2) and whitespace before the colon
  * (§5.1) fail by the name's grammar.
  */
-function parseField(line: string): readonly [string, string] {
+function parseField(line: string): Field {
   const colon = line.indexOf(':');
   const name = line.slice(0, Math.max(colon, 0));
   const value = line.slice(colon + 1);
@@ -138,12 +145,11 @@ function chooseAuthority(
   method: string,
   target: string,
   version: '1.0' | '1.1',
-  fields: readonly (readonly [string, string])[],
+  fields: readonly Field[],
 ): Authority | null {
   const inTarget = targetAuthority(method, target);
-  const hosts = fields.filter(([name]) => name === 'host');
-  if (hosts.length > 1) throw malformed('more than one Host field');
-  const [, written] = hosts[0] ?? [];
+  const [written, another] = valuesOf(fields, 'host');
+  if (another !== undefined) throw malformed('more than one Host field');
   if (written === undefined) {
     if (version === '1.1') throw malformed('no Host field in an HTTP/1.1 request');
     return inTarget;
