@@ -1,5 +1,6 @@
 /** The rooms behind the commands, each imported when it is first needed. */
 import { existsSync } from 'node:fs';
+import { SluiceError } from '../core/errors.ts';
 import type { Parts } from './parts.ts';
 
 export const defaultParts: Parts = {
@@ -14,6 +15,12 @@ export const defaultParts: Parts = {
   },
 
   async describePins(pinDir) {
+    // To others the directory looks empty, and "nothing is in force" would be a lie.
+    if (process.geteuid?.() !== 0) {
+      throw new SluiceError('PERMISSION', 'only root can see what is in force without the daemon', {
+        hint: 'run it as root',
+      });
+    }
     const { describePins } = await import('../kernel/pins.ts');
     return describePins(pinDir);
   },

@@ -73,7 +73,10 @@ function usage<T>(read: (text: string) => T): (text: string) => T {
     try {
       return read(text);
     } catch (error) {
-      throw new InvalidArgumentError(messageOf(error));
+      const hint = error instanceof SluiceError ? error.hint : undefined;
+      throw new InvalidArgumentError(
+        hint === undefined ? messageOf(error) : `${messageOf(error)}\n(${hint})`,
+      );
     }
   };
 }

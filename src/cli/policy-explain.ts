@@ -69,7 +69,7 @@ Exit codes: 0 explained, whatever the answer is; 1 the policy has problems or th
 async function explainTo(cli: Cli, policy: CompiledPolicy, options: ExplainOptions): Promise<void> {
   const target = await resolveTarget(options);
   const agent = knownAgent(cli, policy, options.agent);
-  const protocol = options.agentTls === true ? 'tls' : (options.protocol ?? null);
+  const protocol = protocolOf(options);
   const question = questionFor(agent, target, protocol);
   const explanation = explain(policy, question);
   const byProtocol =
@@ -86,6 +86,14 @@ async function explainTo(cli: Cli, policy: CompiledPolicy, options: ExplainOptio
   } else {
     print(cli, question, target, explanation, byProtocol);
   }
+}
+
+function protocolOf({ agentTls, protocol }: ExplainOptions): ExplainedProtocol | null {
+  if (agentTls !== true) return protocol ?? null;
+  if (protocol === undefined || protocol === 'tls') return 'tls';
+  throw new SluiceError('CONFIG', `--agent-tls contradicts --protocol ${protocol}`, {
+    hint: 'leave out one of them',
+  });
 }
 
 /** Null, as the kernel plane has it, for a process that is governed and none of the policy's agents. */
@@ -111,7 +119,10 @@ async function resolveTarget(options: ExplainOptions): Promise<Target> {
   }
   if (options.ip !== undefined && isIP(options.ip) === 0)
     throw new SluiceError('CONFIG', '--ip: not an IP address');
-  if (isIP(host) !== 0) return { name: null, ip: options.ip ?? host, port };
+  if (isIP(host) !== 0) {
+    if (options.ip === undefined) return { name: null, ip: host, port };
+    throw new SluiceError('CONFIG', '--to names an address already', { hint: 'leave out --ip' });
+  }
   return { name: host, ip: options.ip ?? (await addressOf(host)), port };
 }
 

@@ -1,5 +1,5 @@
 /** `sluice policy`: check and explain work offline; apply gives the document to the daemon. */
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { messageOf, SluiceError } from '../core/errors.ts';
@@ -86,10 +86,11 @@ function readText(file: string): string {
   return readFileSync(file, 'utf8');
 }
 
-/** A file that is not there is wrong use, not a problem of the policy. */
+/** A file that is not there, or no file, is wrong use and not a problem of the policy. */
 function assertReadable(file: string): void {
   try {
     accessSync(file, constants.R_OK);
+    if (statSync(file).isDirectory()) throw new Error(`${file} is a directory`);
   } catch (cause) {
     throw new SluiceError('CONFIG', `cannot read the policy: ${messageOf(cause)}`, { cause });
   }

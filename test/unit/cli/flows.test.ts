@@ -81,10 +81,12 @@ t.test('wrong use', (t) =>
     `
 $ sluice flows --since yesterday
 ! sluice: option '--since <time>' argument 'yesterday' is invalid. --since: not an RFC 3339 time
+!~ ^  hint: .*
 !   hint: add --help, or see: sluice help
 = 2
 $ sluice flows --dest a:b
 !~ ^sluice: option '--dest <destination>' argument 'a:b' is invalid\\.
+!   hint: HOST, HOST:PORT, :PORT or [IPV6]:PORT
 !   hint: add --help, or see: sluice help
 = 2
 $ sluice flows --limit 0

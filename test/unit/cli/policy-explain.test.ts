@@ -90,6 +90,14 @@ $ sluice policy explain policy.yaml --agent shop --to 192.0.2.7
 $ sluice policy explain policy.yaml --agent shop --to a.example.org:80 --ip nowhere
 ! sluice: --ip: not an IP address
 = 2
+$ sluice policy explain policy.yaml --agent shop --to 192.0.2.7:80 --ip 192.0.2.8
+! sluice: --to names an address already
+!   hint: leave out --ip
+= 2
+$ sluice policy explain policy.yaml --agent shop --to 192.0.2.7:80 --agent-tls --protocol http
+! sluice: --agent-tls contradicts --protocol http
+!   hint: leave out one of them
+= 2
 $ sluice policy explain policy.yaml --agent shop --to name.invalid:80
 !~ ^sluice: name.invalid has no address: 
 !   hint: give one with --ip

@@ -36,6 +36,12 @@ $ sluice policy check broken.yaml
 !~ ^broken.yaml:6:14: rules\\[0\\]\\.agents\\[0\\]: .*shpo
 !~ ^  hint: .*shop
 = 1
+$ sluice policy check .
+! sluice: cannot read the policy: . is a directory
+= 2
+$ sluice policy apply .
+! sluice: cannot read the policy: . is a directory
+= 2
 $ sluice policy check missing.yaml
 !~ ^sluice: cannot read the policy: ENOENT
 = 2
