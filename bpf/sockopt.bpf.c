@@ -19,11 +19,14 @@ static __always_inline bool option_routes_around(int level, int option) {
   if (level == SOL_SOCKET)
     return option == 25 /* SO_BINDTODEVICE */ || option == 62 /* SO_BINDTOIFINDEX */;
   if (level == SOL_IP)
-    return option == 3 /* IP_HDRINCL */ || option == 4 /* IP_OPTIONS */ || option == 19 /* IP_TRANSPARENT */;
+    return option == 3 /* IP_HDRINCL */ || option == 4 /* IP_OPTIONS */ ||
+           option == 19 /* IP_TRANSPARENT */ || option == 16 /* IP_IPSEC_POLICY */ ||
+           option == 17 /* IP_XFRM_POLICY */;
   if (level == SOL_IPV6)
     return option == 6 /* IPV6_2292PKTOPTIONS */ || option == 54 /* IPV6_HOPOPTS */ ||
            option == 55 /* IPV6_RTHDRDSTOPTS */ || option == 57 /* IPV6_RTHDR */ ||
-           option == 59 /* IPV6_DSTOPTS */ || option == 75 /* IPV6_TRANSPARENT */;
+           option == 59 /* IPV6_DSTOPTS */ || option == 75 /* IPV6_TRANSPARENT */ ||
+           option == 34 /* IPV6_IPSEC_POLICY */ || option == 35 /* IPV6_XFRM_POLICY */;
   if (level == SOL_TCP)
     return option == 19 /* TCP_REPAIR */;
   return false;

@@ -35,7 +35,7 @@ enum sluice_event_kind {
 enum sluice_reason {
   SLUICE_REASON_NONE = 0,
   SLUICE_REASON_NO_LISTENER = 1,  /* no marked listener in this network namespace */
-  SLUICE_REASON_PROXY_DIRECT = 2, /* the agent asked for the proxy itself */
+  SLUICE_REASON_PROXY_DIRECT = 2, /* the agent asked for the proxy itself, or for its port */
   SLUICE_REASON_UDP = 3,          /* datagram to anything but a configured resolver */
   SLUICE_REASON_SOCKET = 4,       /* socket type or protocol agents may not have */
   SLUICE_REASON_OPTION = 5,       /* socket option that could route around the proxy */

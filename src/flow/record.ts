@@ -38,7 +38,7 @@ export type Reason =
   | 'ok'
   // Refused by the kernel plane.
   | 'no_listener' // no marked listener in that namespace: the daemon is down or not here
-  | 'proxy_direct' // an agent asked for the proxy's own address
+  | 'proxy_direct' // an agent asked for the proxy's own address, or to listen there
   | 'udp_denied'
   | 'socket_denied' // a socket type agents may not have: raw, SCTP, UDP-Lite, ping, MPTCP, …
   | 'option_denied' // a socket option that could route around the proxy

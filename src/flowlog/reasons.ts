@@ -8,7 +8,7 @@ export const REASON_TEXT: Readonly<Record<Reason, string>> = {
   ok: 'It ran and was closed by either end in good order.',
   no_listener:
     'There is no marked listener of Sluice in that network namespace: the daemon is down or not there.',
-  proxy_direct: "The agent asked for the proxy's own address.",
+  proxy_direct: "The agent asked for the proxy's own address, or to listen there.",
   udp_denied: 'Agents may not send UDP, other than DNS to the resolvers policy names.',
   socket_denied: 'Agents may not have a socket of this type (raw, SCTP, UDP-Lite, ping, MPTCP, …).',
   option_denied: 'The socket option could have led the connection around the proxy.',

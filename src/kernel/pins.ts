@@ -18,6 +18,8 @@ const BPF_FS_MAGIC = 0xcafe4a11;
  */
 export const programTypes: Readonly<Record<string, { readonly type: number | null; readonly text: string }>> =
   {
+    sluice_bind4: { type: 8, text: 'cgroup_inet4_bind' },
+    sluice_bind6: { type: 9, text: 'cgroup_inet6_bind' },
     sluice_connect4: { type: 10, text: 'cgroup_inet4_connect' },
     sluice_connect6: { type: 11, text: 'cgroup_inet6_connect' },
     sluice_attach: { type: null, text: 'cgroup_attach_task' },

@@ -54,6 +54,10 @@ const refused: readonly (readonly [string, string, string])[] = [
   ['IPV6_RTHDRDSTOPTS', 'socket.socket(socket.AF_INET6).setsockopt(41, 55, bytes(8))', 'option_denied'],
   ['IPV6_DSTOPTS', 'socket.socket(socket.AF_INET6).setsockopt(41, 59, bytes(8))', 'option_denied'],
   ['IPV6_TRANSPARENT', 'socket.socket(socket.AF_INET6).setsockopt(41, 75, 1)', 'option_denied'],
+  ['IP_IPSEC_POLICY', 'socket.socket().setsockopt(socket.IPPROTO_IP, 16, bytes(168))', 'option_denied'],
+  ['IP_XFRM_POLICY', 'socket.socket().setsockopt(socket.IPPROTO_IP, 17, bytes(168))', 'option_denied'],
+  ['IPV6_IPSEC_POLICY', 'socket.socket(socket.AF_INET6).setsockopt(41, 34, bytes(168))', 'option_denied'],
+  ['IPV6_XFRM_POLICY', 'socket.socket(socket.AF_INET6).setsockopt(41, 35, bytes(168))', 'option_denied'],
   ['TCP_REPAIR', 'socket.socket().setsockopt(socket.IPPROTO_TCP, 19, 1)', 'option_denied'],
 ];
 
@@ -99,6 +103,24 @@ t.test('the proxy cannot be asked for by its own address', async (t) => {
   t.equal(result.stdout, 'EPERM\n');
   t.match((await fixture.waitFor('denied'))[0], { reason: 'proxy_direct' });
 });
+
+for (const [family, address] of [
+  ['AF_INET', '127.0.0.1'],
+  ['AF_INET', '0.0.0.0'],
+  ['AF_INET6', '::1'],
+  ['AF_INET6', '::'],
+  ['AF_INET6', '::ffff:127.0.0.1'],
+] as const)
+  t.test(`the proxy's port at ${address} cannot be listened on beside it`, async (t) => {
+    const body = `
+s = socket.socket(socket.${family})
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+s.bind(("${address}", ${fixture.port}))`;
+    t.equal((await fixture.agent(attempt(body))).stdout, 'EPERM\n');
+    t.match((await fixture.waitFor('denied'))[0], { reason: 'proxy_direct', facts: { agentId: AGENT_ID } });
+    const bystander = await run(['python3', '-c', attempt(body)]);
+    t.equal(bystander.stdout, 'allowed\n', 'who is no agent is left alone');
+  });
 
 t.test('what an agent serves gets no answer out', async (t) => {
   const server = fixture.agent(`
