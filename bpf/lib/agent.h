@@ -86,23 +86,27 @@ static __noinline int sluice_remember_exe(struct task_struct *task, struct sluic
   return 0;
 }
 
-/* Fills what the current task says about itself; leaves the destination alone. */
-static __always_inline void sluice_fill_facts(struct sluice_flow *flow, __u32 agent, __u32 generation) {
-  struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-  struct sluice_exe_key exe = {};
-  __u64 ids = bpf_get_current_uid_gid();
-
+/* Fills what a task says about itself; leaves the destination alone. */
+static __always_inline void sluice_fill_task(struct sluice_flow *flow, struct task_struct *task, __u32 agent,
+                                             __u32 generation) {
   flow->start_ns = bpf_ktime_get_boot_ns();
   flow->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
   flow->task_start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
   flow->pid = BPF_CORE_READ(task, tgid);
-  flow->uid = (__u32)ids;
-  flow->gid = ids >> 32;
+  flow->uid = BPF_CORE_READ(task, cred, uid.val);
+  flow->gid = BPF_CORE_READ(task, cred, gid.val);
   flow->agent = agent;
   flow->generation = generation;
+  struct sluice_exe_key exe = {};
   sluice_exe(task, &exe);
   flow->exe_ino = exe.ino;
   flow->exe_dev = exe.dev;
+}
+
+static __always_inline void sluice_fill_facts(struct sluice_flow *flow, __u32 agent, __u32 generation) {
+  struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+  sluice_fill_task(flow, task, agent, generation);
+  struct sluice_exe_key exe = {.ino = flow->exe_ino, .dev = flow->exe_dev};
   if (exe.ino && !bpf_map_lookup_elem(&sluice_exe_paths, &exe))
     sluice_remember_exe(task, &exe);
 }

@@ -99,8 +99,13 @@ typedef struct {
   __u32 val;
 } kuid_t;
 
+typedef struct {
+  __u32 val;
+} kgid_t;
+
 struct cred {
   kuid_t uid;
+  kgid_t gid;
 };
 
 struct task_struct {

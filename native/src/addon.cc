@@ -16,6 +16,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("linkProgram", Napi::Function::New<sluice::LinkProgram>(env));
   exports.Set("listenTcp", Napi::Function::New<sluice::ListenTcp>(env));
   exports.Set("readFlow", Napi::Function::New<sluice::ReadFlow>(env));
+  exports.Set("disconnect", Napi::Function::New<sluice::Disconnect>(env));
   exports.Set("closeFd", Napi::Function::New<sluice::CloseFd>(env));
   exports.Set("lockFile", Napi::Function::New<sluice::LockFile>(env));
   exports.Set("harden", Napi::Function::New<sluice::Harden>(env));

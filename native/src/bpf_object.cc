@@ -7,6 +7,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <fcntl.h>
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -70,6 +71,7 @@ Napi::Function BpfObject::Init(Napi::Env env) {
                          InstanceMethod<&BpfObject::Load>("load"),
                          InstanceMethod<&BpfObject::Programs>("programs"),
                          InstanceMethod<&BpfObject::Attach>("attach"),
+                         InstanceMethod<&BpfObject::Iterate>("iterate"),
                          InstanceMethod<&BpfObject::Close>("close"),
                      });
 }
@@ -150,6 +152,46 @@ Napi::Value BpfObject::Attach(const Napi::CallbackInfo &info) {
     PinLink(env, bpf_program__attach_cgroup(program, cgroup.get()), pin);
   }
   return Napi::String::New(env, pinned ? "replaced" : "attached");
+}
+
+// iterate(programName, pid, maxBytes) -> {bytes, whole}: runs an iterator over that process, 0: over all, and
+// gives what it wrote; `whole` is false when it was cut off at maxBytes.
+Napi::Value BpfObject::Iterate(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  std::string name = info[0].As<Napi::String>().Utf8Value();
+  uint32_t pid = info[1].As<Napi::Number>().Uint32Value();
+  size_t limit = static_cast<size_t>(info[2].As<Napi::Number>().Int64Value());
+  bpf_program *program = bpf_object__find_program_by_name(Get(info), name.c_str());
+  if (!program)
+    throw SystemError(env, "find program " + name, ENOENT);
+  libbpf_log.clear();
+
+  bpf_iter_link_info which = {};
+  which.task.pid = pid;
+  LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &which, .link_info_len = sizeof(which));
+  bpf_link *link = bpf_program__attach_iter(program, pid ? &options : nullptr);
+  if (!link)
+    throw ErrorWithLog(env, "iterate " + name, errno);
+  Fd iterator(bpf_iter_create(bpf_link__fd(link)));
+  int error = errno;
+  bpf_link__destroy(link); // the iterator holds it
+  if (!iterator)
+    throw SystemError(env, "bpf_iter_create " + name, error);
+
+  std::vector<uint8_t> bytes;
+  uint8_t chunk[32768];
+  ssize_t length = 0;
+  while (bytes.size() < limit && (length = read(iterator.get(), chunk, sizeof(chunk))) != 0) {
+    if (length < 0 && (errno == EINTR || errno == EAGAIN))
+      continue;
+    if (length < 0)
+      throw SystemError(env, "read " + name, errno);
+    bytes.insert(bytes.end(), chunk, chunk + length);
+  }
+  auto result = Napi::Object::New(env);
+  result.Set("bytes", Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size()));
+  result.Set("whole", Napi::Boolean::New(env, length == 0));
+  return result;
 }
 
 Napi::Value BpfObject::Close(const Napi::CallbackInfo &info) {

@@ -19,6 +19,7 @@ private:
   Napi::Value Load(const Napi::CallbackInfo &info);
   Napi::Value Programs(const Napi::CallbackInfo &info);
   Napi::Value Attach(const Napi::CallbackInfo &info);
+  Napi::Value Iterate(const Napi::CallbackInfo &info);
   Napi::Value Close(const Napi::CallbackInfo &info);
   void Free();
   bpf_object *Get(const Napi::CallbackInfo &info);

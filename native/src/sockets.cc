@@ -8,6 +8,7 @@
 #include <cstring>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 namespace sluice {
 namespace {
@@ -84,6 +85,33 @@ Napi::Value ReadFlow(const Napi::CallbackInfo &info) {
     throw Napi::RangeError::New(env, "the buffer has not the size of a flow");
   memcpy(into.Data(), &flow, sizeof(flow));
   return Napi::Boolean::New(env, true);
+}
+
+// pidfd_getfd(2) and connect(AF_UNSPEC) and not SOCK_DESTROY: they need nothing that a kernel may have been
+// built without, and reach every network namespace.
+Napi::Value Disconnect(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  long pid = info[0].As<Napi::Number>().Int32Value();
+  long fd = info[1].As<Napi::Number>().Int32Value();
+  bool lossless = false;
+  uint64_t wanted = info[2].As<Napi::BigInt>().Uint64Value(&lossless);
+  Fd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  Fd taken(process ? static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), fd, 0)) : -1);
+  if (!taken && (errno == ESRCH || errno == EBADF))
+    return Napi::String::New(env, "gone");
+  if (!taken)
+    throw SystemError(env, "pidfd_getfd", errno);
+  uint64_t cookie = 0;
+  socklen_t length = sizeof(cookie);
+  if (getsockopt(taken.get(), SOL_SOCKET, SO_COOKIE, &cookie, &length) || cookie != wanted)
+    return Napi::String::New(env, "gone");
+  sockaddr nowhere = {};
+  nowhere.sa_family = AF_UNSPEC;
+  if (connect(taken.get(), &nowhere, sizeof(nowhere)) == 0)
+    return Napi::String::New(env, "disconnected");
+  if (shutdown(taken.get(), SHUT_RDWR) && errno != ENOTCONN)
+    throw SystemError(env, "shutdown", errno);
+  return Napi::String::New(env, "shut");
 }
 
 Napi::Value CloseFd(const Napi::CallbackInfo &info) {

@@ -13,6 +13,11 @@ Napi::Value ListenTcp(const Napi::CallbackInfo &info);
 // readFlow(fd, into: Buffer(sizeof struct sluice_flow)) -> boolean: false, if no agent made the connection
 Napi::Value ReadFlow(const Napi::CallbackInfo &info);
 
+// disconnect(pid, fd, cookie) -> "disconnected" | "shut" | "gone": ends the connection of another process's
+// socket, for all who hold it. The peer of a TCP connection gets a reset. `shut`: a thread is in the middle
+// of connecting or accepting, so it was only shut down. `gone`: the descriptor is not that socket any more.
+Napi::Value Disconnect(const Napi::CallbackInfo &info);
+
 // closeFd(fd)
 Napi::Value CloseFd(const Napi::CallbackInfo &info);
 

@@ -38,3 +38,10 @@ export function stringMember(body: JsonObject, name: string, maxLength: number):
   }
   return value;
 }
+
+/** A member that must be true or false. Throws ApiError `BAD_REQUEST`. */
+export function booleanMember(body: JsonObject, name: string): boolean {
+  const value = body[name];
+  if (typeof value !== 'boolean') throw new ApiError('BAD_REQUEST', `${name}: neither true nor false`);
+  return value;
+}

@@ -10,6 +10,9 @@ import { ApiError, fromWire } from './errors.ts';
 import { type FlowFilter, flowQuery } from './flow-filter.ts';
 import { FOLLOW_PATH } from './paths.ts';
 import type {
+  AgentList,
+  Enrolled,
+  EnrolRequest,
   FollowEvent,
   PolicyApplied,
   PolicyDocument,
@@ -79,6 +82,14 @@ export class ApiClient {
 
   releaseRun(cgroupPath: string): Promise<RunReleased> {
     return this.#json('POST', '/v1/run/release', { cgroupPath });
+  }
+
+  agents(limit: number): Promise<AgentList> {
+    return this.#json('GET', `/v1/agents?limit=${limit}`);
+  }
+
+  enrol(request: EnrolRequest): Promise<Enrolled> {
+    return this.#json('POST', '/v1/enrol', request, SELF_TEST_TIMEOUT_MS);
   }
 
   selfTest(): Promise<SelfTestStatus> {

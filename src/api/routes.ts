@@ -1,7 +1,7 @@
 /** The table of what the API offers: method, path, the bound of the body, and the call to the backend. */
 import { DOCUMENT_MAX_BYTES } from '../policy/positions.ts';
 import type { JsonObject } from './body.ts';
-import { stringMember } from './body.ts';
+import { booleanMember, stringMember } from './body.ts';
 import { ApiError } from './errors.ts';
 import { parseFlowQuery } from './flow-filter.ts';
 import type { ApiBackend } from './types.ts';
@@ -67,12 +67,42 @@ export const ROUTES: readonly Route[] = [
     call: (backend, { body }) => backend.releaseRun(absolutePath(body, 'cgroupPath')),
   },
   {
+    method: 'GET',
+    path: '/v1/agents',
+    maxBodyBytes: 0,
+    call: (backend, { query }) => backend.agents(agentLimit(query)),
+  },
+  {
+    method: 'POST',
+    path: '/v1/enrol',
+    maxBodyBytes: MAX_SMALL_BODY_BYTES,
+    call: (backend, { body }) =>
+      backend.enrol({
+        target: stringMember(body, 'target', MAX_NAME_LENGTH),
+        agent: stringMember(body, 'agent', MAX_NAME_LENGTH),
+        now: booleanMember(body, 'now'),
+      }),
+  },
+  {
     method: 'POST',
     path: '/v1/selftest',
     maxBodyBytes: 0,
     call: (backend) => backend.selfTest(),
   },
 ];
+
+/** Processes an answer holds at most: some hundred bytes each. */
+export const MAX_AGENT_LIMIT = 10_000;
+
+function agentLimit(query: URLSearchParams): number {
+  for (const name of query.keys())
+    if (name !== 'limit') throw new ApiError('BAD_REQUEST', `${name}: no such parameter`);
+  const text = query.get('limit') ?? String(MAX_AGENT_LIMIT);
+  const limit = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > MAX_AGENT_LIMIT)
+    throw new ApiError('BAD_REQUEST', `limit: not a number from 1 to ${MAX_AGENT_LIMIT}`);
+  return limit;
+}
 
 /** The row for a request. Throws ApiError `NOT_FOUND` or `METHOD_NOT_ALLOWED`. */
 export function findRoute(method: string, path: string): Route {

@@ -131,6 +131,83 @@ export interface RunReleased {
   readonly removed: boolean;
 }
 
+/** Why a process is an agent. */
+export type AgentReason = 'cgroup' | 'run' | 'exe' | 'uid' | 'enrolled' | 'place';
+
+/** One process that is an agent. */
+export interface AgentProcess {
+  readonly pid: number;
+  /** Null: an agent policy no longer has. `sluice-unknown`: governed without being known, and allowed nothing. */
+  readonly agent: string | null;
+  /** `place`: it runs a file that lies where an enrolled one lay, and that the daemon has not looked at yet. */
+  readonly reason: AgentReason;
+  /** Its parent was the agent, for that reason. */
+  readonly inherited: boolean;
+  /** It ran before policy named it, so it may hold sockets from before: `sockets.ungoverned`. */
+  readonly wasRunning: boolean;
+  /** RFC 3339: when it became an agent. */
+  readonly since: string;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  readonly uid: number;
+  /** As /proc shows it; null when the process is gone by now. */
+  readonly exe: string | null;
+  /** Path below the cgroup v2 mount, likewise. */
+  readonly cgroup: string | null;
+  readonly sockets: {
+    /** TCP and UDP over IPv4 and IPv6. */
+    readonly internet: number;
+    /** Those of them that are from before it was an agent, and are not governed. */
+    readonly ungoverned: number;
+    /** Of any other family. */
+    readonly other: number;
+  };
+  /** Open now. */
+  readonly flows: number;
+}
+
+export interface AgentList {
+  /** In the order of pids, the first `limit` of them. */
+  readonly agents: readonly AgentProcess[];
+  readonly total: number;
+}
+
+export interface EnrolRequest {
+  /** A pid, or the name of a unit. */
+  readonly target: string;
+  /** Name of an agent of the policy. */
+  readonly agent: string;
+  /** Also cut what is connected already, and govern every socket it has. */
+  readonly now: boolean;
+}
+
+export interface EnrolledSocket {
+  readonly pid: number;
+  readonly fd: number;
+  /** `tcp`, `udp`, `raw`, `unix`, `packet`, … */
+  readonly kind: string;
+  /** As it was found. */
+  readonly state: 'connected' | 'listening' | 'unconnected';
+  readonly local: string | null;
+  readonly remote: string | null;
+  /**
+   * `destroyed`: the connection was ended. `cut`: it could not be, but nothing it sends gets out. `governed`: whatever it
+   * does from now on is judged. `left`: as it was, without `now`. `ungoverned`: of a family Sluice does not see.
+   */
+  readonly outcome: 'destroyed' | 'cut' | 'governed' | 'left' | 'ungoverned';
+}
+
+export interface Enrolled {
+  readonly agent: string;
+  /** Processes that became this agent now, or were it before. */
+  readonly processes: readonly { readonly pid: number; readonly exe: string | null; readonly was: boolean }[];
+  /** Descendants that are another agent already, and stay that. */
+  readonly others: readonly { readonly pid: number; readonly agent: string | null }[];
+  /** The first 1000. */
+  readonly sockets: readonly EnrolledSocket[];
+  readonly socketsTotal: number;
+}
+
 /**
  * What the daemon implements. Any method may be called at any time and by several callers at once. A
  * `SluiceError` that is thrown reaches the client with its code, message and hint (and `problems`, if it has
@@ -148,6 +225,10 @@ export interface ApiBackend {
   createRun(name: string): Promise<RunGranted>;
   /** Removes a cgroup that `createRun` made; throws for any other path. */
   releaseRun(cgroupPath: string): Promise<RunReleased>;
+  /** Who is an agent now, and why. */
+  agents(limit: number): Promise<AgentList>;
+  /** Makes running processes agents. Throws when there is no such process, unit or agent, or it is another's. */
+  enrol(request: EnrolRequest): Promise<Enrolled>;
   /** Runs the canary connect now. A failed test is an answer, not an error. */
   selfTest(): Promise<SelfTestStatus>;
 }

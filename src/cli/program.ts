@@ -10,6 +10,8 @@ import { safeText } from './terminal.ts';
 const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['daemon', async () => (await import('./daemon.ts')).registerDaemon],
   ['run', async () => (await import('./run.ts')).registerRun],
+  ['enrol', async () => (await import('./enrol.ts')).registerEnrol],
+  ['agents', async () => (await import('./agents.ts')).registerAgents],
   ['status', async () => (await import('./status.ts')).registerStatus],
   ['flows', async () => (await import('./flows.ts')).registerFlows],
   ['policy', async () => (await import('./policy.ts')).registerPolicy],

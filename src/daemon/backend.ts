@@ -94,6 +94,13 @@ export function backendOf(daemon: Daemon): ApiBackend {
         throw error;
       }
     },
+    agents: (limit) => daemon.agents(limit),
+    enrol: async (request) => {
+      const enrolled = await daemon.enroller.enrol(request);
+      const { length } = enrolled.processes;
+      daemon.note(`${request.target} was enrolled as ${request.agent}: ${length} processes`);
+      return enrolled;
+    },
     createRun: async (name) => {
       const { directory, path } = daemon.createRun(name);
       const agentKnown = daemon.policies.policy.agents.some((agent) =>

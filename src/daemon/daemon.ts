@@ -17,9 +17,12 @@ import { addon } from '../kernel/addon.ts';
 import { cgroupId, findCgroup2, moveSelf, ownCgroup, sluiceCgroups } from '../kernel/cgroup.ts';
 import type { KernelEvent } from '../kernel/events.ts';
 import { KernelPlane } from '../kernel/plane.ts';
+import { Processes } from '../kernel/processes.ts';
 import { EventRing } from '../kernel/ring.ts';
 import { agentId } from '../policy/agent-id.ts';
 import { FlowStore } from '../store/flow-store.ts';
+import { listAgents } from './agents.ts';
+import { Enroller } from './enrol.ts';
 import { type AgentTables, enrolmentTables } from './enrolment.ts';
 import { ExeWatch } from './exe-watch.ts';
 import { type Listeners, openListeners } from './listeners.ts';
@@ -61,6 +64,8 @@ export class Daemon {
   readonly options: DaemonOptions;
   readonly startedAt = new Date();
   readonly plane: KernelPlane;
+  readonly processes: Processes;
+  readonly enroller: Enroller;
   readonly policies: PolicyKeeper;
   readonly runs: Runs;
   readonly ledger: Ledger;
@@ -101,6 +106,8 @@ export class Daemon {
       selfCgroupId: cgroupId(`${this.#cgroupRoot}${selfCgroup}`),
       unknownAgentId: agentId(reservedAgents.unknown),
     });
+    this.processes = new Processes(options.pinDirectory);
+    this.enroller = this.#makeEnroller(cgroupId(`${this.#cgroupRoot}${selfCgroup}`));
     this.runs = new Runs(this.#cgroupRoot);
     this.store = FlowStore.open(`${options.stateDirectory}/flows.db`, RETENTION);
     this.#ndjson = options.logFlows ? new NdjsonLog(1) : null;
@@ -118,7 +125,7 @@ export class Daemon {
       startedNs: this.#bootClock.nowNs(),
       timeOf: (bootNs) => this.#bootClock.rfc3339(bootNs),
       nowNs: () => this.#bootClock.nowNs(),
-      agentName: (id) => this.policies.policy.agents.find((agent) => agent.id === id)?.name ?? null,
+      agentName: (id) => this.#agentName(id),
       policyRevision: () => this.policies.policy.revision,
       tier: () => TIER,
       ignoredAgent: canaryId,
@@ -191,8 +198,64 @@ export class Daemon {
     }
   }
 
+  #agentName(id: number): string | null {
+    return this.policies.policy.agents.find((agent) => agent.id === id)?.name ?? null;
+  }
+
+  #anyAgentName(id: number): string | null {
+    const reserved = Object.values(reservedAgents).find((name) => agentId(name) === id);
+    return reserved ?? this.#agentName(id);
+  }
+
+  #makeEnroller(selfCgroupId: bigint): Enroller {
+    const { processes } = this;
+    return new Enroller({
+      list: () => processes.list(),
+      tag: (process, id) => processes.tag(process, id, this.#bootClock.nowNs()),
+      untag: (pid) => processes.untag(pid),
+      sockets: (pid) => processes.sockets(pid),
+      takeInSockets: (pid) => processes.takeInSockets(pid),
+      disconnect: (pid, fd, cookie) => addon().disconnect(pid, fd, cookie),
+      agentId: (name) => this.policies.policy.agents.find((agent) => agent.name === name)?.id ?? null,
+      agentName: (id) => this.#anyAgentName(id),
+      unknownAgentId: agentId(reservedAgents.unknown),
+      cgroupRoot: this.#cgroupRoot,
+      selfCgroupId,
+    });
+  }
+
+  /** Who is an agent now, the first `limit` of them. */
+  agents(limit: number): ReturnType<typeof listAgents> {
+    return listAgents(
+      {
+        processes: () => this.processes.list(),
+        sockets: () => this.processes.sockets(),
+        agentName: (id) => this.#anyAgentName(id),
+        rfc3339: (bootNs) => this.#bootClock.rfc3339(bootNs),
+        openFlows: () => this.ledger.openByPid(),
+      },
+      limit,
+    );
+  }
+
+  #tagRunning(): void {
+    try {
+      const late = this.processes.list().filter(({ tag }) => tag?.wasRunning === true && !tag.inherited);
+      if (late.length > 0)
+        this.#log(
+          `${late.length} processes ran before policy named them; sluice agents shows what they have open`,
+        );
+    } catch (error) {
+      this.#log(
+        `warning: processes that run already are found by their next socket only: ${messageOf(error)}`,
+      );
+    }
+  }
+
+  /** Puts tables in force, tags what runs already, and says what that leaves open. */
   #enrol(tables: AgentTables): void {
     this.plane.setEnrolment(tables);
+    this.#tagRunning();
     this.#exeWatch.set(tables.exePaths);
     for (const doubt of tables.doubts) this.#log(`warning: ${doubt}`);
   }
@@ -268,6 +331,7 @@ export class Daemon {
     this.#rings?.deny.close();
     this.#ndjson?.close();
     this.store.close();
+    this.processes.close();
     this.plane.close();
   }
 }

@@ -141,6 +141,16 @@ export class Ledger {
     this.#ended = new BoundedMap(this.#limits.maxEnded);
   }
 
+  /** Open flows by the pid they are of. */
+  openByPid(): Map<number, number> {
+    const counts = new Map<number, number>();
+    for (const { start } of this.#open.values()) {
+      const pid = start.facts?.pid;
+      if (pid !== undefined) counts.set(pid, (counts.get(pid) ?? 0) + 1);
+    }
+    return counts;
+  }
+
   counters(): LedgerCounters {
     return {
       open: this.#open.size,

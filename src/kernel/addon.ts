@@ -25,6 +25,8 @@ export interface NativeObject {
   load(): void;
   programs(): NativeProgram[];
   attach(program: string, cgroupPath: string, linkPin: string): 'attached' | 'replaced';
+  /** Runs an iterator, over one process or (0) over all; `whole` is false when it wrote more than `maxBytes`. */
+  iterate(program: string, pid: number, maxBytes: number): { bytes: Buffer; whole: boolean };
   close(): void;
 }
 
@@ -43,6 +45,7 @@ export interface Addon {
   listenTcp(ip: string, port: number, backlog: number): { fd: number; port: number };
   /** Writes `struct sluice_flow` into `into`; false if no agent made the connection. */
   readFlow(fd: number, into: Buffer): boolean;
+  disconnect(pid: number, fd: number, cookie: bigint): 'disconnected' | 'shut' | 'gone';
   closeFd(fd: number): void;
   lockFile(path: string): number;
   harden(options: { noNewPrivs: boolean; dieWithParent: boolean }): void;

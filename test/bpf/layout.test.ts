@@ -6,7 +6,8 @@ import { layout, reasonNumbers, SLUICE_ABI } from '#src/kernel/layout.ts';
 import { type StructLayout, structLayouts } from '#test/support/btf.ts';
 
 const compiled = new Map<string, StructLayout>();
-for (const file of readdirSync(buildPaths.objects).filter((name) => name.endsWith('.bpf.o')))
+const files = readdirSync(buildPaths.objects, { recursive: true }).map(String);
+for (const file of files.filter((name) => name.endsWith('.bpf.o')))
   for (const [name, found] of structLayouts(`${buildPaths.objects}/${file}`)) compiled.set(name, found);
 
 const header = readFileSync(new URL('../../bpf/api/sluice.h', import.meta.url), 'utf8');

@@ -3,7 +3,11 @@ import { EventEmitter } from 'node:events';
 import type { FlowFilter } from '#src/api/flow-filter.ts';
 import { flowMatcher } from '#src/api/flow-filter.ts';
 import type {
+  AgentList,
+  AgentProcess,
   ApiBackend,
+  Enrolled,
+  EnrolRequest,
   PolicyApplied,
   PolicyDocument,
   RunGranted,
@@ -95,6 +99,9 @@ export class FakeBackend implements ApiBackend {
   runs: string[] = [];
   runAnswer: RunGranted = { cgroupPath: '/nonexistent/cgroup', agentKnown: true };
   released: string[] = [];
+  agentList: AgentProcess[] = [];
+  enrolled: EnrolRequest[] = [];
+  enrolAnswer: Enrolled | null = null;
   selfTestAnswer: SelfTestStatus = { at: '2026-01-31T12:00:00.000Z', ok: true, detail: 'canary refused' };
   /** Tests have more clients than Node takes for a leak. */
   readonly #live = new EventEmitter<{ flow: [FlowRecord]; listening: [] }>().setMaxListeners(0);
@@ -143,7 +150,38 @@ export class FakeBackend implements ApiBackend {
     return { removed: true };
   }
 
+  async agents(limit: number): Promise<AgentList> {
+    return { agents: this.agentList.slice(0, limit), total: this.agentList.length };
+  }
+
+  async enrol(request: EnrolRequest): Promise<Enrolled> {
+    this.enrolled.push(request);
+    if (this.enrolAnswer === null)
+      throw new SluiceError('CONFIG', `no process ${request.target} runs`, {
+        hint: 'give a pid of this host',
+      });
+    return this.enrolAnswer;
+  }
+
   async selfTest(): Promise<SelfTestStatus> {
     return this.selfTestAnswer;
   }
+}
+
+export function sampleAgent(change: Partial<AgentProcess> = {}): AgentProcess {
+  return {
+    pid: 4711,
+    agent: 'billing',
+    reason: 'cgroup',
+    inherited: false,
+    wasRunning: false,
+    since: '2026-01-31T12:00:00.000Z',
+    startedAt: '2026-01-31T11:59:59.000Z',
+    uid: 1001,
+    exe: '/usr/bin/billing',
+    cgroup: '/system.slice/billing.service',
+    sockets: { internet: 2, ungoverned: 0, other: 3 },
+    flows: 1,
+    ...change,
+  };
 }

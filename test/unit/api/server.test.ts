@@ -8,7 +8,7 @@ import { ANY_FLOW } from '#src/api/flow-filter.ts';
 import { type ServeOptions, serveApi } from '#src/api/server.ts';
 import type { FollowEvent } from '#src/api/types.ts';
 import { SluiceError } from '#src/core/errors.ts';
-import { FakeBackend, sampleRecord } from './sample.ts';
+import { FakeBackend, sampleAgent, sampleRecord } from './sample.ts';
 import { temporaryDirectory } from './temporary.ts';
 
 async function setUp(t: Test, options: ServeOptions = {}) {
@@ -39,6 +39,11 @@ t.test('every call reaches the backend and comes back', async (t) => {
   t.same(await client.applyPolicy({ path: '/p', text: 'version: 1\n' }), { revision: 'ba9876543210' });
   t.same(backend.applied, [{ path: '/p', text: 'version: 1\n' }]);
   t.same(await client.createRun('billing'), backend.runAnswer);
+  backend.agentList = [sampleAgent(), sampleAgent({ pid: 4712 })];
+  t.same(await client.agents(1), { agents: [sampleAgent()], total: 2 });
+  const request = { target: '4711', agent: 'billing', now: true };
+  await t.rejects(client.enrol(request), { code: 'CONFIG', message: /no process 4711/ });
+  t.same(backend.enrolled, [request]);
   t.same(backend.runs, ['billing']);
   t.same(await client.releaseRun('/cg/x'), { removed: true });
   t.same(await client.selfTest(), backend.selfTestAnswer);

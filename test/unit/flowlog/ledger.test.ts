@@ -44,6 +44,7 @@ t.test('open, report, closed: the record of a flow', async (t) => {
   const { ledger, records, pass, asked } = setUp();
   ledger.kernelEvent(event('open', A));
   t.equal(ledger.counters().open, 1);
+  t.same([...ledger.openByPid()], [[A.pid, 1]]);
   await arrive();
   ledger.workerReports([reported(A)]);
   ledger.kernelEvent(event('closed', A));
