@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
- * Iterators over the open files of agents: one tells of their sockets, one also takes in those of the internet
- * families that nobody governs yet, because they were there before their process was an agent. From then on egress
- * drops what they send.
+ * Iterators over the open files of agents: one tells of their sockets, one also takes in those of the
+ * internet families that nobody governs yet, because they were there before their process was an agent. From
+ * then on egress drops what they send.
  */
 #include "../lib/agent.h"
 #include "../lib/iter.h"

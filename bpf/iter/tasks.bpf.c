@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
- * Iterator over processes, run by the daemon when policy has changed and when somebody asks who is an agent. It
- * tags what policy names and was running before, so that moving away does not free it, gives those that were
- * governed as unknown the agent they turn out to be, and writes one struct sluice_process for each process.
+ * Iterator over processes, run by the daemon when policy has changed and when somebody asks who is an agent.
+ * It tags what policy names and was running before, so that moving away does not free it, gives those that
+ * were governed as unknown the agent they turn out to be, and writes one struct sluice_process for each
+ * process.
  */
 #include "../lib/agent.h"
 #include "../lib/iter.h"
