@@ -2,11 +2,21 @@
  * Every way a process becomes an agent but `sluice run`, end to end: by unit, cgroup, executable and uid. And what
  * stands where policy names no CA: the system's store.
  */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { findCgroup2 } from '#src/kernel/cgroup.ts';
-import type { Finished } from '#test/support/command.ts';
+import { type Finished, until } from '#test/support/command.ts';
 import { SLUICE, TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
 
@@ -17,7 +27,9 @@ const unit = `sluice-test-${process.pid}.service`;
 const unitPath = `/system.slice/${unit}`;
 const plainPath = `/sluice-test-${process.pid}/jobs`;
 const UID = 61_342;
+const template = `sluice-test-${process.pid}@`;
 const exe = join(world.dir, 'agent-curl');
+const pinned = join(world.dir, 'pinned-curl');
 
 const made: string[] = [];
 function makeCgroup(path: string): void {
@@ -33,11 +45,15 @@ t.teardown(async () => {
 });
 
 copyFileSync('/usr/bin/curl', exe);
+copyFileSync('/usr/bin/curl', pinned);
+const sha256 = createHash('sha256').update(readFileSync(pinned)).digest('hex');
 const policy = `version: 1
 trust_domain: world.test
 identity: { spiffe_id: 'spiffe://{trust_domain}/agent/{agent}' }
 agents:
   - { name: by-unit, groups: [units], match: [{ unit: ${unit} }] }
+  - { name: by-template, match: [{ unit: '${template}*.service' }] }
+  - { name: by-pin, match: [{ exe: { path: ${pinned}, sha256: ${sha256} } }] }
   - { name: by-cgroup, match: [{ cgroup: ${plainPath} }] }
   - { name: by-exe, match: [{ exe: ${exe} }] }
   - { name: by-uid, match: [{ uid: ${UID} }] }
@@ -48,7 +64,7 @@ destinations:
     protocol: http
     port_map: { 80: 443 }
 rules:
-  - { name: all-to-web, action: allow, destinations: [web], agents: [by-unit, by-cgroup, by-exe, by-uid] }
+  - { name: all-to-web, action: allow, destinations: [web], agents: [by-unit, by-template, by-pin, by-cgroup, by-exe, by-uid] }
 `;
 
 // The world's CA takes the place of the host's store, for this daemon alone.
@@ -102,6 +118,32 @@ t.test('by unit when the cgroup was made anew, and from one below it', async (t)
 
 t.test('by cgroup path', async (t) => {
   await assertAgent(t, 'by-cgroup', await inCgroup(plainPath, ['curl', ...request]));
+});
+
+t.test('by template, of which an instance comes after the policy', async (t) => {
+  // As systemd escapes it: a dash in the template's name would nest slices.
+  const slice = `system-${template.slice(0, -1).replaceAll('-', '\\x2d')}.slice`;
+  const path = `/system.slice/${slice}/${template}new.service`;
+  await assertAgent(t, 'by-template', await inCgroup(path, ['curl', ...request]));
+});
+
+t.test('by pinned executable: another file in its place is governed, and none', async (t) => {
+  const asked = (): Promise<Finished> => world.near.run(world.agentCommand([pinned, '-i', ...request]));
+  await assertAgent(t, 'by-pin', await world.near.run(world.agentCommand([pinned, ...request])));
+  const put = (change: (path: string) => void): void => {
+    copyFileSync('/usr/bin/curl', `${pinned}.fresh`);
+    change(`${pinned}.fresh`);
+    renameSync(`${pinned}.fresh`, pinned);
+  };
+  put((path) => appendFileSync(path, 'x'));
+  t.match((await asked()).stdout, /^HTTP\/1\.1 403/, 'at once');
+  await until('status to say so', async () =>
+    (await sluice.status()).reasons.some((reason) => reason.includes('not the file that policy pins')),
+  );
+  t.match((await asked()).stdout, /^HTTP\/1\.1 403/, 'and when it has been looked at');
+  put(() => undefined);
+  t.match((await asked()).stdout, /^HTTP\/1\.1 (403|200)/, 'governed in between as well');
+  await until('the right one to be the agent', async () => (await asked()).stdout.includes('200 OK'));
 });
 
 t.test('by executable, wherever it runs', async (t) => {
