@@ -20,6 +20,7 @@
 
 /* Longest cgroup directory name (NAME_MAX) with its NUL, and the deepest path enrolment can name. */
 #define SLUICE_NAME_MAX 256
+#define SLUICE_ROOT_DEPTH 16 /* levels above the root of a daemon in a cgroup namespace */
 #define SLUICE_PATH_DEPTH 16
 
 /* Longest executable path remembered; longer ones are left to userspace. */
@@ -81,6 +82,7 @@ struct sluice_config {
   __u32 worker_uid;
   __u64 mark;        /* the value a listener must carry; new for each daemon */
   __u64 self_cgroup; /* the daemon's own cgroup */
+  __u64 root_cgroup; /* where paths begin: the root of the hierarchy, or of the daemon's cgroup namespace */
   __u16 proxy_port;  /* host byte order */
   __u16 pad0;
   __u32 unknown_agent; /* id of processes that are governed without being known, and allowed nothing */

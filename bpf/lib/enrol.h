@@ -100,28 +100,35 @@ __noinline __u32 sluice_step_globs(__u32 generation, __u32 level, __u32 length) 
   return 0;
 }
 
-/* Walks the cgroup's path from the root. The deepest component with an agent wins; at one, the plain path
- * does. */
+/* Walks the cgroup's path from the daemon's root; what is not below that has no agent. The deepest component
+ * with an agent wins; at one, the plain path does. */
 __noinline __u32 sluice_walk_cgroup(__u64 address, __u32 generation) {
   struct cgroup *cgrp = (struct cgroup *)address;
   struct sluice_scratch *scratch = sluice_get_scratch();
-  if (!scratch)
+  struct sluice_config *config = sluice_get_config();
+  if (!scratch || !config)
     return 0;
   bool has_globs = bpf_map_lookup_elem(&sluice_globs, &generation) != NULL;
   bool in_trie = true;
   struct sluice_path_key *key = &scratch->path;
   int depth = BPF_CORE_READ(cgrp, level);
   __u64 ancestors = address + bpf_core_field_offset(struct cgroup, ancestors);
-  __u32 agent = 0, node = 0;
+  __u32 agent = 0, node = 0, level = 0;
+  bool below = false;
 
   for (int word = 0; word < SLUICE_GLOB_WORDS; word++)
     scratch->live[word] = ~0ull;
-  for (int level = 1; level <= SLUICE_PATH_DEPTH; level++) {
-    if (level > depth || (!in_trie && !has_globs))
+  for (int at = 0; at <= SLUICE_ROOT_DEPTH + SLUICE_PATH_DEPTH; at++) {
+    if (at > depth || level == SLUICE_PATH_DEPTH || (!in_trie && !has_globs))
       break;
     struct cgroup *ancestor = NULL;
-    if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)(ancestors + level * sizeof(void *))))
+    if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)(ancestors + at * sizeof(void *))))
       break;
+    if (!below) {
+      below = BPF_CORE_READ(ancestor, kn, id) == config->root_cgroup;
+      continue;
+    }
+    level++;
     const char *name = BPF_CORE_READ(ancestor, kn, name);
     __builtin_memset(key, 0, sizeof(*key));
     key->generation = generation;

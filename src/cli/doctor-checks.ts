@@ -5,7 +5,7 @@
 import type { SelfTestStatus, Status } from '../api/types.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import { findUser } from '../daemon/user.ts';
-import { findCgroup2 } from '../kernel/cgroup.ts';
+import { requireCgroup2 } from '../kernel/cgroup.ts';
 import { healthOf } from './health.ts';
 
 export interface Finding {
@@ -41,9 +41,9 @@ export function checkBtf(exists: boolean): Finding {
 }
 
 /** `mountinfo` as of proc_pid_mountinfo(5). */
-export function checkCgroup(mountinfo: string): Finding {
+export function checkCgroup(mountinfo: string, systemdRuns?: boolean): Finding {
   try {
-    const path = findCgroup2(mountinfo);
+    const path = requireCgroup2(mountinfo, systemdRuns);
     const hybrid = mountinfo.split('\n').some((line) => line.split(' - ')[1]?.startsWith('cgroup ') === true);
     return ok(hybrid ? `${path} (hybrid: controllers may be on version 1)` : path);
   } catch (error) {

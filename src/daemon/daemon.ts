@@ -14,7 +14,7 @@ import { RecordLines, recordOf } from '../flowlog/record-line.ts';
 import { Attestor } from '../identity/attest.ts';
 import { BootClock } from '../identity/boot-clock.ts';
 import { addon } from '../kernel/addon.ts';
-import { cgroupId, findCgroup2, moveSelf, ownCgroup, sluiceCgroups } from '../kernel/cgroup.ts';
+import { cgroupId, moveSelf, ownCgroup, requireCgroup2, sluiceCgroups } from '../kernel/cgroup.ts';
 import type { KernelEvent } from '../kernel/events.ts';
 import { KernelPlane } from '../kernel/plane.ts';
 import { Processes } from '../kernel/processes.ts';
@@ -90,7 +90,7 @@ export class Daemon {
     this.options = options;
     this.#log = log;
     this.#user = findUser(options.workerUser);
-    this.#cgroupRoot = findCgroup2();
+    this.#cgroupRoot = requireCgroup2();
     const selfCgroup = ownPlace();
     this.policies = new PolicyKeeper(options.policyPath, {
       tables: (policy) => enrolmentTables(policy, { selfCgroup, workerUid: this.#user.uid }),

@@ -36,7 +36,7 @@ async function reload(daemon: Daemon): Promise<void> {
       `the policy was not reloaded, revision ${daemon.policies.policy.revision} stays in force:\n${messageOf(error)}`,
     );
   }
-  addon().sdNotify('READY=1');
+  addon().sdNotify(`READY=1\nSTATUS=${describe(daemon)}`);
 }
 
 /** A daemon that cannot start takes the empty pin directories away again: they would look like an installation. */

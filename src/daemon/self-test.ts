@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
-import { errnoOf, messageOf } from '../core/errors.ts';
+import { messageOf } from '../core/errors.ts';
 import { buildPaths } from '../kernel/addon.ts';
 import { sluiceCgroups } from '../kernel/cgroup.ts';
 import type { ProgramState } from '../kernel/pins.ts';
@@ -59,6 +59,6 @@ export async function selfTest(options: SelfTestOptions): Promise<SelfTestResult
     mkdirSync(directory, { recursive: true });
     return await runCanary(directory);
   } catch (error) {
-    return { ok: false, detail: `self-test could not run: ${errnoOf(error) ?? messageOf(error)}` };
+    return { ok: false, detail: `self-test could not run: ${messageOf(error)}` };
   }
 }

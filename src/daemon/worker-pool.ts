@@ -14,7 +14,8 @@ import { CHANNEL_FD, Channel, MAX_WORKER_FRAME_BYTES } from '../proxy/channel.ts
 import type { DaemonMessage, ListenerHandle } from '../proxy/ipc.ts';
 import type { WorkerUser } from './user.ts';
 
-const READY_TIMEOUT_MS = 30_000;
+/** A second on a machine of usual speed; half a minute on one that is emulated or starved. */
+const READY_TIMEOUT_MS = 120_000;
 const POLICY_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 8_000;
 /** A worker that dies younger than this is started again only after a pause, or a defect becomes a busy loop. */

@@ -79,12 +79,17 @@ export function addon(): Addon {
   return loaded;
 }
 
-/** The last lines of libbpf's log on a failed load, where the verifier says why. */
+/** What libbpf and the verifier said during a call that failed; empty for other errors. */
+export function logOf(error: unknown): string {
+  const hasLog =
+    typeof error === 'object' && error !== null && 'log' in error && typeof error.log === 'string';
+  return hasLog ? String(error.log) : '';
+}
+
+/** The last lines of that, where the verifier says why. */
 function logTail(error: unknown): string {
-  if (typeof error !== 'object' || error === null || !('log' in error) || typeof error.log !== 'string')
-    return '';
-  const lines = error.log.trim().split('\n').slice(-12);
-  return lines.length > 0 ? `\n${lines.join('\n')}` : '';
+  const log = logOf(error).trim();
+  return log === '' ? '' : `\n${log.split('\n').slice(-12).join('\n')}`;
 }
 
 /** Turns a native error into ours, with the mend for the two everybody meets. */

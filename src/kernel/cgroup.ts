@@ -2,7 +2,15 @@
  * The cgroup v2 hierarchy: where it is mounted (on a hybrid host not at /sys/fs/cgroup), and Sluice's own
  * corner of it, `/sluice`, with the daemon, the canary and what `sluice run` starts.
  */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { errnoOf, SluiceError } from '../core/errors.ts';
 
 /** Cgroup paths Sluice makes, from the root of the hierarchy. */
@@ -35,6 +43,30 @@ export function findCgroup2(mountinfo: string = readFileSync('/proc/self/mountin
   throw new SluiceError('NOT_SUPPORTED', 'no cgroup v2 hierarchy is mounted', {
     hint: 'boot with systemd.unified_cgroup_hierarchy=1, or mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified',
   });
+}
+
+/** Where systemd has the whole hierarchy when it uses version 2 for all of it. */
+const UNIFIED = '/sys/fs/cgroup';
+/** Exists where systemd is the first process: sd_booted(3). */
+const SYSTEMD_RUNS = '/run/systemd/system';
+
+/**
+ * The mount point of cgroup v2, for who is to enforce there.
+ *
+ * A hybrid hierarchy is refused where systemd runs: services, container engines and who else starts processes may then
+ * put them into cgroups of version 1 only, so that the path in version 2, which enrolment goes by, would not say where
+ * a process belongs. Without systemd the cgroups of version 2 are those that somebody made by hand.
+ *
+ * @throws SluiceError NOT_SUPPORTED.
+ */
+export function requireCgroup2(mountinfo?: string, systemdRuns: boolean = existsSync(SYSTEMD_RUNS)): string {
+  const path = findCgroup2(mountinfo);
+  if (!systemdRuns || path === UNIFIED) return path;
+  throw new SluiceError(
+    'NOT_SUPPORTED',
+    `systemd runs with cgroups of version 1: version 2 is only mounted beside them (hybrid), at ${path}`,
+    { hint: 'boot with systemd.unified_cgroup_hierarchy=1' },
+  );
 }
 
 /** Path of this process's own cgroup v2, from the root of the hierarchy. */

@@ -38,7 +38,7 @@ export const layout = {
   },
   sluice_event: { size: 112, fields: { kind: 0, reason: 4, time_ns: 8, flow: 16 } },
   sluice_config: {
-    size: 40,
+    size: 48,
     fields: {
       abi: 0,
       generation: 4,
@@ -46,9 +46,10 @@ export const layout = {
       worker_uid: 12,
       mark: 16,
       self_cgroup: 24,
-      proxy_port: 32,
-      pad0: 34,
-      unknown_agent: 36,
+      root_cgroup: 32,
+      proxy_port: 40,
+      pad0: 42,
+      unknown_agent: 44,
     },
   },
   sluice_path_key: { size: 264, fields: { generation: 0, parent: 4, name: 8 } },
@@ -229,6 +230,8 @@ export interface KernelConfig {
   readonly workerUid: number;
   readonly mark: bigint;
   readonly selfCgroup: bigint;
+  /** Where cgroup paths begin. */
+  readonly rootCgroup: bigint;
   readonly proxyPort: number;
   /** Id of processes that are governed without being known. */
   readonly unknownAgent: number;
@@ -244,6 +247,7 @@ export function encodeConfig(value: KernelConfig): Buffer {
   bytes.writeUInt32LE(value.workerUid, config.worker_uid);
   bytes.writeBigUInt64LE(value.mark, config.mark);
   bytes.writeBigUInt64LE(value.selfCgroup, config.self_cgroup);
+  bytes.writeBigUInt64LE(value.rootCgroup, config.root_cgroup);
   bytes.writeUInt16LE(value.proxyPort, config.proxy_port);
   bytes.writeUInt32LE(value.unknownAgent, config.unknown_agent);
   return bytes;
@@ -259,6 +263,7 @@ export function decodeConfig(bytes: Buffer): KernelConfig {
     workerUid: bytes.readUInt32LE(config.worker_uid),
     mark: bytes.readBigUInt64LE(config.mark),
     selfCgroup: bytes.readBigUInt64LE(config.self_cgroup),
+    rootCgroup: bytes.readBigUInt64LE(config.root_cgroup),
     proxyPort: bytes.readUInt16LE(config.proxy_port),
     unknownAgent: bytes.readUInt32LE(config.unknown_agent),
   };

@@ -7,8 +7,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
+import { release } from 'node:os';
 import { SluiceError } from '../core/errors.ts';
-import { addon, buildPaths, kernelError, type NativeMap, type NativeObject } from './addon.ts';
+import { addon, buildPaths, kernelError, logOf, type NativeMap, type NativeObject } from './addon.ts';
+import { cgroupId } from './cgroup.ts';
 import { buildGlobs, buildTrie, buildUidPrefixes, type EnrolmentTables } from './enrolment.ts';
 import type { FlowFacts } from './facts.ts';
 import {
@@ -34,6 +36,7 @@ import {
   reasonNumbers,
   SLUICE_ABI,
 } from './layout.ts';
+import { missingFeatures } from './missing.ts';
 import { foreignPrograms, makePinDirectories, type ProgramState, pinPaths, programStates } from './pins.ts';
 
 const DNS_PORT = 53;
@@ -93,6 +96,7 @@ export class KernelPlane {
       workerUid: options.workerUid,
       mark: this.#mark,
       selfCgroup: options.selfCgroupId,
+      rootCgroup: cgroupId(options.cgroupRoot),
       proxyPort: 0,
       unknownAgent: options.unknownAgentId,
     };
@@ -135,6 +139,7 @@ export class KernelPlane {
     const files = readdirSync(buildPaths.objects).filter((name) => name.endsWith('.bpf.o'));
     if (files.length === 0)
       throw new SluiceError('KERNEL', 'the BPF objects are not built', { hint: 'npm run build' });
+    const missing = new Set<string>();
     for (const file of files) {
       const object = new (addon().BpfObject)(`${buildPaths.objects}/${file}`, pins.maps);
       const programs = object.programs().map((program) => program.name);
@@ -143,20 +148,28 @@ export class KernelPlane {
         object.load();
       } catch (error) {
         if (error instanceof Error && 'code' in error && error.code === 'EINVAL' && 'log' in error)
-          throw this.#abiOr(file, error);
-        throw kernelError(`${file} cannot be loaded`, error);
+          this.#refuseOtherAbi(error);
+        const lacking = missingFeatures(logOf(error));
+        if (lacking.length === 0) throw kernelError(`${file} cannot be loaded`, error);
+        for (const feature of lacking) missing.add(feature);
       }
     }
+    // All of them at once: whoever reads it has to find another kernel.
+    if (missing.size > 0)
+      throw new SluiceError(
+        'NOT_SUPPORTED',
+        `this kernel (${release()}) lacks what the programs need: ${[...missing].join(', ')}`,
+        { hint: 'boot Linux 6.1 or later; Debian 12 brings 6.1' },
+      );
   }
 
   /** libbpf answers EINVAL when a pinned map has another shape than the object's: pins of another version. */
-  #abiOr(file: string, error: Error & { log?: unknown }): SluiceError {
-    if (String(error.log).includes('parameters mismatch'))
-      return new SluiceError('ABI_MISMATCH', 'pinned maps of another version of Sluice are in force', {
+  #refuseOtherAbi(error: Error): void {
+    if (logOf(error).includes('parameters mismatch'))
+      throw new SluiceError('ABI_MISMATCH', 'pinned maps of another version of Sluice are in force', {
         hint: 'run `sluice uninstall` of that version (agents are ungoverned until this one has started)',
         cause: error,
       });
-    return kernelError(`${file} cannot be loaded`, error);
   }
 
   #map(name: MapName): NativeMap {

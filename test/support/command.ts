@@ -2,9 +2,11 @@
  * Runs programs for the tests: collects what they print, waits for what they say, ends them.
  *
  * Every child gets SIGKILL from the kernel when the test process dies, however it dies (`setpriv --pdeathsig`),
- * so that not even a killed test leaves a server behind.
+ * so that not even a killed test leaves a server behind. Bounds on waiting are for a machine of usual speed, and are
+ * stretched on a slow one (patience.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { patience } from './patience.ts';
 
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -98,7 +100,8 @@ export class Running {
         if (seen(this)) settle();
         else if (this.#ended) settle(told('ended before it was ready'));
       };
-      const timer = setTimeout(() => settle(told(`was not ready in ${timeoutMs} ms`)), timeoutMs);
+      const patientMs = timeoutMs * patience;
+      const timer = setTimeout(() => settle(told(`was not ready in ${patientMs} ms`)), patientMs);
       this.#watchers.add(look);
       look();
     });
@@ -115,7 +118,7 @@ export class Running {
   /** Asks it to end, and makes it end after `graceMs`. */
   async stop(signal: NodeJS.Signals = 'SIGTERM', graceMs = 10_000): Promise<Finished> {
     this.kill(signal);
-    const timer = setTimeout(() => this.kill('SIGKILL'), graceMs);
+    const timer = setTimeout(() => this.kill('SIGKILL'), graceMs * patience);
     const finished = await this.finished;
     clearTimeout(timer);
     return finished;
@@ -134,7 +137,7 @@ export class Running {
         : setTimeout(() => {
             timedOut = true;
             this.#child.kill('SIGKILL');
-          }, timeoutMs);
+          }, timeoutMs * patience);
     return new Promise((resolve) => {
       const end = (code: number | null, signal: NodeJS.Signals | null): void => {
         clearTimeout(killer);
@@ -181,11 +184,12 @@ export async function until<T>(
   probe: () => T | null | undefined | false | Promise<T | null | undefined | false>,
   timeoutMs = 15_000,
 ): Promise<T> {
-  const end = performance.now() + timeoutMs;
+  const patientMs = timeoutMs * patience;
+  const end = performance.now() + patientMs;
   for (;;) {
     const value = await probe();
     if (value !== null && value !== undefined && value !== false) return value;
-    if (performance.now() > end) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`);
+    if (performance.now() > end) throw new Error(`waited ${patientMs} ms in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -16,14 +16,21 @@ export const FAR = { ipv4: '10.198.1.2', ipv6: 'fd00:198::2', device: 'far0' } a
 export const SILENT = '10.199.9.9';
 
 export class Namespace {
-  readonly name: string;
+  /** Null: the namespace this process is in. */
+  readonly name: string | null;
 
-  constructor(world: string, side: 'near' | 'far') {
-    this.name = netnsName(world, side);
+  constructor(name: string | null) {
+    this.name = name;
   }
 
   wrap(argv: readonly string[]): string[] {
-    return ['nsenter', `--net=/run/netns/${this.name}`, '--', ...argv];
+    return this.name === null ? [...argv] : ['nsenter', `--net=/run/netns/${this.name}`, '--', ...argv];
+  }
+
+  /** ip(8), told by lines of a batch. */
+  async configure(steps: readonly string[]): Promise<void> {
+    const where = this.name === null ? [] : ['-n', this.name];
+    await must(['ip', ...where, '-batch', '-'], { input: `${steps.join('\n')}\n` });
   }
 
   run(argv: readonly string[], options?: CommandOptions): Promise<Finished> {
@@ -40,17 +47,33 @@ export interface Network {
   readonly far: Namespace;
 }
 
-export async function makeNetwork(world: string): Promise<Network> {
-  const near = new Namespace(world, 'near');
-  const far = new Namespace(world, 'far');
-  for (const { name } of [near, far]) await must(['ip', 'netns', 'add', name]);
-  const steps = [
-    `link add ${NEAR.device} netns ${near.name} type veth peer name ${FAR.device} netns ${far.name}`,
-  ];
-  await must(['ip', '-batch', '-'], { input: `${steps.join('\n')}\n` });
+/**
+ * `namespace` (the default): a network namespace for each side. `host`: the near side is the host itself, services and
+ * all; only for a guest that has no network of its own.
+ */
+export type NearSide = 'namespace' | 'host';
+
+export async function makeNetwork(world: string, nearSide: NearSide = 'namespace'): Promise<Network> {
+  const farName = netnsName(world, 'far');
+  const nearName = nearSide === 'host' ? null : netnsName(world, 'near');
+  if (nearName === null) await refuseConnectedHost();
+  else await must(['ip', 'netns', 'add', nearName]);
+  await must(['ip', 'netns', 'add', farName]);
+  const near = new Namespace(nearName);
+  const far = new Namespace(farName);
+  await near.configure([`link add ${NEAR.device} type veth peer name ${FAR.device} netns ${farName}`]);
   await configure(near, NEAR, FAR);
   await configure(far, FAR, NEAR);
   return { near, far };
+}
+
+async function refuseConnectedHost(): Promise<void> {
+  const devices = (await must(['ip', '-oneline', 'link'])).trim().split('\n');
+  const others = devices.filter((line) => !/^\d+: lo:/.test(line));
+  if (others.length > 0)
+    throw new Error(
+      `this host has a network of its own, which a test must not change:\n${others.join('\n')}`,
+    );
 }
 
 async function configure(
@@ -69,7 +92,7 @@ async function configure(
     `route add default via ${peer.ipv4}`,
     `route add default via ${peer.ipv6}`,
   ];
-  await must(['ip', '-n', netns.name, '-batch', '-'], { input: `${steps.join('\n')}\n` });
+  await netns.configure(steps);
 }
 
 /** The hosts file agents see: every test name at the far side, in both families. */

@@ -19,6 +19,7 @@ export const HTTPS_NAMES = [
   'unknown-ca.test',
   'client-cert.test',
 ] as const;
+export type SiteName = (typeof HTTPS_NAMES)[number];
 /** In the body of every answer of /secret: has to reach the agent and must not cross in plain text. */
 export const RESPONSE_MARKER = 'RESPONSE-MARKER-9c41';
 /** Size of /big, in bytes. */
@@ -48,10 +49,15 @@ export class Nginx {
     this.#log = log;
   }
 
-  static async start(network: Network, dir: string, pki: Pki): Promise<Nginx> {
+  static async start(
+    network: Network,
+    dir: string,
+    pki: Pki,
+    sites: readonly SiteName[] = HTTPS_NAMES,
+  ): Promise<Nginx> {
     mkdirSync(dir, { recursive: true, mode: 0o755 });
     writeFileSync(join(dir, 'big'), Buffer.alloc(BIG_BYTES, 'sluice '));
-    const certificates = await certificatesFor(dir, pki);
+    const certificates = await certificatesFor(dir, pki, sites);
     const configuration = join(dir, 'nginx.conf');
     writeFileSync(configuration, nginxConfiguration(dir, pki, certificates));
     const process = network.far.start([
@@ -83,17 +89,25 @@ export class Nginx {
   }
 }
 
-async function certificatesFor(dir: string, pki: Pki): Promise<Map<string, Certificate>> {
-  const other = await Pki.make(join(dir, 'other-ca'), 'A CA nobody trusts');
-  return new Map([
-    ['shop.test', await pki.issue('shop.test')],
-    ['expired.test', await pki.issue('expired.test', { from: '20200101000000Z', until: '20210101000000Z' })],
-    ['not-yet.test', await pki.issue('not-yet.test', { from: '20980101000000Z' })],
-    ['self-signed.test', await pki.selfSigned('self-signed.test')],
-    ['wrong-name.test', await pki.issue('wrong-name.test', { names: ['somebody-else.test'] })],
-    ['unknown-ca.test', await other.issue('unknown-ca.test')],
-    ['client-cert.test', await pki.issue('client-cert.test')],
-  ]);
+async function certificatesFor(
+  dir: string,
+  pki: Pki,
+  sites: readonly SiteName[],
+): Promise<Map<string, Certificate>> {
+  const makers: Readonly<Record<SiteName, () => Promise<Certificate>>> = {
+    'shop.test': () => pki.issue('shop.test'),
+    'expired.test': () => pki.issue('expired.test', { from: '20200101000000Z', until: '20210101000000Z' }),
+    'not-yet.test': () => pki.issue('not-yet.test', { from: '20980101000000Z' }),
+    'self-signed.test': () => pki.selfSigned('self-signed.test'),
+    'wrong-name.test': () => pki.issue('wrong-name.test', { names: ['somebody-else.test'] }),
+    'unknown-ca.test': async () =>
+      (await Pki.make(join(dir, 'other-ca'), 'A CA nobody trusts')).issue('unknown-ca.test'),
+    'client-cert.test': () => pki.issue('client-cert.test'),
+  };
+  const made = new Map<string, Certificate>();
+  // One after the other: the CA's database is a plain file.
+  for (const site of sites) made.set(site, await makers[site]());
+  return made;
 }
 
 function nginxConfiguration(dir: string, pki: Pki, certificates: ReadonlyMap<string, Certificate>): string {
@@ -102,10 +116,10 @@ function nginxConfiguration(dir: string, pki: Pki, certificates: ReadonlyMap<str
     location /big { root ${dir}; }
     location / { return 200 "hello from $server_name over $ssl_protocol\\n"; }`;
   const hosts = [...certificates].map(
-    ([name, { cert, key }]) => `
+    ([name, { cert, key }], i) => `
   server {
-    listen 443 ssl${name === 'shop.test' ? ' default_server' : ''};
-    listen [::]:443 ssl${name === 'shop.test' ? ' default_server' : ''};
+    listen 443 ssl${i === 0 ? ' default_server' : ''};
+    listen [::]:443 ssl${i === 0 ? ' default_server' : ''};
     server_name ${name};
     ssl_certificate ${cert};
     ssl_certificate_key ${key};

@@ -16,6 +16,7 @@ import { readFlow } from '#src/kernel/worker.ts';
 import { fdOf } from '#src/proxy/socket-fd.ts';
 import { type Finished, run } from '#test/support/command.ts';
 import { takeHostLock } from '#test/support/host-lock.ts';
+import { patience } from '#test/support/patience.ts';
 
 export const AGENT_ID = 77;
 export const UNKNOWN_ID = 78;
@@ -112,9 +113,9 @@ export class PlaneFixture {
     this.accepted.length = 0;
   }
 
-  /** Waits until events of `kind` have come, at most two seconds. */
+  /** Waits until events of `kind` have come, at most two seconds on a machine of usual speed. */
   async waitFor(kind: KernelEvent['kind'], count = 1): Promise<readonly KernelEvent[]> {
-    const deadline = Date.now() + 2_000;
+    const deadline = Date.now() + 2_000 * patience;
     for (;;) {
       for (const ring of this.#rings) ring.drain();
       const found = this.events.filter((event) => event.kind === kind);

@@ -8,14 +8,20 @@ import { join } from 'node:path';
 import { Capture, type CapturePoint } from './capture.ts';
 import type { CommandOptions, Finished } from './command.ts';
 import { claimWorld, dismantle, worldDir } from './leftovers.ts';
-import { FAR, makeNetwork, type Namespace, type Network, writeHosts } from './network.ts';
-import { HTTPS_NAMES, Nginx } from './nginx.ts';
+import { FAR, makeNetwork, type Namespace, type NearSide, type Network, writeHosts } from './network.ts';
+import { HTTPS_NAMES, Nginx, type SiteName } from './nginx.ts';
 import { type Certificate, Pki } from './pki.ts';
 import { POSTGRES, Postgres } from './postgres.ts';
 import { RAW_TLS_NAME } from './raw-ports.ts';
 import { RawServers } from './raw-servers.ts';
 
 export type ServerName = 'nginx' | 'postgres' | 'raw';
+
+export interface WorldOptions {
+  readonly near?: NearSide;
+  /** Of nginx; the first is its default. Default: all. */
+  readonly sites?: readonly SiteName[];
+}
 
 export interface AgentOptions {
   /** `hosts` (the default): names come from a hosts file. `dns`: by UDP from the far side's name server. */
@@ -61,6 +67,7 @@ export class World {
   static async open(
     servers: readonly ServerName[] = ['nginx', 'postgres', 'raw'],
     onStep: (step: string) => void = () => {},
+    { near, sites }: WorldOptions = {},
   ): Promise<World> {
     if (process.getuid?.() !== 0) throw new Error('the test world needs root. Mend: sudo scripts/test');
     const name = claimWorld();
@@ -68,13 +75,15 @@ export class World {
     try {
       onStep('two network namespaces joined by a veth pair, and a certificate authority');
       const [network, pki] = await Promise.all([
-        makeNetwork(name),
+        makeNetwork(name, near),
         Pki.make(join(dir, 'pki'), 'Sluice test CA'),
       ]);
       const clientCertificate = await pki.issue('client', { names: ['client.world.test'] });
       // One after the other: all of them sign with the one CA, whose database is a plain file.
       for (const server of servers) onStep(`${server} on the far side`);
-      const nginx = servers.includes('nginx') ? await Nginx.start(network, join(dir, 'nginx'), pki) : null;
+      const nginx = servers.includes('nginx')
+        ? await Nginx.start(network, join(dir, 'nginx'), pki, sites)
+        : null;
       const postgres = servers.includes('postgres')
         ? await Postgres.start(network, join(dir, 'pg'), pki)
         : null;

@@ -23,6 +23,8 @@ const shell = [
   'scripts/test',
   'scripts/demo',
   'scripts/bench',
+  'scripts/test-vm',
+  'test/vm/guest/run',
   'scripts/lib/setup',
   'scripts/lib/clang-format-check',
   '.ci/run',
@@ -121,10 +123,7 @@ t.test('a unit test lies where its source lies', async (t) => {
   const homeless: string[] = [];
   for (const file of tests.filter((path) => path.startsWith('test/unit/') && path.endsWith('.test.ts'))) {
     const path = file.slice('test/unit/'.length).replace(/\.test\.ts$/, '.ts');
-    const homes = [
-      `src/${path}`,
-      path.startsWith('support/') || path.startsWith('bench/') ? `test/${path}` : path,
-    ];
+    const homes = [`src/${path}`, /^(support|bench|vm)\//.test(path) ? `test/${path}` : path];
     if (file !== 'test/unit/tidy.test.ts' && !homes.some((home) => known.has(home))) homeless.push(file);
   }
   t.strictSame(homeless, []);

@@ -42,7 +42,8 @@ t.test('btf and build', async (t) => {
 
 t.test('mounts', async (t) => {
   t.same(checkCgroup(UNIFIED), { level: 'ok', text: '/sys/fs/cgroup', mend: null });
-  t.match(checkCgroup(HYBRID), { level: 'ok', text: /^\/sys\/fs\/cgroup\/unified \(hybrid/ });
+  t.match(checkCgroup(HYBRID, false), { level: 'ok', text: /^\/sys\/fs\/cgroup\/unified \(hybrid/ });
+  t.match(checkCgroup(HYBRID, true), { level: 'fail', mend: /unified_cgroup_hierarchy=1/ });
   t.match(checkCgroup(BPFFS), { level: 'fail', mend: /cgroup/ });
   t.equal(checkBpffs(`${UNIFIED}\n${BPFFS}`).level, 'ok');
   t.match(checkBpffs(UNIFIED), { level: 'fail', mend: 'mount -t bpf bpf /sys/fs/bpf' });

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { findCgroup2, ownCgroup } from '#src/kernel/cgroup.ts';
+import { findCgroup2, ownCgroup, requireCgroup2 } from '#src/kernel/cgroup.ts';
 
 const v1 = '31 23 0:27 / /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu\n';
 
@@ -16,4 +16,17 @@ t.test('a bind mount of a part of it does not do', async (t) => {
 t.test('the own cgroup is the one of the v2 line', async (t) => {
   t.equal(ownCgroup('4:memory:/a\n0::/system.slice/sluice.service\n'), '/system.slice/sluice.service');
   t.equal(ownCgroup('4:memory:/a\n'), '/');
+});
+
+t.test('a hybrid hierarchy is refused where systemd runs, and only there', async (t) => {
+  const hybrid = `${v1}40 23 0:36 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n`;
+  const unified = '40 23 0:36 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n';
+  t.throws(() => requireCgroup2(hybrid, true), {
+    code: 'NOT_SUPPORTED',
+    message: /hybrid/,
+    hint: /systemd\.unified_cgroup_hierarchy=1/,
+  });
+  t.equal(requireCgroup2(hybrid, false), '/sys/fs/cgroup/unified');
+  t.equal(requireCgroup2(unified, true), '/sys/fs/cgroup');
+  t.throws(() => requireCgroup2(v1, true), { code: 'NOT_SUPPORTED' });
 });

@@ -85,6 +85,7 @@ t.test('configuration survives the way there and back', async (t) => {
     workerUid: 998,
     mark: 0xfedcba9876543210n,
     selfCgroup: 120n,
+    rootCgroup: 1n,
     proxyPort: 65_535,
     unknownAgent: 0xfedcba98,
   };

@@ -1,0 +1,21 @@
+import t from 'tap';
+import { parseOptions } from '#test/vm/options.ts';
+import { DEFAULT_PAIR, PAIRS } from '#test/vm/pairs.ts';
+
+const names = (...argv: string[]): string[] => parseOptions(argv).pairs.map((pair) => pair.name);
+
+t.test('which pairs', async (t) => {
+  t.same(names(), [DEFAULT_PAIR]);
+  t.same(names('--pair', 'trixie/7.3', '--pair', 'bookworm/6.1', '--pair', 'trixie/7.3'), [
+    'trixie/7.3',
+    'bookworm/6.1',
+  ]);
+  t.equal(names('--all').length, PAIRS.length);
+});
+
+t.test('what makes no sense is refused with the reason', async (t) => {
+  t.throws(() => parseOptions(['--pair', 'bookworm/2.6']), /"bookworm\/2.6" is none of bookworm\/6\.1,/);
+  t.throws(() => parseOptions(['--all', '--pair', 'bookworm/6.1']), /exclude each other/);
+  t.throws(() => parseOptions(['--fast']), /fast/);
+  t.throws(() => parseOptions(['bookworm/6.1']), /bookworm/);
+});

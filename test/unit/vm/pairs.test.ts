@@ -1,0 +1,30 @@
+import t from 'tap';
+import { cgroupArguments, DEFAULT_PAIR, PAIRS, testsFor } from '#test/vm/pairs.ts';
+
+t.test(
+  'every kernel Sluice is said to work on has its pair, and each pair has something to run',
+  async (t) => {
+    const works = PAIRS.filter((pair) => pair.expects === 'works');
+    t.same(
+      works.map((pair) => pair.kernel),
+      ['6.1', '6.12', '7.3'],
+    );
+    t.ok(works.some((pair) => pair.name === DEFAULT_PAIR));
+    for (const pair of PAIRS) t.ok(testsFor(pair).length > 0, pair.name);
+  },
+);
+
+t.test('a payload runs where its folder says', async (t) => {
+  for (const pair of PAIRS) {
+    const tests = testsFor(pair);
+    t.equal(tests.includes('test/vm/payloads/works/systemd.test.ts'), pair.expects === 'works');
+    t.equal(tests.includes('test/bpf/refuse.test.ts'), pair.expects === 'works');
+    t.equal(tests.includes('test/vm/payloads/refuses/refusal.test.ts'), pair.expects === 'refuses');
+  }
+});
+
+t.test('cgroup layouts as systemd is told them', async (t) => {
+  t.same(cgroupArguments('unified'), ['systemd.unified_cgroup_hierarchy=1']);
+  t.match(cgroupArguments('hybrid'), [/unified_cgroup_hierarchy=0/, /legacy_systemd_cgroup_controller=0/]);
+  t.match(cgroupArguments('legacy'), [/unified_cgroup_hierarchy=0/, /legacy_systemd_cgroup_controller=1/]);
+});

@@ -1,0 +1,70 @@
+/** The command line of scripts/test-vm. */
+import { parseArgs } from 'node:util';
+import { DEFAULT_PAIR, PAIRS, type Pair } from './pairs.ts';
+
+export const USAGE = `usage: scripts/test-vm [--all | --pair SUITE/KERNEL]... [OPTION...]
+
+Boots Debian's kernels under a real systemd in QEMU, by software emulation, and runs Sluice's tests in them.
+Needs root. Kernels and root images are built once from this host's Debian mirror (about 2 minutes) and kept in
+/var/cache/sluice-vm, or in $SLUICE_VM_CACHE. A pair takes a few minutes.
+
+  --pair SUITE/KERNEL   this one; may be given more than once (default: ${DEFAULT_PAIR})
+  --all                 every pair of --list, one after the other
+  --list                what there is, and do nothing
+  --filter TEXT         only test files whose path contains the text
+  --prepare             build what the pairs need, and boot nothing
+  --refresh             build it anew: newer kernels and packages of the mirror
+  --if-possible         where packages, mirror or machine do not allow it: say so, and exit with 0
+  --keep DIRECTORY      put each guest's console and journal there
+  --help
+
+The last line is \`N passed, N failed\`. Exit code: 0 all passed, 1 something failed or could not be run, 2 wrong
+use, 130 interrupted.
+`;
+
+export interface Options {
+  readonly help: boolean;
+  readonly list: boolean;
+  readonly pairs: readonly Pair[];
+  readonly filter: string | null;
+  readonly prepareOnly: boolean;
+  readonly refresh: boolean;
+  readonly ifPossible: boolean;
+  readonly keep: string | null;
+}
+
+function find(name: string): Pair {
+  const pair = PAIRS.find((one) => one.name === name);
+  if (pair !== undefined) return pair;
+  throw new Error(`--pair: "${name}" is none of ${PAIRS.map((one) => one.name).join(', ')}`);
+}
+
+/** Throws an Error whose message says what is wrong with the arguments. */
+export function parseOptions(argv: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      pair: { type: 'string', multiple: true },
+      all: { type: 'boolean', default: false },
+      list: { type: 'boolean', default: false },
+      filter: { type: 'string' },
+      prepare: { type: 'boolean', default: false },
+      refresh: { type: 'boolean', default: false },
+      'if-possible': { type: 'boolean', default: false },
+      keep: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.all && values.pair !== undefined) throw new Error('--all and --pair exclude each other');
+  const named = (values.pair ?? [DEFAULT_PAIR]).map(find);
+  return {
+    help: values.help,
+    list: values.list,
+    pairs: values.all ? PAIRS : [...new Set(named)],
+    filter: values.filter ?? null,
+    prepareOnly: values.prepare,
+    refresh: values.refresh,
+    ifPossible: values['if-possible'],
+    keep: values.keep ?? null,
+  };
+}

@@ -1,0 +1,224 @@
+/**
+ * The whole under a real systemd: the daemon is the unit that is shipped, agents are units and a slice, and the host
+ * is the guest itself. The capture beyond it is the judge.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import t from 'tap';
+import { must, run, until } from '#test/support/command.ts';
+import { FAR, writeHosts } from '#test/support/network.ts';
+import { PLAIN_HTTP_PORT, RESPONSE_MARKER } from '#test/support/nginx.ts';
+import { patience } from '#test/support/patience.ts';
+import { wireOf } from '#test/support/pcap.ts';
+import {
+  CommandUnit,
+  install,
+  POLICY_FILE,
+  show,
+  sluice,
+  whenActive,
+  writeUnits,
+} from '#test/support/systemd.ts';
+import { World } from '#test/support/world.ts';
+
+t.setTimeout(120_000 * patience);
+const REQUEST_MARKER = 'REQUEST-MARKER-77c1';
+const MARKERS = [REQUEST_MARKER, RESPONSE_MARKER];
+const onStep = (step: string): unknown => t.comment(step);
+const world = await World.open(['nginx'], onStep, { near: 'host', sites: ['shop.test'] });
+t.teardown(() => world.close());
+writeHosts('/etc/hosts', ['shop.test']);
+const capture = await world.capture();
+
+const policy = (allowed: readonly string[]): string => `version: 1
+trust_domain: world.test
+agents:
+  - { name: billing, match: [{ unit: billing.service }] }
+  - { name: batch, match: [{ unit: apps-batch.slice }] }
+  - { name: reports, match: [{ unit: reports@eu.service }] }
+destinations:
+  - name: web
+    hosts: [shop.test]
+    ports: [80]
+    protocol: http
+    port_map: { 80: 443 }
+    tls: { ca: ${world.pki.ca} }
+rules:
+  - { name: web, agents: [${allowed.join(', ')}], destinations: [web], action: allow }
+`;
+const api = await install(policy(['billing', 'batch', 'reports']));
+t.teardown(async () => {
+  await run(['systemctl', 'stop', 'sluice']);
+  await sluice('uninstall');
+});
+
+// A service lasts: one that is gone a moment after it connected may be on record without its unit.
+const curl = (path: string): string =>
+  `/bin/sh -c 'curl -sS --max-time 600 http://shop.test/secret/${REQUEST_MARKER}/${path}; code=$$?; sleep 2; exit $$code'`;
+const billing = await CommandUnit.make('billing.service', world.dir, curl('billing'));
+const batch = await CommandUnit.make('nightly.service', world.dir, curl('batch'), 'Slice=apps-batch.slice\n');
+const reports = await CommandUnit.make('reports@eu.service', world.dir, curl('reports'));
+const plain = `/usr/bin/curl -sS http://${FAR.ipv4}:${PLAIN_HTTP_PORT}/hello`;
+const bystander = await CommandUnit.make('bystander.service', world.dir, plain);
+const answer = (path: string): string => `${RESPONSE_MARKER} GET /secret/${REQUEST_MARKER}/${path}\n`;
+
+t.test('the unit is ready when agents are governed, and says so by sd_notify', async (t) => {
+  const started = await run(['systemctl', 'enable', '--now', 'sluice'], { timeoutMs: 120_000 });
+  t.equal(started.code, 0, started.stderr + (await log()));
+  const status = await api.status();
+  t.equal(status.enforcing, true, 'at once: systemctl start has waited for it');
+  const unit = await show('sluice', 'Type', 'ActiveState', 'StatusText');
+  t.match(unit, {
+    Type: 'notify',
+    ActiveState: 'active',
+    StatusText: `enforcing policy ${status.policy.revision}`,
+  });
+});
+
+t.test('the unit is as closed as it is written', async (t) => {
+  const { MainPID: pid = '' } = await show('sluice', 'MainPID');
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const field = (name: string): string => new RegExp(`^${name}:\\s*(\\S+)$`, 'm').exec(status)?.[1] ?? '';
+  // DAC_OVERRIDE, KILL, SETGID, SETUID, SETPCAP, NET_ADMIN, SYS_PTRACE, SYS_ADMIN, PERFMON, BPF.
+  const bits = [1, 5, 6, 7, 8, 12, 19, 21, 38, 39].reduce((sum, bit) => sum | (1n << BigInt(bit)), 0n);
+  t.equal(BigInt(`0x${field('CapBnd')}`), bits);
+  t.match({ seccomp: field('Seccomp'), privileges: field('NoNewPrivs') }, { seccomp: '2', privileges: '1' });
+  const written = await run([
+    'nsenter',
+    `--target=${pid}`,
+    '--mount',
+    '--',
+    'touch',
+    '/usr/written',
+    '/etc/written',
+  ]);
+  t.match(written, { code: 1, stderr: /usr.*Read-only[\s\S]*etc.*Read-only/ });
+  t.equal(
+    (await must(['stat', '-c', '%a %U', '/run/sluice', '/var/lib/sluice'])).trim(),
+    '700 root\n700 root',
+  );
+  const workers = (await api.status()).workers;
+  for (const worker of workers) {
+    const facts = readFileSync(`/proc/${worker.pid}/status`, 'utf8');
+    t.match(facts, /^CapEff:\s*0+$/m);
+    t.match(facts, /^CapBnd:\s*0+[0-9a-f]{0,2}$/m);
+    t.notMatch(facts, /^Uid:\s*0/m);
+  }
+  const { exposure } =
+    /(?<exposure>[\d.]+) \w+ \S*$/.exec(await must(['systemd-analyze', 'security', '--no-pager', 'sluice']))
+      ?.groups ?? {};
+  t.comment(`systemd-analyze security: ${exposure}`);
+});
+
+t.test('a service, a service of a slice, and an instance of a template', async (t) => {
+  const cases = [
+    [billing, 'billing'],
+    [batch, 'batch'],
+    [reports, 'reports'],
+  ] as const;
+  for (const [unit, name] of cases) {
+    const done = await unit.run();
+    t.match(done, { code: 0, output: answer(name) }, `${name}: ${await log()}`);
+    const entry = await world.nginx.waitForEntry((e) => e.request.includes(`/${name} `));
+    t.match(entry.tls, /^TLSv1\.[23]$/);
+  }
+  const any = { sinceMs: null, destination: null, disposition: null, verdict: null, limit: 100 };
+  for (const [unit, name] of cases) {
+    const [flow] = await until('the record', async () => {
+      const flows = await api.flows({ ...any, agent: name });
+      return flows.length > 0 ? flows : null;
+    });
+    t.match(flow, {
+      disposition: 'upgraded',
+      verdict: 'allow',
+      src: { unit: unit.name },
+      tls: { server_name: 'shop.test' },
+    });
+  }
+  t.match(await bystander.run(), { code: 0, output: 'hello' }, 'who is no agent is let alone');
+});
+
+t.test('reload: the new policy holds, a broken one changes nothing', async (t) => {
+  const before = (await api.status()).policy.revision;
+  writeFileSync(POLICY_FILE, policy(['billing', 'batch']));
+  await must(['systemctl', 'reload', 'sluice']);
+  const after = await until('the new policy', async () => {
+    const { revision } = (await api.status()).policy;
+    return revision === before ? null : revision;
+  });
+  await until('the state in systemctl status', async () =>
+    ((await show('sluice', 'StatusText'))['StatusText'] ?? '').includes(after),
+  );
+  t.match((await reports.run()).output, /^(?!.*RESPONSE-MARKER)/);
+  t.match(await billing.run(), { code: 0, output: answer('billing') });
+  writeFileSync(POLICY_FILE, 'version: 1\nnonsense: true\n');
+  await must(['systemctl', 'reload', 'sluice']);
+  await until('the refusal in the journal', async () => (await log()).includes('stays in force'));
+  t.equal((await api.status()).policy.revision, after);
+  t.equal((await show('sluice', 'ActiveState'))['ActiveState'], 'active');
+  writeFileSync(POLICY_FILE, policy(['billing', 'batch', 'reports']));
+});
+
+t.test('killed: nothing crosses, and nobody can connect until it is back', async (t) => {
+  await writeUnits({ 'sluice.service.d/later.conf': '[Service]\nRestartSec=3600\n' });
+  await must(['systemctl', 'kill', '--kill-who=main', '--signal=KILL', 'sluice']);
+  await whenActive('sluice', 'activating');
+  const before = (await capture.packets()).length;
+  for (const unit of [billing, batch, reports]) {
+    const done = await unit.run();
+    t.not(done.code, 0);
+    t.notMatch(done.output, RESPONSE_MARKER);
+  }
+  t.equal((await capture.packets()).length, before, 'not one packet');
+  t.match(await bystander.run(), { code: 0, output: 'hello' });
+  await writeUnits({ 'sluice.service.d/later.conf': null });
+  await must(['systemctl', 'restart', 'sluice'], { timeoutMs: 120_000 });
+  t.match(await billing.run(), { code: 0, output: answer('billing') });
+});
+
+t.test('killed again: systemd starts it, as the unit says', async (t) => {
+  const { MainPID: before } = await show('sluice', 'MainPID');
+  await must(['systemctl', 'kill', '--kill-who=main', '--signal=KILL', 'sluice']);
+  await until(
+    'another daemon',
+    async () => {
+      const { MainPID, ActiveState } = await show('sluice', 'MainPID', 'ActiveState');
+      return ActiveState === 'active' && MainPID !== before;
+    },
+    60_000,
+  );
+  t.match(await reports.run(), { code: 0, output: answer('reports') });
+});
+
+t.test('stopped: the gate stays shut; uninstalled: nothing is left', async (t) => {
+  await must(['systemctl', 'disable', '--now', 'sluice'], { timeoutMs: 60_000 });
+  t.equal((await show('sluice', 'ActiveState', 'Result'))['ActiveState'], 'inactive');
+  t.notOk(existsSync('/run/sluice'));
+  t.equal(await must(['sh', '-c', 'pgrep -u sluice || true']), '', 'no worker is left');
+  const before = (await capture.packets()).length;
+  t.not((await billing.run()).code, 0);
+  t.equal((await capture.packets()).length, before);
+
+  // All that agents have sent up to here.
+  await capture.assertNoPlaintext(MARKERS);
+  const crossed = (await capture.conversations()).filter((c) => c.serverPort !== PLAIN_HTTP_PORT);
+  t.strictSame(new Set(crossed.map((c) => wireOf(c.toServer))), new Set(['tls']));
+  t.ok(crossed.length >= 6);
+
+  const done = await sluice('uninstall');
+  t.equal(done.code, 0, done.stdout + done.stderr);
+  t.notOk(existsSync('/sys/fs/bpf/sluice'));
+  t.notOk(existsSync('/sys/fs/cgroup/sluice'));
+  await until(
+    'the programs to be freed',
+    async () => !/\bname sluice_/.test(await must(['bpftool', 'prog', 'list'])),
+    60_000,
+  );
+  t.notMatch(await must(['bpftool', 'map', 'list']), /\bname sluice_/);
+  // Ungoverned, it meets the closed port 80 of the far side: the programs made the difference, and are gone.
+  t.match(await billing.run(), { code: 7, output: /Failed to connect|Couldn't connect/ });
+  t.ok((await capture.conversations(80)).length > 0);
+});
+
+function log(): Promise<string> {
+  return must(['journalctl', '--unit=sluice', '--no-pager', '--lines=60']);
+}

@@ -1,0 +1,98 @@
+/**
+ * One guest in QEMU, by software emulation: /dev/kvm is not asked for, because where it exists it may still not
+ * start these kernels, and one way everywhere is a result that can be compared.
+ */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Running } from '#test/support/command.ts';
+import type { Cache } from './cache.ts';
+import { Channel, type Verdict } from './channel.ts';
+import { ROOT_PARTUUID } from './disk.ts';
+import { getKernel } from './kernel.ts';
+import { cgroupArguments, type Pair } from './pairs.ts';
+import { getBootDisk, getModulesDisk, makeCodeDisk } from './root.ts';
+
+/** Emulated, a machine is ten to twenty times slower. */
+const PATIENCE = 20;
+const FILE_TIMEOUT_SECONDS = 1500;
+/** Of the whole guest. */
+const LIMIT_MS = 45 * 60_000;
+const MEMORY_MIB = 1536;
+const CPUS = 2;
+
+export interface GuestRun {
+  readonly tests: readonly string[];
+  /** Where console and channel are written. */
+  readonly directory: string;
+  readonly onLine: (line: string) => void;
+}
+
+/** Builds what a pair needs, unless it is there. */
+export async function prepare(cache: Cache, pair: Pair): Promise<void> {
+  await getKernel(cache, pair.kernel);
+  await getBootDisk(cache, pair.suite);
+  await getModulesDisk(cache);
+}
+
+/**
+ * Boots the pair, runs the tests in it and waits for its end.
+ *
+ * @throws Error when the guest did not come to its end by itself, with the end of its console.
+ */
+export async function runGuest(cache: Cache, pair: Pair, run: GuestRun): Promise<Verdict> {
+  const kernel = await getKernel(cache, pair.kernel);
+  const root = await getBootDisk(cache, pair.suite);
+  const modules = await getModulesDisk(cache);
+  const scratch = cache.scratch('guest');
+  mkdirSync(run.directory, { recursive: true });
+  const code = join(scratch, 'code.ext4');
+  await makeCodeDisk(code, scratch);
+  const console = join(run.directory, 'console');
+  const channel = new Channel(join(run.directory, 'channel'), run.onLine);
+  const drives = [
+    `file=${root},format=raw,if=none,id=disk1,snapshot=on,cache=unsafe`,
+    `file=${kernel.modules},format=raw,if=none,id=disk2,readonly=on`,
+    `file=${modules},format=raw,if=none,id=disk3,readonly=on`,
+    `file=${code},format=raw,if=none,id=disk4,cache=unsafe`,
+  ];
+  const argv = [
+    'qemu-system-x86_64',
+    ...['-accel', 'tcg,thread=multi,tb-size=512', '-machine', 'q35', '-cpu', 'qemu64'],
+    ...['-smp', String(CPUS), '-m', String(MEMORY_MIB)],
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-monitor', 'none'],
+    ...['-serial', `file:${console}`, '-serial', `file:${channel.file}`],
+    ...drives.flatMap((drive) => ['-drive', drive]),
+    ...['-device', 'nvme,id=nvme,serial=guest'],
+    ...drives.flatMap((_, i) => ['-device', `nvme-ns,drive=disk${i + 1},bus=nvme,nsid=${i + 1}`]),
+    ...['-device', 'virtio-rng-pci'],
+    ...['-kernel', kernel.vmlinux, '-append', commandLine(pair, run.tests).join(' ')],
+  ];
+  const qemu = new Running(argv, { env: { TMPDIR: scratch }, timeoutMs: LIMIT_MS });
+  const finished = await qemu.finished;
+  const verdict = channel.close();
+  if (verdict.exitCode === null) {
+    const why = finished.timedOut
+      ? `took longer than ${LIMIT_MS / 60_000} minutes`
+      : 'ended without a result';
+    throw new Error(`the guest ${why}\n${finished.stderr}${tail(console)}`);
+  }
+  return verdict;
+}
+
+function commandLine(pair: Pair, tests: readonly string[]): string[] {
+  return [
+    `root=PARTUUID=${ROOT_PARTUUID}`,
+    ...['rootwait', 'rw', 'rootfstype=ext4', 'console=ttyS0', 'quiet', 'loglevel=4', 'net.ifnames=0'],
+    // A panic ends QEMU (-no-reboot) instead of hanging until the limit.
+    ...['panic=-1', 'mitigations=off', 'random.trust_cpu=on', 'systemd.unit=sluice-guest.target'],
+    ...cgroupArguments(pair.cgroups),
+    // What the kernel does not know goes into the environment of the first process.
+    `SLUICE_GUEST_TESTS=${tests.join(',')}`,
+    ...['SLUICE_GUEST_CHANNEL=/dev/ttyS1', `SLUICE_GUEST_TIMEOUT=${FILE_TIMEOUT_SECONDS}`],
+    `SLUICE_TEST_PATIENCE=${PATIENCE}`,
+  ];
+}
+
+function tail(file: string): string {
+  return existsSync(file) ? readFileSync(file, 'latin1').split('\n').slice(-40).join('\n') : '';
+}
