@@ -49,6 +49,12 @@ export class Capture {
     return parsePcap(readFileSync(this.#file)).filter((packet) => !sentinel(packet));
   }
 
+  /** The file itself up to now, for what is in no IP packet. */
+  async bytes(): Promise<Buffer> {
+    await this.#catchUp();
+    return readFileSync(this.#file);
+  }
+
   /** TCP conversations, optionally only those to one server port. */
   async conversations(serverPort?: number): Promise<Conversation[]> {
     const all = conversations(await this.packets());
@@ -66,10 +72,13 @@ export class Capture {
     if (seen.length > 0) throw new Error(`plain text crossed: ${seen.join('; ')}`);
   }
 
-  /** Throws unless every TCP conversation was TLS in all it sent, or sent nothing. Returns how many were TLS. */
-  async assertAllTls(): Promise<number> {
+  /**
+   * Throws unless every TCP conversation (with one server port, if given) was TLS in all it sent, or sent nothing.
+   * Returns how many were TLS.
+   */
+  async assertAllTls(serverPort?: number): Promise<number> {
     let count = 0;
-    for (const c of await this.conversations()) {
+    for (const c of await this.conversations(serverPort)) {
       const where = `${c.client}:${c.clientPort} > ${c.server}:${c.serverPort}`;
       if (!c.whole) throw new Error(`the capture has a gap in ${where}: it cannot be judged`);
       const wire = wireOf(c.toServer);

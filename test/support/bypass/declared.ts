@@ -1,0 +1,66 @@
+/**
+ * The ways that are open, by tier, and what would close each. A way that is open and not here fails the test, and so
+ * does one that is here and closed: nothing is open in silence, and nothing stays in the limits that need not.
+ */
+import type { Cell, Family, MatrixResult, Who } from './types.ts';
+
+export interface Open {
+  readonly row: string;
+  readonly who: readonly Who[];
+  /** Default: all it is tried over. */
+  readonly families?: readonly Family[];
+  /** What stops it: a tier, or what an operator can do. */
+  readonly closedBy: string;
+}
+
+const BOTH: readonly Who[] = ['root', 'user'];
+const ROOT: readonly Who[] = ['root'];
+
+/** Nothing that decides by the agent's own sockets can stop these. */
+const BEYOND_SOCKETS: readonly Open[] = [
+  { row: 'unix-helper', who: BOTH, closedBy: 'enrolling the helper' },
+  { row: 'uring-shared', who: BOTH, closedBy: 'enrolling the owner of the ring' },
+  { row: 'tun', who: ROOT, closedBy: 'taking CAP_NET_ADMIN away' },
+  { row: 'mirror', who: ROOT, closedBy: 'taking CAP_NET_ADMIN away' },
+];
+
+const BY_LSM: readonly Open[] = [
+  ...['packet-datagram', 'packet-raw', 'packet-qdisc-bypass', 'packet-tx-ring', 'packet-obsolete'].map(
+    (row): Open => ({ row, who: ROOT, closedBy: 'lsm, or taking CAP_NET_RAW away' }),
+  ),
+  { row: 'uring-packet', who: ROOT, closedBy: 'lsm, or taking CAP_NET_RAW away' },
+  { row: 'xdp', who: ROOT, closedBy: 'lsm, or taking CAP_NET_RAW away' },
+  { row: 'vsock', who: BOTH, closedBy: 'lsm, or RestrictAddressFamilies=' },
+  { row: 'AF_LLC', who: ROOT, closedBy: 'lsm, or RestrictAddressFamilies=' },
+  { row: 'inherited-connected', who: BOTH, closedBy: 'lsm' },
+  { row: 'inherited-udp-connected', who: BOTH, families: ['4', '6'], closedBy: 'lsm' },
+  { row: 'inherited-raw', who: BOTH, closedBy: 'lsm' },
+  { row: 'inherited-listener', who: BOTH, closedBy: 'lsm' },
+  { row: 'scm-rights-connected', who: BOTH, closedBy: 'lsm' },
+  { row: 'pidfd-getfd', who: BOTH, closedBy: 'lsm' },
+];
+
+export const DECLARED: Readonly<Record<string, readonly Open[]>> = {
+  base: [...BY_LSM, ...BEYOND_SOCKETS],
+};
+
+export function declaredFor(tier: string, cell: Cell): Open | undefined {
+  return DECLARED[tier]?.find(
+    (open) =>
+      open.row === cell.row && open.who.includes(cell.who) && (open.families?.includes(cell.family) ?? true),
+  );
+}
+
+/** What contradicts the declarations, in words; empty when nothing does. */
+export function contradictions({ tier, cells }: MatrixResult): string[] {
+  if (DECLARED[tier] === undefined) return [`nothing is declared for tier ${tier}`];
+  const wrong: string[] = [];
+  for (const cell of cells) {
+    const name = `${cell.row} (${cell.who}, ${cell.family})`;
+    const declared = declaredFor(tier, cell) !== undefined;
+    if (cell.verdict === 'open' && !declared) wrong.push(`${name} is open and not declared: ${cell.detail}`);
+    if (cell.verdict !== 'open' && cell.verdict !== 'not run' && declared)
+      wrong.push(`${name} is declared open and is ${cell.verdict} ${cell.detail}`);
+  }
+  return wrong;
+}

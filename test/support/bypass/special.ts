@@ -1,0 +1,156 @@
+/** The attempts that take more than one process: visitors, impostors, and storms while Sluice is being hurt. */
+import { readdirSync } from 'node:fs';
+import { DEFAULT_PIN_DIR } from '#src/api/paths.ts';
+import { addon, buildPaths } from '#src/kernel/addon.ts';
+import { type Running, run, until } from '../command.ts';
+import { SLUICE } from '../sluice.ts';
+import { type Field, said } from './field.ts';
+import type { Attempt, Said } from './types.ts';
+
+export interface Outcome {
+  readonly said: Said;
+  readonly stolen: boolean;
+}
+
+const LINK_UPDATES = 1_000;
+const DAEMON_KILLS = 2;
+const WORKER_KILLS = 6;
+/** Connections offered to an impostor beside the daemon: the kernel spreads them over all who listen. */
+const OFFERED = 24;
+
+export const SPECIAL: Readonly<Record<string, (field: Field, attempt: Attempt) => Promise<Outcome>>> = {
+  inbound: (field, attempt) => visited(field, attempt, 'visit'),
+  'inbound-cookies': (field, attempt) => visited(field, attempt, 'visit'),
+  'inbound-udp': (field, attempt) => visited(field, attempt, 'visit-udp'),
+  'inherited-listener': (field, attempt) => visited(field, attempt, 'visit'),
+  'storm-link-updates': (field, attempt) => stormed(field, attempt, updateLinks),
+  'storm-daemon-kills': (field, attempt) => stormed(field, attempt, killDaemons),
+  'storm-worker-kills': (field, attempt) => stormed(field, attempt, killWorkers),
+  'impostor-beside': impostorBeside,
+  'impostor-after': impostorAfter,
+  'second-daemon': secondDaemon,
+};
+
+const listening = (running: Running): Promise<boolean> =>
+  running
+    .waitFor((r) => r.stdout.includes('listening'))
+    .then(
+      () => true,
+      () => false,
+    );
+
+async function visited(field: Field, attempt: Attempt, technique: string): Promise<Outcome> {
+  const port = field.portOf(attempt);
+  const server = field.start(field.command(attempt, { option: String(port) }));
+  if (!(await listening(server))) return { said: await said(server), stolen: false };
+  const visitor = await said(field.world.far.start(field.visitor(attempt, technique, port)));
+  const stolen = visitor.said === 'sent' && visitor.note === 'got something';
+  return { said: await said(server), stolen };
+}
+
+async function stormed(
+  field: Field,
+  attempt: Attempt,
+  hurt: (field: Field) => Promise<void>,
+): Promise<Outcome> {
+  const storm = field.start(field.command(attempt));
+  await storm.waitFor((r) => r.stdout.includes('storming'));
+  try {
+    await hurt(field);
+  } finally {
+    storm.kill('SIGTERM');
+  }
+  return { said: await said(storm), stolen: false };
+}
+
+/** Replaces every program by itself, over and over, as an upgrade does. */
+async function updateLinks({ cgroupRoot }: Field): Promise<void> {
+  const objects = readdirSync(buildPaths.objects)
+    .filter((file) => file.endsWith('.bpf.o'))
+    .map((file) => new (addon().BpfObject)(`${buildPaths.objects}/${file}`, `${DEFAULT_PIN_DIR}/maps`));
+  const pinned = new Set(readdirSync(`${DEFAULT_PIN_DIR}/links`));
+  try {
+    for (const object of objects) object.load();
+    const programs = objects.flatMap((object) =>
+      object.programs().flatMap(({ name }) => (pinned.has(name) ? [{ object, name }] : [])),
+    );
+    for (let n = 0; n < LINK_UPDATES; n += programs.length) {
+      for (const { object, name } of programs.slice(0, LINK_UPDATES - n))
+        object.attach(name, cgroupRoot, `${DEFAULT_PIN_DIR}/links/${name}`);
+      await pause(5);
+    }
+  } finally {
+    for (const object of objects) object.close();
+  }
+}
+
+async function killDaemons({ sluice }: Field): Promise<void> {
+  for (let n = 0; n < DAEMON_KILLS; n += 1) {
+    await pause(300);
+    await sluice.stop('SIGKILL');
+    await pause(100);
+    await sluice.startDaemon();
+  }
+}
+
+async function killWorkers({ sluice }: Field): Promise<void> {
+  for (let n = 0; n < WORKER_KILLS; n += 1) {
+    const victim = await until('a worker', async () =>
+      (await sluice.status()).workers.find(({ pid }) => pid !== null),
+    );
+    process.kill(victim.pid ?? 0, 'SIGKILL');
+    await pause(150);
+  }
+  await until('all workers', async () => (await sluice.status()).workers.every(({ pid }) => pid !== null));
+}
+
+/** A daemon is needed to say which port is its. */
+export async function proxyPort(field: Field): Promise<number> {
+  return (await field.sluice.status()).listeners[0]?.port ?? 0;
+}
+
+const loopback = (attempt: Attempt): string => (attempt.family === '6' ? '::1' : '127.0.0.1');
+
+/** The impostor is an agent, and other agents are what it is after. */
+async function impostorBeside(field: Field, attempt: Attempt): Promise<Outcome> {
+  const option = String(await proxyPort(field));
+  const posing = { ...attempt, address: loopback(attempt) };
+  const impostor = field.start(field.command(posing, { technique: 'impostor', option }));
+  if (!(await listening(impostor))) return { said: await said(impostor), stolen: false };
+  const offer = (): Promise<Said> => said(field.start(field.command(attempt, { technique: 'tcp' })));
+  await Promise.all(Array.from({ length: OFFERED }, offer));
+  const got = await said(impostor);
+  return { said: got, stolen: got.said === 'sent' };
+}
+
+/** The impostor is nobody's agent. What the agents are told is the row's answer. */
+async function impostorAfter(field: Field, attempt: Attempt): Promise<Outcome> {
+  const option = String(await proxyPort(field));
+  await field.sluice.stop('SIGKILL');
+  try {
+    const posing = { ...attempt, address: loopback(attempt) };
+    const impostor = field.start(field.command(posing, { technique: 'impostor', option, outside: true }));
+    await listening(impostor);
+    const answer = await said(field.start(field.command(attempt, { technique: 'tcp' })));
+    const { stdout } = await impostor.stop('SIGKILL');
+    return { said: answer, stolen: stdout.includes('stolen') };
+  } finally {
+    await field.sluice.startDaemon();
+  }
+}
+
+async function secondDaemon(field: Field, attempt: Attempt): Promise<Outcome> {
+  const { world, sluice } = field;
+  const dirs = ['--runtime-dir', `${world.dir}/second-run`, '--state-dir', `${world.dir}/second-state`];
+  const pins = ['--pin-dir', `${DEFAULT_PIN_DIR}-second`];
+  const second = run(
+    world.near.wrap([SLUICE, 'daemon', '--policy', sluice.policyPath, '--workers', '1', ...dirs, ...pins]),
+    { timeoutMs: 10_000 },
+  );
+  const during = await said(field.start(field.command(attempt, { technique: 'tcp' })));
+  const ended = await second;
+  if (ended.code === 0 || ended.timedOut) throw new Error(`a second daemon was let in: ${ended.stdout}`);
+  return { said: during, stolen: false };
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
