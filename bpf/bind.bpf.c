@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
- * bind(): keeps agents off the proxy's port. With SO_REUSEPORT a process of the daemon's user could listen
- * beside the daemon, have every connection steered to itself, and read what other agents send. The mark does
- * not help there: the kernel picks one listener when connect() looks, and may pick another for the
- * connection.
+ * bind(): keeps agents off the proxy's port, and the forwarder's. With SO_REUSEPORT a process of the daemon's
+ * user could listen beside the daemon, have every connection steered to itself, and read what other agents
+ * send. The mark does not help there: the kernel picks one listener when connect() looks, and may pick
+ * another for the connection.
  */
 #include "lib/agent.h"
 #include "lib/event.h"
@@ -17,10 +17,16 @@ static __always_inline bool is_listeners(const __u32 *addr) {
          (plain && (addr[3] == bpf_htonl(1) || addr[3] == 0));
 }
 
+static __always_inline bool is_ours(struct sluice_config *config, __u32 protocol, __u16 port) {
+  if (!port)
+    return false;
+  return (protocol == IPPROTO_TCP && port == config->proxy_port) || port == config->dns_port;
+}
+
 static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *addr, __u8 family) {
   struct sluice_config *config = sluice_get_config();
-  if (!config || !config->proxy_port || ctx->protocol != IPPROTO_TCP ||
-      bpf_ntohs((__u16)ctx->user_port) != config->proxy_port || !is_listeners(addr))
+  __u16 port = bpf_ntohs((__u16)ctx->user_port);
+  if (!config || !is_ours(config, ctx->protocol, port) || !is_listeners(addr))
     return 1;
   __u32 agent = sluice_current_agent();
   if (!agent)
@@ -29,8 +35,8 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *addr, 
   sluice_fill_facts(&flow, agent, config->generation);
   flow.id = sluice_next_id();
   flow.family = family;
-  flow.protocol = IPPROTO_TCP;
-  flow.dport = config->proxy_port;
+  flow.protocol = ctx->protocol;
+  flow.dport = port;
   __builtin_memcpy(flow.daddr, addr, sizeof(flow.daddr));
   sluice_emit_denied(SLUICE_REASON_PROXY_DIRECT, &flow);
   return 0;

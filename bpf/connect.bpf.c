@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
  * connect(): takes an agent's TCP connection in. Saves where it was going, sends it to the proxy of this
- * network namespace, and shows the agent the peer it asked for.
+ * network namespace, or to the forwarder if it is DNS, and shows the agent the peer it asked for. A datagram
+ * socket that is connected to port 53 goes to the forwarder as well.
  *
  * Refuses rather than lets through: nothing is rewritten that was not saved, and nothing is sent to a
  * listener without the daemon's mark, because a port the daemon has left can be bound by anybody.
  */
 #include "lib/agent.h"
-#include "lib/event.h"
+#include "lib/datagram.h"
 #include "lib/finish.h"
 #include "lib/listener.h"
 
-#define ALLOW 1
 #define DENY 0 /* the caller sees EPERM */
+#define ALLOW 1
+#define REDIRECT 2 /* ours: the address is to be that of loopback */
 
 static __always_inline int deny(struct sluice_flow *flow, __u32 reason) {
   sluice_emit_denied(reason, flow);
@@ -42,24 +44,33 @@ static __always_inline int take_in(struct bpf_sock_addr *ctx, struct sluice_conf
   flow->protocol = ctx->protocol;
   flow->detail = ctx->type;
 
-  /* connect() on a datagram socket sends nothing; resolvers' libraries use it to pick a source address. What
+  bool dns = sluice_is_dns(config, flow->dport);
+  /* Otherwise connect() on a datagram socket sends nothing; libraries use it to pick a source address. What
    * the socket then sends is decided on egress. */
-  if (ctx->type == SOCK_DGRAM && ctx->protocol == IPPROTO_UDP)
-    return ALLOW;
+  if (ctx->type == SOCK_DGRAM && ctx->protocol == IPPROTO_UDP) {
+    if (!dns)
+      return ALLOW;
+    if (!forwarder_is_ours(ctx, config, v6_route))
+      return deny(flow, SLUICE_REASON_NO_LISTENER);
+    sock->state = SLUICE_STATE_DNS;
+    ctx->user_port = bpf_htons(config->dns_port);
+    return REDIRECT;
+  }
   if (ctx->type != SOCK_STREAM || ctx->protocol != IPPROTO_TCP)
     return deny(flow, SLUICE_REASON_SOCKET);
 
   bool to_loopback = v6_route ? (daddr[0] == 0 && daddr[1] == 0 && daddr[2] == 0 && daddr[3] == bpf_htonl(1))
                               : (daddr[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
-  if (to_loopback && flow->dport == config->proxy_port)
+  if (to_loopback && flow->dport && (flow->dport == config->proxy_port || flow->dport == config->dns_port))
     return deny(flow, SLUICE_REASON_PROXY_DIRECT);
-  if (!listener_is_ours(ctx, config, v6_route))
+  __u16 port = dns ? config->dns_port : config->proxy_port;
+  if (!listener_is_ours(ctx, config, port, v6_route))
     return deny(flow, SLUICE_REASON_NO_LISTENER);
 
   sock->state = SLUICE_STATE_REDIRECTED;
   sluice_emit_flow(SLUICE_EVENT_OPEN, flow);
-  ctx->user_port = bpf_htons(config->proxy_port);
-  return ALLOW;
+  ctx->user_port = bpf_htons(port);
+  return REDIRECT;
 }
 
 SEC("cgroup/connect4")
@@ -71,11 +82,10 @@ int sluice_connect4(struct bpf_sock_addr *ctx) {
   if (!agent)
     return ALLOW;
   __u32 daddr[4] = {0, 0, bpf_htonl(0xffff), ctx->user_ip4};
-  bool tcp = ctx->type == SOCK_STREAM;
   int verdict = take_in(ctx, config, agent, daddr, false, false);
-  if (verdict == ALLOW && tcp)
+  if (verdict == REDIRECT)
     ctx->user_ip4 = bpf_htonl(0x7f000001);
-  return verdict;
+  return verdict != DENY;
 }
 
 SEC("cgroup/connect6")
@@ -88,21 +98,24 @@ int sluice_connect6(struct bpf_sock_addr *ctx) {
     return ALLOW;
   __u32 daddr[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
   bool mapped = daddr[0] == 0 && daddr[1] == 0 && daddr[2] == bpf_htonl(0xffff);
-  bool tcp = ctx->type == SOCK_STREAM;
   int verdict = take_in(ctx, config, agent, daddr, true, !mapped);
-  if (verdict == ALLOW && tcp) {
+  if (verdict == REDIRECT) {
     ctx->user_ip6[0] = 0;
     ctx->user_ip6[1] = 0;
     ctx->user_ip6[2] = mapped ? bpf_htonl(0xffff) : 0;
     ctx->user_ip6[3] = mapped ? bpf_htonl(0x7f000001) : bpf_htonl(1);
   }
-  return verdict;
+  return verdict != DENY;
 }
 
-/* The stored flow of a redirected TCP socket, or NULL. */
+/* The stored flow of a redirected socket, or NULL. */
 static __always_inline struct sluice_flow *redirected(struct bpf_sock_addr *ctx) {
   struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, 0);
-  if (!sock || sock->role != SLUICE_ROLE_AGENT || sock->flow.protocol != IPPROTO_TCP || !sock->flow.dport)
+  if (!sock || sock->role != SLUICE_ROLE_AGENT || !sock->flow.dport)
+    return NULL;
+  if (sock->flow.protocol == IPPROTO_UDP)
+    return sock->state == SLUICE_STATE_DNS ? &sock->flow : NULL;
+  if (sock->flow.protocol != IPPROTO_TCP)
     return NULL;
   /* An accepted connection of an agent's own listener has a real peer. */
   return sock->tuple.sport ? &sock->flow : NULL;

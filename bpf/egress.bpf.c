@@ -2,7 +2,7 @@
 /*
  * The last line: every IP packet of an agent's socket, whatever brought it about. It reads the packet's own
  * headers, not the socket's route (source routing leaves that on loopback), and lets out only plain TCP over
- * loopback to the proxy and DNS to a configured resolver. No options, no extension headers, no fragments.
+ * loopback to the proxy and DNS to the forwarder. No options, no extension headers, no fragments.
  */
 #include "lib/datagram.h"
 #include "lib/listener.h"
@@ -95,21 +95,42 @@ static __always_inline void read_ipv6(struct __sk_buff *skb, struct packet *pack
  * has looked, and by then the port may be somebody else's. */
 static __always_inline bool may_go_to_proxy(struct __sk_buff *skb, struct sluice_config *config,
                                             struct sluice_sock *sock, struct packet *packet) {
-  if (!packet->to_loopback || skb->ifindex != LOOPBACK_IFINDEX)
+  if (!packet->dport || packet->sport != sock->tuple.sport)
     return false;
-  if (!config->proxy_port || packet->dport != config->proxy_port || packet->sport != sock->tuple.sport)
+  if (packet->dport != config->proxy_port && packet->dport != config->dns_port)
     return false;
-  return !(packet->tcp_flags & TCP_FLAG_SYN) || listener_is_ours(skb, config, packet->v6);
+  return !(packet->tcp_flags & TCP_FLAG_SYN) || listener_is_ours(skb, config, packet->dport, packet->v6);
+}
+
+/*
+ * DNS to the forwarder. The datagram carries a ticket in its priority, from which the forwarder learns whose
+ * it is: unlike a table by source address, it cannot be confused by two sockets that share a port, and unlike
+ * the mark it is left alone by the packet filters of the host.
+ */
+static __always_inline bool may_go_to_forwarder(struct __sk_buff *skb, struct sluice_config *config,
+                                                struct sluice_sock *sock, struct packet *packet) {
+  if (!config->dns_port || packet->dport != config->dns_port || sock->state != SLUICE_STATE_DNS)
+    return false;
+  if (!forwarder_is_ours(skb, config, packet->v6))
+    return false;
+  struct sluice_flow flow = sock->flow;
+  flow.id = sluice_next_id();
+  flow.start_ns = bpf_ktime_get_boot_ns();
+  __u32 ticket = (__u32)flow.id | SLUICE_TICKET;
+  if (bpf_map_update_elem(&sluice_datagrams, &ticket, &flow, BPF_ANY))
+    return false;
+  skb->priority = ticket;
+  return true;
 }
 
 static __always_inline bool may_leave(struct __sk_buff *skb, struct sluice_config *config,
                                       struct sluice_sock *sock, struct packet *packet) {
-  if (!packet->plain)
+  if (!packet->plain || !packet->to_loopback || skb->ifindex != LOOPBACK_IFINDEX)
     return false;
   if (packet->protocol == IPPROTO_TCP)
     return may_go_to_proxy(skb, config, sock, packet);
   if (packet->protocol == IPPROTO_UDP)
-    return sluice_is_resolver(packet->daddr, packet->dport, config->generation);
+    return may_go_to_forwarder(skb, config, sock, packet);
   return false;
 }
 

@@ -1,44 +1,78 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
- * sendto()/sendmsg() with an address on datagram sockets: refused at once but for DNS to a configured
- * resolver, so that QUIC and the like fall back to TCP without waiting.
+ * sendto()/sendmsg() with an address on datagram sockets: to port 53 it goes to the forwarder, anywhere else
+ * it is refused at once, so that QUIC and the like fall back to TCP without waiting.
  */
 #include "lib/agent.h"
 #include "lib/datagram.h"
+#include "lib/listener.h"
 
-static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *daddr) {
+#define REFUSE 0 /* the caller sees EPERM */
+#define SEND 1
+#define REDIRECT 2 /* ours: the address is to be that of loopback */
+
+static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *daddr, bool v6_route) {
   struct sluice_config *config = sluice_get_config();
   if (!config)
-    return 1;
+    return SEND;
   __u32 agent = sluice_current_agent();
   if (!agent)
-    return 1;
+    return SEND;
   __u16 port = bpf_ntohs((__u16)ctx->user_port);
-  if (ctx->protocol == IPPROTO_UDP && sluice_is_resolver(daddr, port, config->generation))
-    return 1;
   struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
   if (!sock) {
     sluice_count(2 + SLUICE_REASON_UDP);
-    return 0;
+    return REFUSE;
   }
-  if (!sock->flow.agent) {
+  /* send() without an address on an IPv6 socket that is connected to a v4-mapped one comes by here with what
+   * connect() made of it. */
+  if (ctx->family == AF_INET6 && !v6_route && sock->state == SLUICE_STATE_DNS && port == config->dns_port &&
+      daddr[3] == bpf_htonl(0x7f000001))
+    return SEND;
+  bool dns = ctx->protocol == IPPROTO_UDP && sluice_is_dns(config, port);
+  if (dns || !sock->flow.agent) {
     sock->role = SLUICE_ROLE_AGENT;
     sluice_fill_facts(&sock->flow, agent, config->generation);
   }
-  sluice_deny_packet(sock, SLUICE_REASON_UDP, daddr, port, ctx->protocol);
-  return 0;
+  if (!dns) {
+    sluice_deny_packet(sock, SLUICE_REASON_UDP, daddr, port, ctx->protocol);
+    return REFUSE;
+  }
+  if (!forwarder_is_ours(ctx, config, v6_route)) {
+    sluice_deny_packet(sock, SLUICE_REASON_NO_LISTENER, daddr, port, ctx->protocol);
+    return REFUSE;
+  }
+  struct sluice_flow *flow = &sock->flow;
+  flow->netns_cookie = bpf_get_netns_cookie(ctx);
+  __builtin_memcpy(flow->daddr, daddr, sizeof(flow->daddr));
+  flow->dport = port;
+  flow->family = ctx->family == AF_INET6 ? 6 : 4;
+  flow->protocol = IPPROTO_UDP;
+  sock->state = SLUICE_STATE_DNS;
+  ctx->user_port = bpf_htons(config->dns_port);
+  return REDIRECT;
 }
 
 SEC("cgroup/sendmsg4")
 int sluice_sendmsg4(struct bpf_sock_addr *ctx) {
   __u32 daddr[4] = {0, 0, bpf_htonl(0xffff), ctx->user_ip4};
-  return decide(ctx, daddr);
+  int verdict = decide(ctx, daddr, false);
+  if (verdict == REDIRECT)
+    ctx->user_ip4 = bpf_htonl(0x7f000001);
+  return verdict != REFUSE;
 }
 
 SEC("cgroup/sendmsg6")
 int sluice_sendmsg6(struct bpf_sock_addr *ctx) {
   __u32 daddr[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
-  return decide(ctx, daddr);
+  int verdict = decide(ctx, daddr, true);
+  if (verdict == REDIRECT) {
+    ctx->user_ip6[0] = 0;
+    ctx->user_ip6[1] = 0;
+    ctx->user_ip6[2] = 0;
+    ctx->user_ip6[3] = bpf_htonl(1);
+  }
+  return verdict != REFUSE;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -90,7 +90,7 @@ int sluice_sockops(struct bpf_sock_ops *ops) {
   if (op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
     __u32 zero = 0;
     struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
-    if (config && ops->local_port == config->proxy_port)
+    if (config && (ops->local_port == config->proxy_port || ops->local_port == config->dns_port))
       adopt(ops, sk, config);
     return 1;
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
  * setsockopt(): keeps agents from options that route around the proxy. getsockopt(): hands a worker the flow
- * of an accepted socket under a private option, and under SO_ORIGINAL_DST, the name other proxies know.
+ * of an accepted socket under a private option, and under SO_ORIGINAL_DST, the name other proxies know; and
+ * the forwarder, that of a datagram by its ticket.
  */
 #include "lib/agent.h"
 #include "lib/event.h"
@@ -110,9 +111,26 @@ static __always_inline int answer_original_dst6(struct bpf_sockopt *ctx, struct 
   return answered(ctx, sizeof(*out));
 }
 
+/* Only to the socket that has the daemon's mark, and once. */
+static __always_inline void answer_datagram(struct bpf_sockopt *ctx, __u32 ticket) {
+  struct sluice_config *config = sluice_get_config();
+  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, 0);
+  if (!config || !sock || sock->role != SLUICE_ROLE_LISTENER || sock->mark != config->mark)
+    return;
+  struct sluice_flow *flow = bpf_map_lookup_elem(&sluice_datagrams, &ticket);
+  if (!flow)
+    return;
+  answer_flow(ctx, flow);
+  bpf_map_delete_elem(&sluice_datagrams, &ticket);
+}
+
 SEC("cgroup/getsockopt")
 int sluice_getsockopt(struct bpf_sockopt *ctx) {
   int level = ctx->level, option = ctx->optname;
+  if (level == SLUICE_SOL_DATAGRAM && ctx->sk) {
+    answer_datagram(ctx, (__u32)option);
+    return 1;
+  }
   bool ours = level == SLUICE_SOL && option == SLUICE_SO_FLOW;
   bool original = (level == SOL_IP || level == SOL_IPV6) && option == SO_ORIGINAL_DST;
   if ((ours || original) && ctx->sk) {

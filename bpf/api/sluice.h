@@ -18,6 +18,12 @@
 #define SLUICE_SOL 0x534c
 #define SLUICE_SO_FLOW 1
 
+/* Private level by which the forwarder reads whose a DNS datagram is: the option's name is the ticket the
+ * datagram came with. A ticket is the low half of the datagram's flow id with the top bit set, and good for
+ * one reading. */
+#define SLUICE_SOL_DATAGRAM 0x534d
+#define SLUICE_TICKET 0x80000000u
+
 /* Longest cgroup directory name (NAME_MAX) with its NUL, and the deepest path enrolment can name. */
 #define SLUICE_NAME_MAX 256
 #define SLUICE_ROOT_DEPTH 16 /* levels above the root of a daemon in a cgroup namespace */
@@ -37,7 +43,7 @@ enum sluice_reason {
   SLUICE_REASON_NONE = 0,
   SLUICE_REASON_NO_LISTENER = 1,  /* no marked listener in this network namespace */
   SLUICE_REASON_PROXY_DIRECT = 2, /* the agent asked for the proxy itself, or for its port */
-  SLUICE_REASON_UDP = 3,          /* datagram to anything but a configured resolver */
+  SLUICE_REASON_UDP = 3,          /* datagram that is no DNS */
   SLUICE_REASON_SOCKET = 4,       /* socket type or protocol agents may not have */
   SLUICE_REASON_OPTION = 5,       /* socket option that could route around the proxy */
   SLUICE_REASON_EGRESS = 6,       /* packet about to leave by another way than the proxy */
@@ -80,11 +86,11 @@ struct sluice_config {
   __u32 generation; /* which set of enrolment entries is in force */
   __u32 flags;      /* SLUICE_HAS_* */
   __u32 worker_uid;
-  __u64 mark;        /* the value a listener must carry; new for each daemon */
-  __u64 self_cgroup; /* the daemon's own cgroup */
-  __u64 root_cgroup; /* where paths begin: the root of the hierarchy, or of the daemon's cgroup namespace */
-  __u16 proxy_port;  /* host byte order */
-  __u16 pad0;
+  __u64 mark;          /* the value a listener must carry; new for each daemon */
+  __u64 self_cgroup;   /* the daemon's own cgroup */
+  __u64 root_cgroup;   /* where paths begin: the root of the hierarchy, or of the daemon's cgroup namespace */
+  __u16 proxy_port;    /* host byte order */
+  __u16 dns_port;      /* of the forwarder, UDP and TCP; 0: agents have no DNS */
   __u32 unknown_agent; /* id of processes that are governed without being known, and allowed nothing */
 };
 
@@ -210,13 +216,6 @@ struct sluice_open_socket {
   __u32 pad;
 };
 
-struct sluice_resolver_key {
-  __u8 addr[16];
-  __u16 port;
-  __u16 pad;
-  __u32 generation;
-};
-
 /* Path of an executable, filled from the end: text starts at `offset`, ends with NUL. */
 struct sluice_exe_path {
   __u32 offset;
@@ -242,6 +241,7 @@ enum sluice_state {
   SLUICE_STATE_IDLE = 0,
   SLUICE_STATE_REDIRECTED = 1, /* destination rewritten, no SYN yet */
   SLUICE_STATE_PUBLISHED = 2,  /* SYN on its way, flow waits under its tuple */
+  SLUICE_STATE_DNS = 3,        /* datagram socket whose address was rewritten to the forwarder's */
 };
 
 /* What is stored with a socket. */

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Which datagrams an agent may send: DNS to the resolvers policy names. */
+/* Datagrams of agents: which are DNS, and how others are refused. */
 #ifndef SLUICE_DATAGRAM_H
 #define SLUICE_DATAGRAM_H
 
 #include "event.h"
 
-static __always_inline bool sluice_is_resolver(const void *addr, __u16 port, __u32 generation) {
-  struct sluice_resolver_key key = {.port = port, .generation = generation};
-  __builtin_memcpy(key.addr, addr, sizeof(key.addr));
-  return bpf_map_lookup_elem(&sluice_resolvers, &key) != NULL;
+/* Whatever address is asked: the forwarder asks the resolvers policy names. */
+static __always_inline bool sluice_is_dns(struct sluice_config *config, __u16 port) {
+  return config->dns_port && port == DNS_PORT;
 }
 
 /* Tells of a refused packet, once per socket and reason; every one is counted. */

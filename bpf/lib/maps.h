@@ -117,14 +117,15 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_tags SEC(".maps");
 
+/* DNS datagrams on their way to the forwarder, by ticket. An LRU: one that the forwarder's full queue dropped
+ * is never read, and one that is pushed out is dropped by the forwarder. */
 struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, 64);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
-  __type(key, struct sluice_resolver_key);
-  __type(value, __u32);
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 8192);
+  __type(key, __u32);
+  __type(value, struct sluice_flow);
   __uint(pinning, LIBBPF_PIN_BY_NAME);
-} sluice_resolvers SEC(".maps");
+} sluice_datagrams SEC(".maps");
 
 /* Paths of executables agents have run, so that one that is gone at once can still be named. */
 struct {

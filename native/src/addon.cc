@@ -2,6 +2,7 @@
 // Registers what the other files define, and nothing else.
 #include "bpf_map.h"
 #include "bpf_object.h"
+#include "datagrams.h"
 #include "process.h"
 #include "ring.h"
 #include "sockets.h"
@@ -11,10 +12,12 @@ namespace {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("BpfMap", sluice::BpfMap::Init(env));
   exports.Set("BpfObject", sluice::BpfObject::Init(env));
+  exports.Set("Datagrams", sluice::Datagrams::Init(env));
   exports.Set("Ring", sluice::Ring::Init(env));
   exports.Set("effectivePrograms", Napi::Function::New<sluice::EffectivePrograms>(env));
   exports.Set("linkProgram", Napi::Function::New<sluice::LinkProgram>(env));
   exports.Set("listenTcp", Napi::Function::New<sluice::ListenTcp>(env));
+  exports.Set("listenUdp", Napi::Function::New<sluice::ListenUdp>(env));
   exports.Set("readFlow", Napi::Function::New<sluice::ReadFlow>(env));
   exports.Set("disconnect", Napi::Function::New<sluice::Disconnect>(env));
   exports.Set("closeFd", Napi::Function::New<sluice::CloseFd>(env));

@@ -36,6 +36,29 @@ bool Parse(const std::string &ip, uint16_t port, Address *out) {
   return false;
 }
 
+// Binds, and says where. A port of 0 is for the kernel to choose.
+uint32_t Bind(Napi::Env env, int fd, const std::string &ip, uint32_t port, Address *address) {
+  int one = 1;
+  if (address->storage.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)))
+    throw SystemError(env, "IPV6_V6ONLY", errno);
+  if (bind(fd, reinterpret_cast<sockaddr *>(&address->storage), address->length))
+    throw SystemError(env, "bind " + ip + " port " + std::to_string(port), errno);
+  if (getsockname(fd, reinterpret_cast<sockaddr *>(&address->storage), &address->length))
+    throw SystemError(env, "getsockname", errno);
+  // sin_port and sin6_port share their place.
+  return ntohs(reinterpret_cast<sockaddr_in *>(&address->storage)->sin_port);
+}
+
+Napi::Object Bound(Napi::Env env, Fd *fd, uint32_t port) {
+  auto result = Napi::Object::New(env);
+  result.Set("fd", fd->Release());
+  result.Set("port", port);
+  return result;
+}
+
+// Room for some thousand queries: a burst of all agents of a host.
+constexpr int kDatagramBufferBytes = 4 << 20;
+
 } // namespace
 
 Napi::Value ListenTcp(const Napi::CallbackInfo &info) {
@@ -53,22 +76,30 @@ Napi::Value ListenTcp(const Napi::CallbackInfo &info) {
   int one = 1;
   if (setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)))
     throw SystemError(env, "SO_REUSEPORT", errno);
-  if (address.storage.ss_family == AF_INET6 &&
-      setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)))
-    throw SystemError(env, "IPV6_V6ONLY", errno);
-  if (bind(fd.get(), reinterpret_cast<sockaddr *>(&address.storage), address.length))
-    throw SystemError(env, "bind " + ip + " port " + std::to_string(port), errno);
+  uint32_t bound = Bind(env, fd.get(), ip, port, &address);
   if (listen(fd.get(), backlog))
     throw SystemError(env, "listen", errno);
-  if (getsockname(fd.get(), reinterpret_cast<sockaddr *>(&address.storage), &address.length))
-    throw SystemError(env, "getsockname", errno);
+  return Bound(env, &fd, bound);
+}
 
-  // sin_port and sin6_port share their place.
-  uint16_t bound = ntohs(reinterpret_cast<sockaddr_in *>(&address.storage)->sin_port);
-  auto result = Napi::Object::New(env);
-  result.Set("fd", fd.Release());
-  result.Set("port", static_cast<uint32_t>(bound));
-  return result;
+Napi::Value ListenUdp(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  std::string ip = info[0].As<Napi::String>().Utf8Value();
+  uint32_t port = info[1].As<Napi::Number>().Uint32Value();
+  Address address;
+  if (!Parse(ip, static_cast<uint16_t>(port), &address))
+    throw Napi::TypeError::New(env, "not an IP address: " + ip);
+
+  Fd fd(socket(address.storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd)
+    throw SystemError(env, "socket", errno);
+  int one = 1;
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVMARK, &one, sizeof(one)))
+    throw SystemError(env, "SO_RCVMARK", errno);
+  // Best effort: a smaller queue drops sooner, and agents ask again.
+  (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kDatagramBufferBytes, sizeof(kDatagramBufferBytes));
+  uint32_t bound = Bind(env, fd.get(), ip, port, &address);
+  return Bound(env, &fd, bound);
 }
 
 Napi::Value ReadFlow(const Napi::CallbackInfo &info) {

@@ -10,6 +10,9 @@ namespace sluice {
 // queue.
 Napi::Value ListenTcp(const Napi::CallbackInfo &info);
 
+// listenUdp(ip, port) -> {fd, port}: not shared, and told the mark of each datagram.
+Napi::Value ListenUdp(const Napi::CallbackInfo &info);
+
 // readFlow(fd, into: Buffer(sizeof struct sluice_flow)) -> boolean: false, if no agent made the connection
 Napi::Value ReadFlow(const Napi::CallbackInfo &info);
 

@@ -52,7 +52,7 @@ Examples:
   sluice policy explain policy.yaml --agent billing --to 192.0.2.10:5432
   sluice policy explain policy.yaml --agent shop --to api.example.org:80 --ip 192.0.2.7 --protocol http
 
-The name is what the agent would say in its first bytes (HTTP Host, SNI). Without --protocol, and where the
+The name is what the agent would have resolved and say in its first bytes (HTTP Host, SNI). Without --protocol, and where the
 answer depends on those bytes, it is given for each protocol.
 
 Exit codes: 0 explained, whatever the answer is; 1 the policy has problems or the name no address; 2 wrong use.`,
@@ -105,7 +105,7 @@ function knownAgent(cli: Cli, policy: CompiledPolicy, name: string): string | nu
 }
 
 function questionFor(agent: string | null, target: Target, protocol: ExplainedProtocol | null): FlowQuestion {
-  const base = { agent, ip: target.ip, port: target.port };
+  const base = { agent, ip: target.ip, port: target.port, dnsName: target.name };
   if (protocol === null) return base;
   const isNamed = protocol === 'http' || protocol === 'tls';
   const name = isNamed ? target.name : null;

@@ -6,7 +6,7 @@
  */
 import { SluiceError, type SluiceErrorOptions } from './errors.ts';
 
-export type WireProtocol = 'http' | 'postgres' | 'tls';
+export type WireProtocol = 'dns' | 'http' | 'postgres' | 'tls';
 
 /** Who sent the bytes: it decides who is answered, and what the flow record says. */
 export type Fault = 'agent' | 'server';

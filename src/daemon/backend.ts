@@ -16,6 +16,7 @@ function statusReasons(daemon: Daemon): { readonly doubts: string[]; readonly ot
   for (const worker of daemon.workers())
     if (worker.pid === null) others.push(`worker ${worker.number} is being started again`);
   others.push(...daemon.policies.tables.doubts);
+  if (daemon.forwarder()?.pid === null) others.push('the DNS forwarder is being started again');
   const test = daemon.lastSelfTest;
   if (test !== null && !test.ok) doubts.push(test.detail);
   return { doubts, others };
@@ -71,6 +72,9 @@ function counted(daemon: Daemon): Record<string, number> {
   for (const [name, count] of Object.entries(ledger)) counters[`ledger.${name}`] = count;
   for (const [name, count] of Object.entries(daemon.attestationCounters()))
     counters[`attestation.${name}`] = count;
+  const forwarder = daemon.forwarder();
+  for (const [name, count] of Object.entries(forwarder?.counters ?? {})) counters[`dns.${name}`] = count;
+  counters['dns.restarts'] = forwarder?.restarts ?? 0;
   return {
     ...counters,
     'store.errors': errors,

@@ -20,14 +20,18 @@ import { KernelPlane } from '../kernel/plane.ts';
 import { Processes } from '../kernel/processes.ts';
 import { EventRing } from '../kernel/ring.ts';
 import { agentId } from '../policy/agent-id.ts';
+import { type DnsPolicy, dnsPolicy } from '../policy/dns-names.ts';
+import type { CompiledPolicy } from '../policy/types.ts';
 import { FlowStore } from '../store/flow-store.ts';
 import { listAgents } from './agents.ts';
 import { Enroller } from './enrol.ts';
 import { type AgentTables, enrolmentTables } from './enrolment.ts';
 import { ExeWatch } from './exe-watch.ts';
-import { type Listeners, openListeners } from './listeners.ts';
+import { ForwarderProcess } from './forwarder-process.ts';
+import { type DnsSockets, type Listeners, openDnsSockets, openListeners } from './listeners.ts';
 import { type DaemonOptions, reservedAgents, TIER } from './options.ts';
 import { PolicyKeeper } from './policy-keeper.ts';
+import { resolversOf } from './resolvers.ts';
 import { Runs } from './runs.ts';
 import { selfTest } from './self-test.ts';
 import { findUser } from './user.ts';
@@ -71,6 +75,7 @@ export class Daemon {
   readonly ledger: Ledger;
   readonly store: FlowStore;
   readonly listeners: Listeners;
+  readonly #dnsSockets: DnsSockets;
   readonly #attestor: Attestor;
   readonly #lines = new RecordLines();
   readonly #ndjson: NdjsonLog | null;
@@ -82,6 +87,9 @@ export class Daemon {
   readonly #user: { readonly uid: number; readonly gid: number };
   readonly #exeWatch = new ExeWatch(() => void this.#refresh());
   #pool: WorkerPool | null = null;
+  #forwarder: ForwarderProcess | null = null;
+  /** Last read from the host, where policy names none. */
+  #resolvers: readonly string[] = [];
   #rings: { readonly flow: EventRing; readonly deny: EventRing } | null = null;
   #selfTest: SelfTestState | null = null;
 
@@ -94,7 +102,9 @@ export class Daemon {
     const selfCgroup = ownPlace();
     this.policies = new PolicyKeeper(options.policyPath, {
       tables: (policy) => enrolmentTables(policy, { selfCgroup, workerUid: this.#user.uid }),
-      toWorkers: async (policy) => this.#pool?.setPolicy(policy),
+      toWorkers: async (policy) => {
+        await Promise.all([this.#pool?.setPolicy(policy), this.#forwarder?.setPolicy(forForwarder(policy))]);
+      },
       toKernel: (tables) => this.#enrol(tables),
       onWarning: (text) => log(`warning: ${text}`),
     });
@@ -134,6 +144,11 @@ export class Daemon {
       (ip, port, backlog) => this.plane.listen(ip, port, backlog),
       options.workers,
     );
+    this.#dnsSockets = openDnsSockets(
+      (ip, port) => this.plane.listenUdp(ip, port),
+      (ip, port, backlog) => this.plane.listen(ip, port, backlog),
+      this.listeners.addresses,
+    );
   }
 
   /** Brings workers up, then puts enforcement in force, then tests it. */
@@ -150,8 +165,18 @@ export class Daemon {
         this.ledger.workerDied(worker);
         this.#log(`worker ${worker} died (${how}); starting another`);
       },
+      onNameQuestion: (worker, question) => this.#forwarder?.ask(worker, question),
+    });
+    this.#forwarder = await ForwarderProcess.start({
+      ...this.#dnsSockets,
+      user: this.#user,
+      policy: forForwarder(this.policies.policy),
+      onFlows: (flows) => this.ledger.workerReports(flows),
+      onNameAnswer: (worker, answer) => this.#pool?.answerName(worker, answer),
+      onDeath: (how) => this.#log(`the DNS forwarder died (${how}); starting another`),
     });
     this.plane.setProxyPort(this.listeners.port);
+    this.plane.setForwarderPort(this.#dnsSockets.port);
     this.#enrol(this.policies.tables);
     this.plane.attach();
     const onEvents = (events: readonly KernelEvent[]): void => {
@@ -162,6 +187,7 @@ export class Daemon {
       flow: new EventRing(pinDirectory, 'sluice_ring_flow', onEvents),
       deny: new EventRing(pinDirectory, 'sluice_ring_deny', onEvents),
     };
+    this.#resolvers = resolversOf(this.policies.policy);
     this.#every(TICK_MS, () => this.ledger.tick());
     this.#every(UPKEEP_INTERVAL_MS, () => void this.#upkeep());
     this.#every(SELF_TEST_INTERVAL_MS, () => void this.selfTest());
@@ -183,6 +209,7 @@ export class Daemon {
           facts,
           timeNs: nowNs,
         });
+      await this.#refreshResolvers();
     } catch (error) {
       this.#log(`upkeep: ${messageOf(error)}`);
     }
@@ -260,6 +287,16 @@ export class Daemon {
     for (const doubt of tables.doubts) this.#log(`warning: ${doubt}`);
   }
 
+  /** Where policy names none they are the host's, which change as it moves between networks. */
+  async #refreshResolvers(): Promise<void> {
+    const { policy } = this.policies;
+    const found = resolversOf(policy);
+    if (policy.resolvers !== null || found.join() === this.#resolvers.join()) return;
+    this.#resolvers = found;
+    await this.#forwarder?.setPolicy(dnsPolicy(policy, found));
+    this.#log(`resolvers are now ${found.join(', ') || 'none'}`);
+  }
+
   #emit(record: FlowRecord): void {
     const line = this.#lines.lineOf(record);
     this.store.append(record, recordOf(line));
@@ -305,6 +342,10 @@ export class Daemon {
     return this.#pool?.states() ?? [];
   }
 
+  forwarder(): ReturnType<ForwarderProcess['state']> | null {
+    return this.#forwarder?.state() ?? null;
+  }
+
   ringCounts(): { readonly flow: number; readonly deny: number } {
     return { flow: this.#rings?.flow.received ?? 0, deny: this.#rings?.deny.received ?? 0 };
   }
@@ -322,7 +363,7 @@ export class Daemon {
   async stop(): Promise<void> {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     this.#exeWatch.close();
-    await this.#pool?.stop();
+    await Promise.all([this.#pool?.stop(), this.#forwarder?.stop()]);
     this.#rings?.flow.drain();
     this.#rings?.deny.drain();
     await Promise.race([this.ledger.settled(), new Promise((resolve) => setTimeout(resolve, SETTLE_MS))]);
@@ -334,6 +375,10 @@ export class Daemon {
     this.processes.close();
     this.plane.close();
   }
+}
+
+function forForwarder(policy: CompiledPolicy): DnsPolicy {
+  return dnsPolicy(policy, resolversOf(policy));
 }
 
 /** Version of this installation, from package.json. */

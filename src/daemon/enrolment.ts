@@ -2,16 +2,14 @@
  * From the policy to the kernel's enrolment tables: finds executables' inodes, adds Sluice's own cgroups, and
  * refuses what would make the daemon its own agent.
  */
-import { readFileSync } from 'node:fs';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import { sluiceCgroups } from '../kernel/cgroup.ts';
 import type { CgroupRule, EnrolmentTables, UidRule } from '../kernel/enrolment.ts';
-import { addressKey } from '../policy/address.ts';
 import { agentId } from '../policy/agent-id.ts';
 import type { CompiledAgent, CompiledPolicy, Enrolment } from '../policy/types.ts';
 import { type Executable, lookAtExecutable } from './executables.ts';
 import { reservedAgents } from './options.ts';
-import { parseResolvConf } from './resolvers.ts';
+import { resolversOf } from './resolvers.ts';
 
 export interface EnrolmentContext {
   /** Cgroup path of the daemon and its workers. */
@@ -47,14 +45,6 @@ function look(agent: string, path: string, hashed: boolean): Executable {
       'give the path of an installed program',
     );
   }
-}
-
-function resolverBytes(policy: CompiledPolicy): Buffer[] {
-  const addresses = policy.resolvers ?? parseResolvConf(readFileSync('/etc/resolv.conf', 'utf8'));
-  return addresses.flatMap((address) => {
-    const key = addressKey(address);
-    return key === null ? [] : [Buffer.from(key, 'hex')];
-  });
 }
 
 /** @throws SluiceError POLICY, naming the agent that cannot be enrolled. */
@@ -110,5 +100,6 @@ export function enrolmentTables(policy: CompiledPolicy, context: EnrolmentContex
       refuse(agent.name, 'this name is reserved', 'choose another');
     for (const enrolment of agent.enrolments) add(agent, enrolment);
   }
-  return { cgroups, uids, exes, places, resolvers: resolverBytes(policy), doubts, exePaths };
+  const dns = resolversOf(policy).length > 0;
+  return { cgroups, uids, exes, places, dns, doubts, exePaths };
 }

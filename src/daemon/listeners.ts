@@ -1,10 +1,15 @@
-/** The daemon's listeners: for each worker one on 127.0.0.1 and, where the host has IPv6, one on ::1, all on one port. */
+/**
+ * The daemon's listeners: for each worker one on 127.0.0.1 and, where the host has IPv6, one on ::1, all on one port; and
+ * the same for the forwarder, on another.
+ */
 import { errnoOf, SluiceError } from '../core/errors.ts';
 import { addon } from '../kernel/addon.ts';
 import type { PoolListener } from './worker-pool.ts';
 
 /** The kernel caps it at net.core.somaxconn. */
 const BACKLOG = 4096;
+/** DNS over TCP is the exception. */
+const DNS_BACKLOG = 256;
 /** The port the kernel gave for IPv4 may be taken for IPv6. */
 const ATTEMPTS = 16;
 
@@ -48,11 +53,45 @@ function openOnPort(listen: Listen, workers: number): Listeners {
 
 /** @throws SluiceError KERNEL when no port is free for both families. */
 export function openListeners(listen: Listen, workers: number): Listeners {
+  return onFreePort(() => openOnPort(listen, workers));
+}
+
+function onFreePort<T>(open: () => T): T {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1)
     try {
-      return openOnPort(listen, workers);
+      return open();
     } catch (error) {
       if (errnoOf(error) !== 'EADDRINUSE') throw error;
     }
   throw new SluiceError('KERNEL', 'no free port for the listeners on 127.0.0.1 and ::1');
+}
+
+/** The forwarder's sockets: datagrams and TCP, on one port. */
+export interface DnsSockets {
+  readonly port: number;
+  readonly datagrams: readonly PoolListener[];
+  readonly listeners: readonly PoolListener[];
+}
+
+type Bind = (ip: string, port: number) => { readonly fd: number; readonly port: number };
+
+/** @throws SluiceError KERNEL when no port is free for both families and protocols. */
+export function openDnsSockets(bind: Bind, listen: Listen, addresses: readonly string[]): DnsSockets {
+  return onFreePort(() => {
+    const opened: number[] = [];
+    let port = 0;
+    const keep = (socket: { readonly fd: number; readonly port: number }, ip: string): PoolListener => {
+      opened.push(socket.fd);
+      port = socket.port;
+      return { fd: socket.fd, family: ip.includes(':') ? 6 : 4 };
+    };
+    try {
+      const datagrams = addresses.map((ip) => keep(bind(ip, port), ip));
+      const listeners = addresses.map((ip) => keep(listen(ip, port, DNS_BACKLOG), ip));
+      return { port, datagrams, listeners };
+    } catch (error) {
+      for (const fd of opened) addon().closeFd(fd);
+      throw error;
+    }
+  });
 }

@@ -1,5 +1,7 @@
-/** The resolvers agents may ask by UDP when policy names none: those of resolv.conf(5). */
+/** The resolvers the forwarder asks: those policy names, or else those of resolv.conf(5). */
+import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import type { CompiledPolicy } from '../policy/types.ts';
 
 /** glibc reads no more than three, MAXNS in resolv.h. */
 const MAX_RESOLVERS = 3;
@@ -12,4 +14,17 @@ export function parseResolvConf(text: string): string[] {
     if (address !== undefined && isIP(address) !== 0 && found.length < MAX_RESOLVERS) found.push(address);
   }
   return found;
+}
+
+/** None where policy says so, and on a host that has none. */
+export function resolversOf(
+  policy: CompiledPolicy,
+  resolvConf: () => string = () => readFileSync('/etc/resolv.conf', 'utf8'),
+): readonly string[] {
+  if (policy.resolvers !== null) return policy.resolvers;
+  try {
+    return parseResolvConf(resolvConf());
+  } catch {
+    return [];
+  }
 }

@@ -5,13 +5,14 @@
  * A listener belongs to the daemon and is lent to a worker, so that connections which come while a worker is
  * being replaced wait in its queue. A worker's messages are a claim, not a fact: it reads hostile bytes.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { Duplex } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { SluiceError } from '../core/errors.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import { CHANNEL_FD, Channel, MAX_WORKER_FRAME_BYTES } from '../proxy/channel.ts';
-import type { DaemonMessage, ListenerHandle } from '../proxy/ipc.ts';
+import type { DaemonMessage, ListenerHandle, NameAnswer, NameQuestion } from '../proxy/ipc.ts';
+import { isNameQuestion } from './name-claim.ts';
+import { FIRST_LENT_FD, startUnprivileged } from './unprivileged.ts';
 import type { WorkerUser } from './user.ts';
 
 /** A second on a machine of usual speed; half a minute on one that is emulated or starved. */
@@ -21,11 +22,6 @@ const STOP_TIMEOUT_MS = 8_000;
 /** A worker that dies younger than this is started again only after a pause, or a defect becomes a busy loop. */
 const SETTLED_MS = 5_000;
 const RESTART_PAUSE_MS = 1_000;
-
-/** First descriptor behind stdio and the channel. */
-const FIRST_LISTENER_FD = CHANNEL_FD + 1;
-
-const entry = fileURLToPath(new URL('../proxy/worker-main.ts', import.meta.url));
 
 export interface PoolListener {
   /** The daemon's descriptor. */
@@ -41,6 +37,8 @@ export interface PoolOptions {
   readonly policy: CompiledPolicy;
   readonly onFlows: (flows: readonly unknown[]) => void;
   readonly onDeath: (worker: number, how: string) => void;
+  /** A worker wants to know a name; it is answered by `answerName`, or in time by nobody. */
+  readonly onNameQuestion: (worker: number, question: NameQuestion) => void;
 }
 
 export interface WorkerState {
@@ -137,6 +135,12 @@ export class WorkerPool {
     throw new SluiceError('API', 'a worker did not take the new policy in time and was replaced');
   }
 
+  /** Gives a worker the answer to its question; whether it is still the one that asked, it sees by itself. */
+  answerName(worker: number, { question, agentId, ip, name }: NameAnswer): void {
+    const slot = this.#slots[worker];
+    if (slot !== undefined) this.#send(slot, { type: 'name', question, agentId, ip, name });
+  }
+
   /** Lets the workers end their flows, then ends them. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -149,33 +153,8 @@ export class WorkerPool {
 
   #spawn(slot: Slot): void {
     const { user } = this.#options;
-    // All capabilities but those it takes to become the worker's user are out of reach before the first
-    // instruction; dropPrivileges() gives up the rest when the code, which that user may not be able to read, is in.
-    const child = spawn(
-      'setpriv',
-      [
-        '--no-new-privs',
-        '--inh-caps=-all',
-        '--ambient-caps=-all',
-        '--bounding-set=-all,+setuid,+setgid',
-        '--',
-        process.execPath,
-        '--disable-warning=ExperimentalWarning',
-        // That signal would open a debugger, to a sibling that was taken over as to anybody of that user.
-        '--disable-sigusr1',
-        entry,
-        String(user.uid),
-        String(user.gid),
-      ],
-      {
-        stdio: ['ignore', 'ignore', 'inherit', 'pipe', ...slot.listeners.map(({ fd }) => fd)],
-        // A session of its own: Ctrl-C is for the daemon, which ends its workers in order.
-        detached: true,
-        cwd: '/',
-        // Nothing of the daemon's environment: a variable can name files to trust or to write.
-        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' },
-      },
-    );
+    const fds = slot.listeners.map(({ fd }) => fd);
+    const child = startUnprivileged('worker', user, fds);
     slot.child = child;
     slot.ready = false;
     slot.startedMs = performance.now();
@@ -184,7 +163,7 @@ export class WorkerPool {
     child.on('error', (error) => this.#ended(slot, child, error.message));
     child.on('exit', (code, signal) => this.#ended(slot, child, signal ?? `exit code ${code}`));
     const listeners: ListenerHandle[] = slot.listeners.map(({ family }, index) => ({
-      fd: FIRST_LISTENER_FD + index,
+      fd: FIRST_LENT_FD + index,
       family,
     }));
     this.#send(slot, {
@@ -217,6 +196,7 @@ export class WorkerPool {
     if (slot.child !== child || typeof message !== 'object' || message === null) return;
     const claim: Readonly<Record<string, unknown>> = { ...message };
     if (claim['type'] === 'flows' && Array.isArray(claim['flows'])) this.#options.onFlows(claim['flows']);
+    else if (isNameQuestion(claim)) this.#options.onNameQuestion(slot.number, claim);
     else if (claim['type'] === 'stats') {
       slot.openFlows = numberOf(claim['openFlows']);
       slot.accepted = numberOf(claim['accepted']);

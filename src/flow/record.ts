@@ -13,6 +13,7 @@ export const DISPOSITIONS = [
   'passthrough',
   'tunnelled',
   'exempt',
+  'resolved',
   'denied',
   'unknown',
 ] as const;
@@ -24,7 +25,7 @@ export const DISPOSITIONS = [
 export type Disposition = (typeof DISPOSITIONS)[number];
 
 /** What was recognised in the agent's first bytes, or what policy said without looking. */
-export type Protocol = 'http' | 'postgres' | 'tls' | 'opaque' | 'unknown';
+export type Protocol = 'http' | 'postgres' | 'tls' | 'dns' | 'opaque' | 'unknown';
 
 /** `allow`: carried as decided; `deny`: refused by a decision; `error`: allowed, but it could not be carried. */
 export type Verdict = 'allow' | 'deny' | 'error';
@@ -74,6 +75,8 @@ export type Reason =
   | 'agent_reset'
   | 'server_reset'
   | 'idle_timeout'
+  // DNS.
+  | 'dns_failed' // no resolver gave an answer that could be believed
   // Our own fault.
   | 'worker_died'
   | 'daemon_died'
@@ -135,7 +138,7 @@ export interface FlowDestination {
   /** Name the server was verified as, or that the agent gave; null if there was none. */
   readonly host: string | null;
   /** Where the name came from. */
-  readonly host_source: 'policy' | 'http-host' | 'sni' | null;
+  readonly host_source: 'policy' | 'http-host' | 'sni' | 'dns' | null;
   /** Name of the destination in the policy. */
   readonly name: string | null;
   /** What was connected to in the end (policy may map the port). */

@@ -51,6 +51,7 @@ const PROTOCOLS: Readonly<Record<Protocol, true>> = {
   http: true,
   postgres: true,
   tls: true,
+  dns: true,
   opaque: true,
   unknown: true,
 };
@@ -58,6 +59,7 @@ const HOST_SOURCES: Readonly<Record<NonNullable<FlowDestination['host_source']>,
   policy: true,
   'http-host': true,
   sni: true,
+  dns: true,
 };
 
 const DISPOSITION_NAMES: ReadonlySet<unknown> = new Set(DISPOSITIONS);

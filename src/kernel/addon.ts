@@ -36,13 +36,32 @@ export interface NativeRing {
   close(): void;
 }
 
+export interface NativeDatagram {
+  /** Of the UDP payload; longer ones than the socket was asked for are left out. */
+  readonly bytes: Buffer;
+  /** The sender's `sockaddr`, for `send`. */
+  readonly from: Buffer;
+  /** `struct sluice_flow`. */
+  readonly flow: Buffer;
+}
+
+export interface NativeDatagrams {
+  /** What has come, at most 64 at a time; what no agent sent is left out. Called again until it gives none. */
+  receive(): NativeDatagram[];
+  /** Whether the kernel took it. */
+  send(bytes: Uint8Array, to: Buffer): boolean;
+  close(): void;
+}
+
 export interface Addon {
   readonly BpfMap: new (pin: string) => NativeMap;
   readonly BpfObject: new (file: string, mapPins: string) => NativeObject;
+  readonly Datagrams: new (fd: number, maxBytes: number, onReady: () => void) => NativeDatagrams;
   readonly Ring: new (pin: string, eventSize: number, onReady: () => void) => NativeRing;
   effectivePrograms(cgroupPath: string, attachType: number): { id: number; name: string }[];
   linkProgram(pin: string): { linkId: number; programId: number; programName: string };
   listenTcp(ip: string, port: number, backlog: number): { fd: number; port: number };
+  listenUdp(ip: string, port: number): { fd: number; port: number };
   /** Writes `struct sluice_flow` into `into`; false if no agent made the connection. */
   readFlow(fd: number, into: Buffer): boolean;
   disconnect(pid: number, fd: number, cookie: bigint): 'disconnected' | 'shut' | 'gone';

@@ -32,8 +32,8 @@ export interface EnrolmentTables {
     readonly dev: number;
     readonly name: string;
   }[];
-  /** 16-byte addresses, v4-mapped for IPv4, that agents may ask by UDP. */
-  readonly resolvers: readonly Buffer[];
+  /** Whether what agents send to port 53 goes to the forwarder; else it is like any other port. */
+  readonly dns: boolean;
 }
 
 export interface TrieEntry {

@@ -48,7 +48,7 @@ export const layout = {
       self_cgroup: 24,
       root_cgroup: 32,
       proxy_port: 40,
-      pad0: 42,
+      dns_port: 42,
       unknown_agent: 44,
     },
   },
@@ -94,7 +94,6 @@ export const layout = {
       pad: 60,
     },
   },
-  sluice_resolver_key: { size: 24, fields: { addr: 0, port: 16, pad: 18, generation: 20 } },
   sluice_exe_path: { size: 772, fields: { offset: 0, text: 4 } },
   sluice_tuple: { size: 32, fields: { netns_cookie: 0, saddr: 8, sport: 24, dport: 26, pad: 28 } },
   sluice_sock: {
@@ -235,6 +234,8 @@ export interface KernelConfig {
   readonly proxyPort: number;
   /** Id of processes that are governed without being known. */
   readonly unknownAgent: number;
+  /** 0: agents have no DNS. */
+  readonly dnsPort: number;
 }
 
 const config = layout.sluice_config.fields;
@@ -250,6 +251,7 @@ export function encodeConfig(value: KernelConfig): Buffer {
   bytes.writeBigUInt64LE(value.rootCgroup, config.root_cgroup);
   bytes.writeUInt16LE(value.proxyPort, config.proxy_port);
   bytes.writeUInt32LE(value.unknownAgent, config.unknown_agent);
+  bytes.writeUInt16LE(value.dnsPort, config.dns_port);
   return bytes;
 }
 
@@ -266,6 +268,7 @@ export function decodeConfig(bytes: Buffer): KernelConfig {
     rootCgroup: bytes.readBigUInt64LE(config.root_cgroup),
     proxyPort: bytes.readUInt16LE(config.proxy_port),
     unknownAgent: bytes.readUInt32LE(config.unknown_agent),
+    dnsPort: bytes.readUInt16LE(config.dns_port),
   };
 }
 
@@ -358,14 +361,6 @@ export function encodeExeKey(inode: bigint, dev: number, generation: number): Bu
   return bytes;
 }
 
-export function encodeResolverKey(address: Buffer, port: number, generation: number): Buffer {
-  const bytes = Buffer.alloc(layout.sluice_resolver_key.size);
-  address.copy(bytes, 0, 0, 16);
-  bytes.writeUInt16LE(port, 16);
-  bytes.writeUInt32LE(generation, 20);
-  return bytes;
-}
-
 /** Which generation an enrolment key belongs to. */
 export const generationOf = {
   path: (key: Buffer) => key.readUInt32LE(0),
@@ -374,7 +369,6 @@ export const generationOf = {
   uid: (key: Buffer) => key.readUInt32LE(4),
   place: (key: Buffer) => key.readUInt32LE(12),
   exe: (key: Buffer) => key.readUInt32LE(12),
-  resolver: (key: Buffer) => key.readUInt32LE(20),
 } as const;
 
 export function encodeU32(value: number): Buffer {

@@ -26,7 +26,6 @@ import {
   encodeListenerSock,
   encodePathKey,
   encodePathNode,
-  encodeResolverKey,
   encodeU32,
   encodeU64,
   encodeUidKey,
@@ -39,7 +38,6 @@ import {
 import { missingFeatures } from './missing.ts';
 import { foreignPrograms, makePinDirectories, type ProgramState, pinPaths, programStates } from './pins.ts';
 
-const DNS_PORT = 53;
 /** SLUICE_COUNTER_UNTAGGED of bpf/lib/maps.h: behind two for the rings and SLUICE_REASON_MAX for the reasons. */
 const COUNTER_UNTAGGED = 2 + Object.keys(reasonNumbers).length + 1;
 const ONLY_ENTRY = encodeU32(0);
@@ -74,7 +72,6 @@ type MapName =
   | 'sluice_uids'
   | 'sluice_exes'
   | 'sluice_exe_places'
-  | 'sluice_resolvers'
   | 'sluice_tags'
   | 'sluice_exe_paths'
   | 'sluice_counters';
@@ -85,6 +82,7 @@ export class KernelPlane {
   readonly #maps = new Map<MapName, NativeMap>();
   readonly #mark = randomBytes(8).readBigUInt64LE();
   #config: KernelConfig;
+  #forwarderPort = 0;
 
   private constructor(options: PlaneOptions) {
     this.#options = options;
@@ -99,6 +97,7 @@ export class KernelPlane {
       rootCgroup: cgroupId(options.cgroupRoot),
       proxyPort: 0,
       unknownAgent: options.unknownAgentId,
+      dnsPort: 0,
     };
   }
 
@@ -217,11 +216,23 @@ export class KernelPlane {
     return listener;
   }
 
+  /** The same for datagrams: the socket of the forwarder, which nobody else can bind beside. */
+  listenUdp(ip: string, port: number): { readonly fd: number; readonly port: number } {
+    const socket = addon().listenUdp(ip, port);
+    this.#map('sluice_socks').update(encodeU32(socket.fd), encodeListenerSock(this.#mark));
+    return socket;
+  }
+
   setProxyPort(port: number): void {
     this.#writeConfig({ proxyPort: port });
   }
 
-  /** Puts a new set of agents and resolvers in force, all at once. */
+  /** Where agents' DNS goes, UDP and TCP, from the next `setEnrolment` with DNS on. */
+  setForwarderPort(port: number): void {
+    this.#forwarderPort = port;
+  }
+
+  /** Puts a new set of agents in force, all at once, and whether they have DNS. */
   setEnrolment(tables: EnrolmentTables): void {
     const generation = (this.#config.generation + 1) >>> 0 || 1;
     // What an interrupted attempt may have left under this number.
@@ -241,15 +252,13 @@ export class KernelPlane {
         encodeExePlace(directoryInode, dev, generation, name),
         encodeU32(1),
       );
-    for (const address of tables.resolvers)
-      this.#map('sluice_resolvers').update(encodeResolverKey(address, DNS_PORT, generation), encodeU32(1));
     const has = { hasUids: tables.uids.length > 0, hasExes: tables.exes.length > 0 };
     // A program may read the one field before a write and the other behind it: what either generation has is
     // looked for while they change places.
     const { hasUids, hasExes } = this.#config;
     this.#writeConfig({ hasUids: has.hasUids || hasUids, hasExes: has.hasExes || hasExes });
     this.#writeConfig({ generation });
-    this.#writeConfig(has);
+    this.#writeConfig({ ...has, dnsPort: tables.dns ? this.#forwarderPort : 0 });
     this.#sweep((entry) => entry !== generation);
     this.#releaseFormer(tables);
   }
@@ -288,7 +297,6 @@ export class KernelPlane {
       ['sluice_uids', generationOf.uid],
       ['sluice_exes', generationOf.exe],
       ['sluice_exe_places', generationOf.place],
-      ['sluice_resolvers', generationOf.resolver],
     ] as const;
     for (const [name, of] of tables)
       for (const key of this.#map(name).keys()) if (unwanted(of(key))) this.#map(name).delete(key);

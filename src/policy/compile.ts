@@ -21,12 +21,17 @@ export function compileDocument(
   files: PolicyFiles,
   revision: string,
 ): CompiledPolicy {
-  const { limits = {} } = document;
+  const { limits = {}, dns = {} } = document;
   return {
     revision,
     trustDomain: document.trust_domain ?? DEFAULTS.trustDomain,
     spiffeTemplate: document.identity?.spiffe_id ?? DEFAULTS.spiffeTemplate,
-    resolvers: document.dns?.resolvers?.map((text) => normaliseIp(text) ?? text) ?? null,
+    resolvers: dns.resolvers?.map((text) => normaliseIp(text) ?? text) ?? null,
+    dns: {
+      names: dns.names ?? DEFAULTS.dnsNames,
+      queriesPerSecond: dns.queries_per_second ?? DEFAULTS.dnsQueriesPerSecond,
+      record: dns.record ?? DEFAULTS.dnsRecord,
+    },
     agents: (document.agents ?? []).map(compileAgent),
     destinations: (document.destinations ?? []).map((entry) => compileDestination(entry, files)),
     rules: (document.rules ?? []).map(compileRule),

@@ -7,7 +7,7 @@
  * answer is `inspect`; the second question carries what was seen and is answered for good. An answer given at
  * connect time is one that the agent's first bytes could not change.
  */
-import { type Match, matchDestination, type View, viewOf } from './match.ts';
+import { type Match, matchDestination, plainName, type View, viewOf, wantsDnsName } from './match.ts';
 import type { PreparedDestination, PreparedPolicy, PreparedRule } from './prepare.ts';
 import type { ConnectAnswer, FlowQuestion, Granted, Inspect, Refused } from './types.ts';
 
@@ -28,13 +28,24 @@ export function decide(policy: PreparedPolicy, question: FlowQuestion): ConnectA
   return view.seen === null ? answerUnseen(grants, view, denyIsOpen) : answerSeen(grants, view);
 }
 
-/** Address and port only are known. */
+/** Whether the answer may depend on what the agent's DNS called the address, which takes time to find out. */
+export function needsDnsName(policy: PreparedPolicy, question: FlowQuestion): boolean {
+  const view = viewOf(question);
+  const { denies, grants } = policy.rulesFor(question.agent);
+  return [...denies, ...grants].some((rule) =>
+    rule.destinations.some((destination) => wantsDnsName(rule.source, destination, view)),
+  );
+}
+
+/** Address, port and the name in DNS only are known. */
 function answerUnseen(grants: readonly PreparedRule[], view: View, denyIsOpen: boolean): ConnectAnswer {
   let first: Match | null = null;
+  let miss: NearMiss | null = null;
   let protocol: Inspect['protocol'] | undefined;
   for (const rule of grants) {
     for (const destination of rule.destinations) {
       const match = matchDestination(rule.source, destination, view);
+      miss = nearer(miss, match, destination);
       if (match !== 'yes' && match !== 'maybe') continue;
       // Only the first that could win may win before the agent has said anything.
       if (first === null && match === 'yes' && !denyIsOpen) return grant(rule, destination, view);
@@ -42,7 +53,7 @@ function answerUnseen(grants: readonly PreparedRule[], view: View, denyIsOpen: b
       protocol = commonProtocol(protocol, rule, destination);
     }
   }
-  if (first === null) return refuse(null, 'no_rule', 'no rule allows this destination');
+  if (first === null) return refuseMissed(miss);
   return { kind: 'inspect', protocol: protocol ?? null };
 }
 
@@ -68,12 +79,13 @@ function answerSeen(grants: readonly PreparedRule[], view: View): ConnectAnswer 
       miss = nearer(miss, match, destination);
     }
   }
+  return refuseMissed(miss);
+}
+
+function refuseMissed(miss: NearMiss | null): Refused {
   if (miss === null) return refuse(null, 'no_rule', 'no rule allows this destination');
-  return refuse(
-    null,
-    NEAR_MISSES[miss.match].code,
-    NEAR_MISSES[miss.match].reason(miss.destination.source.name),
-  );
+  const { code, reason } = NEAR_MISSES[miss.match];
+  return refuse(null, code, reason(miss.destination.source.name));
 }
 
 /**
@@ -94,7 +106,7 @@ const NEAR_MISSES = {
   'no-name': {
     rank: 2,
     code: 'name_required',
-    reason: (name) => `"${name}" is known by its host names, and the agent gave none`,
+    reason: (name) => `"${name}" is known by its host names, and the agent gave none and resolved none`,
   },
 } as const satisfies Partial<
   Record<Match, { rank: number; code: Refused['code']; reason: (name: string) => string }>
@@ -127,20 +139,29 @@ function grant(rule: PreparedRule, destination: PreparedDestination, view: View)
   if (view.seen?.agentTls === true) {
     return { ...base, mode: 'passthrough', serverName: null, upstreamPort: view.port };
   }
-  const serverName = nameToVerify(destination, view);
+  const serverName = nameToVerify(rule, destination, view);
   if (serverName === null) {
-    const reason = `"${destination.source.name}" has no server name and the agent gave none`;
+    const reason = `"${destination.source.name}" has no server name, and the agent gave none and resolved none`;
     return refuse(rule.source.name, 'name_required', reason);
   }
   const upstreamPort = destination.source.portMap[String(view.port)] ?? view.port;
   return { ...base, mode: 'upgrade', serverName, upstreamPort };
 }
 
-/** Policy's name first: where it fixes one, the agent cannot choose another. */
-function nameToVerify(destination: PreparedDestination, view: View): Granted['serverName'] {
+/**
+ * Policy's name first: where it fixes one, the agent cannot choose another. A Host before DNS: it was said on this very
+ * connection, and a server has many names. Either way it is only a question, which the certificate answers.
+ */
+function nameToVerify(
+  rule: PreparedRule,
+  destination: PreparedDestination,
+  view: View,
+): Granted['serverName'] {
   if (destination.fixedName !== null) return { name: destination.fixedName, source: 'policy' };
-  const name = view.seen?.name ?? null;
-  return name === null ? null : { name, source: 'http-host' };
+  const name = plainName(rule.source, destination, view);
+  if (name === null) return null;
+  const said = destination.source.protocol !== 'tls' && view.seen?.name === name;
+  return { name, source: said ? 'http-host' : 'dns' };
 }
 
 function refuseBy(rule: PreparedRule): Refused {

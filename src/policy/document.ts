@@ -4,7 +4,12 @@ export interface PolicyDocument {
   readonly version: 1;
   readonly trust_domain?: string;
   readonly identity?: { readonly spiffe_id?: string };
-  readonly dns?: { readonly resolvers?: readonly string[] };
+  readonly dns?: {
+    readonly resolvers?: readonly string[];
+    readonly names?: 'any' | 'policy';
+    readonly queries_per_second?: number;
+    readonly record?: 'all' | 'refused';
+  };
   readonly limits?: {
     readonly detect_timeout_ms?: number;
     readonly connect_timeout_ms?: number;
@@ -61,6 +66,9 @@ export interface RuleEntry {
 export const DEFAULTS = {
   trustDomain: 'sluice.internal',
   spiffeTemplate: 'spiffe://{trust_domain}/host/{host}/agent/{agent}',
+  dnsNames: 'any',
+  dnsQueriesPerSecond: 500,
+  dnsRecord: 'all',
   detectTimeoutMs: 3_000,
   connectTimeoutMs: 10_000,
   handshakeTimeoutMs: 10_000,

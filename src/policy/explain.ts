@@ -73,7 +73,7 @@ const WHY: Readonly<Record<Match, string>> = {
   maybe: 'address and port fit; the rest depends on what the agent says first',
   'agent-tls': 'it fits, but the agent speaks TLS itself and the rule has no passthrough',
   undetected: 'address and port fit, but the protocol was not recognised',
-  'no-name': 'address and port fit, but no host name was seen',
+  'no-name': 'address and port fit, but no host name was seen or resolved',
   name: 'the host name is another',
   protocol: 'the protocol is another',
   address: 'the address is another',

@@ -25,7 +25,10 @@ export interface PreparedDestination {
   readonly source: CompiledDestination;
   readonly ranges: readonly AddressRange[];
   readonly hosts: HostSet;
-  /** Whether an agent's name for the server is compared with `hosts`; else `hosts` only says what to verify. */
+  /**
+   * Whether the name of the server is compared with `hosts`; else `hosts` only says what to verify. The name is the one
+   * the agent's protocol gives, or else its DNS.
+   */
   readonly byName: boolean;
   /** The name to verify where policy fixes it. */
   readonly fixedName: string | null;
@@ -105,11 +108,16 @@ function split(rules: readonly PreparedRule[]): AgentRules {
 function prepareDestination(source: CompiledDestination): PreparedDestination {
   const [only] = source.hosts;
   const literal = source.hosts.length === 1 && only !== undefined && !isWildcard(only) ? only : null;
+  // Where the protocol names no server, one name says whom to verify, and address and port whom is meant.
+  const verifiedOnly =
+    (source.protocol === 'tls' || source.protocol === 'postgres') &&
+    literal !== null &&
+    (source.tls.serverName ?? literal) === literal;
   return {
     source,
     ranges: mergeRanges(source.ranges),
     hosts: hostSet(source.hosts),
-    byName: source.hosts.length > 0 && (source.protocol === 'auto' || source.protocol === 'http'),
+    byName: source.hosts.length > 0 && !verifiedOnly,
     fixedName: source.tls.serverName ?? literal,
   };
 }

@@ -23,7 +23,7 @@ export interface CompiledAgent {
 }
 
 export interface CompiledTls {
-  /** Name to verify and to send as SNI; null: the protocol must give it (HTTP Host). */
+  /** Name to verify and to send as SNI; null: the protocol must give it (HTTP Host), or the agent's DNS. */
   readonly serverName: string | null;
   /** PEM of the trusted CAs; null: the system's store. */
   readonly ca: string | null;
@@ -66,8 +66,16 @@ export interface CompiledPolicy {
   readonly trustDomain: string;
   /** SPIFFE ID template: `{trust_domain}`, `{host}`, `{agent}`, `{uid}`, `{unit}`, `{exe}`. */
   readonly spiffeTemplate: string;
-  /** IP addresses agents may ask by UDP port 53; null: those of /etc/resolv.conf. */
+  /** IP addresses of the resolvers agents' DNS goes to; null: those of /etc/resolv.conf. None: agents have no DNS. */
   readonly resolvers: readonly string[] | null;
+  readonly dns: {
+    /** `policy`: an agent may only ask for names of destinations its rules let it reach. */
+    readonly names: 'any' | 'policy';
+    /** For each agent; twice as many at once. */
+    readonly queriesPerSecond: number;
+    /** Which questions have a flow record. */
+    readonly record: 'all' | 'refused';
+  };
   readonly agents: readonly CompiledAgent[];
   readonly destinations: readonly CompiledDestination[];
   readonly rules: readonly CompiledRule[];
@@ -84,6 +92,8 @@ export interface FlowQuestion {
   readonly agent: string | null;
   readonly ip: string;
   readonly port: number;
+  /** The name this agent last resolved to that address; null or absent: none that is known. */
+  readonly dnsName?: string | null;
   /** Absent at connect time; present once the first bytes have been read. */
   readonly seen?: {
     readonly protocol: Protocol;
@@ -102,7 +112,7 @@ export interface Granted {
   /** `upgrade`: TLS is added; `passthrough`: the agent's own TLS goes on; `exempt`: plain. */
   readonly mode: 'upgrade' | 'passthrough' | 'exempt';
   /** The name to verify, with where it came from; null only for `passthrough` and `exempt`. */
-  readonly serverName: { readonly name: string; readonly source: 'policy' | 'http-host' } | null;
+  readonly serverName: { readonly name: string; readonly source: 'policy' | 'http-host' | 'dns' } | null;
   readonly upstreamPort: number;
 }
 

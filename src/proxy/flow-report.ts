@@ -17,8 +17,8 @@ const DISPOSITIONS: Readonly<Record<Granted['mode'], Disposition>> = {
 export class FlowDraft {
   readonly id: string;
   protocol: Protocol = 'unknown';
-  /** Name the agent gave the server, and where. */
-  agentName: { readonly name: string; readonly source: 'http-host' | 'sni' } | null = null;
+  /** Name the agent gave the server or resolved, and where. */
+  agentName: { readonly name: string; readonly source: 'http-host' | 'sni' | 'dns' } | null = null;
   decision: Granted | Refused | null = null;
   /** The server's side was ready and bytes could flow: from here on the flow is what its mode says. */
   established = false;

@@ -22,8 +22,22 @@ export interface InitMessage {
   readonly maxFlows: number;
 }
 
+/** Which name did this agent last resolve to that address? The forwarder knows; the daemon passes it on. */
+export interface NameQuestion {
+  readonly type: 'name';
+  /** Number by which the asker knows the answer again. */
+  readonly question: number;
+  readonly agentId: number;
+  readonly ip: string;
+}
+
+export interface NameAnswer extends NameQuestion {
+  readonly name: string | null;
+}
+
 export type DaemonMessage =
   | InitMessage
+  | NameAnswer
   | { readonly type: 'policy'; readonly policy: CompiledPolicy }
   | { readonly type: 'stop' };
 
@@ -38,6 +52,7 @@ export interface ReportedFlow {
 
 export type WorkerMessage =
   | { readonly type: 'ready' }
+  | NameQuestion
   | { readonly type: 'policy-applied'; readonly revision: FlowRecord['policy_revision'] }
   | { readonly type: 'flows'; readonly flows: readonly ReportedFlow[] }
   | {

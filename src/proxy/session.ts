@@ -12,7 +12,7 @@ import type { Clock } from '../core/clock.ts';
 import { ProtocolError } from '../core/protocol-error.ts';
 import type { Reason, WorkerFlowReport } from '../flow/record.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
-import { decide, type PreparedPolicy } from '../policy/decide.ts';
+import { decide, needsDnsName, type PreparedPolicy } from '../policy/decide.ts';
 import type { ConnectAnswer, FlowQuestion, Granted, Refused } from '../policy/types.ts';
 import { AgentGone, AgentInput } from './agent-input.ts';
 import { answerFor, farewell } from './farewell.ts';
@@ -38,6 +38,8 @@ export interface SessionOptions {
   readonly policy: PolicyInForce;
   readonly worker: number;
   readonly clock: Clock;
+  /** The name this agent last resolved to the address; asked only where the decision may depend on it. */
+  readonly resolvedName?: () => Promise<string | null>;
   readonly relay?: Relay;
 }
 
@@ -53,6 +55,7 @@ export class Session {
   readonly #facts: FlowFacts;
   readonly #policy: PolicyInForce;
   readonly #clock: Clock;
+  readonly #resolvedName: () => Promise<string | null>;
   readonly #relay: Relay;
   readonly #draft: FlowDraft;
   readonly #input: AgentInput;
@@ -60,7 +63,9 @@ export class Session {
   #recognised: Recognised | null = null;
   #cut: Ending | null = null;
 
-  constructor({ agent, facts, policy, worker, clock, relay = streamRelay }: SessionOptions) {
+  constructor(options: SessionOptions) {
+    const { agent, facts, policy, worker, clock, relay = streamRelay } = options;
+    this.#resolvedName = options.resolvedName ?? (async () => null);
     this.#agent = agent;
     this.#facts = facts;
     this.#policy = policy;
@@ -109,12 +114,16 @@ export class Session {
   async #decide(): Promise<Granted> {
     const { prepared } = this.#policy;
     const { agentId, dstIp, dstPort } = this.#facts;
-    const question: FlowQuestion = { agent: prepared.agentName(agentId), ip: dstIp, port: dstPort };
+    const base: FlowQuestion = { agent: prepared.agentName(agentId), ip: dstIp, port: dstPort };
+    let question = await this.#withDnsName(base);
     let answer: ConnectAnswer = decide(prepared, question);
     if (mustLook(answer)) {
       if (answer.kind === 'deny') this.#draft.decision = answer;
       const recognised = await this.#look();
-      if (answer.kind !== 'deny') answer = decide(prepared, { ...question, seen: seenOf(recognised) });
+      if (answer.kind !== 'deny') {
+        question = await this.#withDnsName({ ...question, seen: seenOf(recognised) });
+        answer = decide(prepared, question);
+      }
     } else {
       this.#draft.protocol = 'opaque';
     }
@@ -122,6 +131,13 @@ export class Session {
     this.#draft.decision = answer;
     if (answer.kind === 'deny') throw new DeniedByPolicy(answer);
     return answer;
+  }
+
+  async #withDnsName(question: FlowQuestion): Promise<FlowQuestion> {
+    if (question.dnsName !== undefined || !needsDnsName(this.#policy.prepared, question)) return question;
+    const dnsName = await this.#resolvedName();
+    if (dnsName !== null) this.#draft.agentName ??= { name: dnsName, source: 'dns' };
+    return { ...question, dnsName };
   }
 
   /** Even a flow that is denied already is looked at: only so can it be told in its own protocol. */

@@ -4,39 +4,18 @@
  * daemon. It writes nothing to standard output: what it has to say are messages.
  */
 import { Socket } from 'node:net';
-import { dropPrivileges, raiseFileLimit, readFlow } from '../kernel/worker.ts';
+import { readFlow } from '../kernel/worker.ts';
 import { CHANNEL_FD, Channel, MAX_DAEMON_FRAME_BYTES } from './channel.ts';
+import { becomeHarmless, EXIT_DEFECT } from './entry.ts';
 import { describeDefect } from './flow-report.ts';
 import type { DaemonMessage } from './ipc.ts';
 import { Worker } from './worker.ts';
 
-/** sysexits.h EX_SOFTWARE: the daemon starts another worker. */
-const EXIT_DEFECT = 70;
-/** sysexits.h EX_USAGE. */
-const EXIT_USAGE = 64;
 /** Time for the reports of the flows that are cut to leave. */
 const LAST_REPORTS_MS = 200;
 
-/** What the environment could say about whom to trust, or make Node write down secrets. */
-const UNTRUSTED_ENVIRONMENT = [
-  'SSL_CERT_FILE',
-  'SSL_CERT_DIR',
-  'NODE_EXTRA_CA_CERTS',
-  'NODE_TLS_REJECT_UNAUTHORIZED',
-  'SSLKEYLOGFILE',
-];
-
 function main(): void {
-  const [uid, gid] = process.argv.slice(2).map(Number);
-  if (uid === undefined || gid === undefined || !(uid > 0) || !(gid > 0)) {
-    process.stderr.write('usage: worker-main UID GID (neither of them root)\n');
-    process.exit(EXIT_USAGE);
-  }
-  process.umask(0o077);
-  process.title = 'sluice-worker';
-  for (const name of UNTRUSTED_ENVIRONMENT) delete process.env[name];
-  raiseFileLimit();
-  dropPrivileges(uid, gid);
+  becomeHarmless('sluice-worker');
   const line = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
   const channel: Channel = new Channel(line, MAX_DAEMON_FRAME_BYTES, {
     onMessage: (message) => {

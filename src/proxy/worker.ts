@@ -16,6 +16,7 @@ import type { CompiledPolicy } from '../policy/types.ts';
 import { maxFlows, readLimits } from './flow-limit.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
 import type { DaemonMessage, InitMessage, ListenerHandle, WorkerMessage } from './ipc.ts';
+import { NameDesk } from './name-desk.ts';
 import { ReportBatch } from './report-batch.ts';
 import { resetSocket } from './reset.ts';
 import { type PolicyInForce, Session } from './session.ts';
@@ -49,6 +50,7 @@ export class Worker {
   readonly #limits: () => string;
   readonly #listenOn: (server: Server, handle: ListenerHandle) => void;
   readonly #reports: ReportBatch;
+  readonly #names: NameDesk;
   readonly #sessions = new Set<Session>();
   readonly #servers: Server[] = [];
   #policy: PolicyInForce | null = null;
@@ -67,6 +69,7 @@ export class Worker {
     this.#limits = dependencies.limits ?? readLimits;
     this.#listenOn = dependencies.listen ?? ((server, { fd }) => server.listen({ fd }, BACKLOG));
     this.#reports = new ReportBatch((flows) => this.#send({ type: 'flows', flows }));
+    this.#names = new NameDesk((question) => this.#send(question));
   }
 
   /** Resolves when the message has taken effect; for `stop`, when the last flow has been reported. */
@@ -78,6 +81,9 @@ export class Worker {
       case 'policy':
         this.#apply(message.policy);
         this.#send({ type: 'policy-applied', revision: message.policy.revision });
+        break;
+      case 'name':
+        this.#names.answered(message);
         break;
       case 'stop':
         await this.stop();
@@ -149,7 +155,9 @@ export class Worker {
 
   async #carry(agent: Socket, flow: KernelFlow, policy: PolicyInForce): Promise<void> {
     const { facts } = flow;
-    const session = new Session({ agent, facts, policy, worker: this.#number, clock: this.#clock });
+    const resolvedName = (): Promise<string | null> => this.#names.ask(facts.agentId, facts.dstIp);
+    const worker = this.#number;
+    const session = new Session({ agent, facts, policy, worker, clock: this.#clock, resolvedName });
     this.#sessions.add(session);
     const report = await session.run();
     this.#sessions.delete(session);

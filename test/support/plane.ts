@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { cgroupId, findCgroup2, moveSelf, ownCgroup, removeCgroup } from '#src/kernel/cgroup.ts';
+import { type Datagram, DatagramSocket } from '#src/kernel/datagrams.ts';
 import type { EnrolmentTables } from '#src/kernel/enrolment.ts';
 import type { KernelEvent } from '#src/kernel/events.ts';
 import type { FlowFacts } from '#src/kernel/facts.ts';
@@ -23,11 +24,13 @@ export const UNKNOWN_ID = 78;
 export const PIN_DIRECTORY = `/sys/fs/bpf/sluice-test-${process.pid}`;
 const CGROUP = `/sluice-test-${process.pid}`;
 
-export const NO_TABLES: EnrolmentTables = { cgroups: [], uids: [], exes: [], places: [], resolvers: [] };
+export const NO_TABLES: EnrolmentTables = { cgroups: [], uids: [], exes: [], places: [], dns: false };
 
 export interface Accepted {
   readonly facts: FlowFacts | null;
   readonly socket: Socket;
+  /** Where it was sent to: the proxy's port, or the forwarder's. */
+  readonly port: number | undefined;
 }
 
 export class PlaneFixture {
@@ -37,6 +40,11 @@ export class PlaneFixture {
   readonly cgroupRoot: string;
   readonly agentCgroup = `${CGROUP}/agent`;
   readonly port: number;
+  /** Of the forwarder. In force once `enrol` was called with `dns`. */
+  readonly dnsPort: number;
+  /** What agents asked it. Each is answered by what it said, after `answer to `. */
+  readonly asked: Datagram[] = [];
+  readonly #forwarders: DatagramSocket[];
   readonly #rings: EventRing[];
   readonly #servers: Server[];
   readonly #home: string;
@@ -59,6 +67,14 @@ export class PlaneFixture {
     const v6 = this.plane.listen('::1', v4.port, 512);
     this.port = v4.port;
     this.plane.setProxyPort(v4.port);
+    const dns4 = this.plane.listenUdp('127.0.0.1', 0);
+    const dns6 = this.plane.listenUdp('::1', dns4.port);
+    this.dnsPort = dns4.port;
+    this.#forwarders = [dns4, dns6].map(
+      ({ fd }) => new DatagramSocket(fd, 4096, (datagram) => this.#answer(datagram)),
+    );
+    const dnsTcp = [this.plane.listen('127.0.0.1', dns4.port, 16), this.plane.listen('::1', dns4.port, 16)];
+    this.plane.setForwarderPort(dns4.port);
     this.enrol({ ...NO_TABLES, cgroups: [{ path: this.agentCgroup, agentId: AGENT_ID }] });
     this.plane.attach();
     const onEvents = (events: readonly KernelEvent[]): void => void this.events.push(...events);
@@ -66,7 +82,9 @@ export class PlaneFixture {
       new EventRing(PIN_DIRECTORY, 'sluice_ring_flow', onEvents),
       new EventRing(PIN_DIRECTORY, 'sluice_ring_deny', onEvents),
     ];
-    this.#servers = [v4, v6].map(({ fd }) => createServer((socket) => this.#accept(socket)).listen({ fd }));
+    this.#servers = [v4, v6, ...dnsTcp].map(({ fd }) =>
+      createServer((socket) => this.#accept(socket)).listen({ fd }),
+    );
   }
 
   static async open(): Promise<PlaneFixture> {
@@ -91,9 +109,23 @@ export class PlaneFixture {
 
   #accept(socket: Socket): void {
     const fd = fdOf(socket);
-    this.accepted.push({ facts: fd === null ? null : (readFlow(fd)?.facts ?? null), socket });
+    this.accepted.push({
+      facts: fd === null ? null : (readFlow(fd)?.facts ?? null),
+      socket,
+      port: socket.localPort,
+    });
     socket.on('error', () => undefined);
     socket.end('hello from the proxy');
+  }
+
+  #answer(datagram: Datagram): void {
+    this.asked.push(datagram);
+    datagram.answer(Buffer.concat([Buffer.from('answer to '), datagram.bytes]));
+  }
+
+  /** Closes the forwarder's sockets, as one that dies with its daemon does. */
+  stopForwarding(): void {
+    for (const forwarder of this.#forwarders) forwarder.close();
   }
 
   /** Runs a Python program as a process of the agent's cgroup from its first instruction on. */
@@ -111,6 +143,7 @@ export class PlaneFixture {
     for (const ring of this.#rings) ring.drain();
     this.events.length = 0;
     this.accepted.length = 0;
+    this.asked.length = 0;
   }
 
   /** Waits until events of `kind` have come, at most two seconds on a machine of usual speed. */
@@ -132,6 +165,7 @@ export class PlaneFixture {
   async close(): Promise<void> {
     for (const { socket } of this.accepted) socket.destroy();
     this.stopListening();
+    this.stopForwarding();
     for (const ring of this.#rings) ring.close();
     this.plane.close();
     removePins(PIN_DIRECTORY);

@@ -1,6 +1,6 @@
 /**
  * Checks destinations: hosts, ranges, ports and files by themselves, and that a destination whose server is not
- * named by the protocol names it here, since a certificate without a name to check proves nothing.
+ * named by the protocol is not every destination.
  */
 import { normaliseDnsName } from '../../core/dns-name.ts';
 import { parseCidr } from '../address.ts';
@@ -95,27 +95,18 @@ function checkWhole(destination: Cursor): void {
   if (entry.protocol !== 'tls' && entry.protocol !== 'postgres') return;
   const wire =
     entry.protocol === 'tls' ? 'bytes wrapped unread name no server' : 'PostgreSQL clients name no server';
-  const hosts = (entry.hosts ?? []).map((host) => normaliseDnsName(host) ?? host);
-  const serverName = entry.tls?.server_name;
-  const literal = hosts.length === 1 && !hosts.some(isWildcard);
-  if (serverName === undefined && !literal) {
-    const at = entry.hosts === undefined ? destination : destination.get('hosts');
-    at.error(
-      `\`protocol: ${entry.protocol}\` needs the name of the server`,
-      `${wire}: give \`tls.server_name\`, or exactly one name in \`hosts\``,
-    );
-  } else if (serverName !== undefined && hosts.some((host) => host !== normaliseDnsName(serverName))) {
-    destination
-      .get('hosts')
-      .error(
-        '`hosts` would never be compared with anything here',
-        `${wire}: leave \`hosts\` out, \`cidrs\` and \`ports\` say where`,
-      );
-  }
-  if (entry.cidrs === undefined && entry.ports === undefined) {
+  if (entry.cidrs === undefined && entry.ports === undefined && !isReachedByName(entry)) {
     destination.error(
       `\`protocol: ${entry.protocol}\` needs \`cidrs\` or \`ports\``,
       `${wire}, so without them this would be every destination`,
     );
   }
+}
+
+/** Whether such a destination's `hosts` are compared with the names agents resolve; one name is only verified. */
+export function isReachedByName({ hosts = [], tls }: DestinationEntry): boolean {
+  const [only, ...more] = hosts.map((host) => normaliseDnsName(host) ?? host);
+  if (only === undefined) return false;
+  if (more.length > 0 || isWildcard(only)) return true;
+  return tls?.server_name !== undefined && normaliseDnsName(tls.server_name) !== only;
 }

@@ -6,6 +6,7 @@
 import type { DestinationEntry, RuleEntry } from '../document.ts';
 import { unknownHint } from '../nearest.ts';
 import { type Cursor, checkUniqueNames } from './cursor.ts';
+import { isReachedByName } from './destinations.ts';
 
 export function checkRules(root: Cursor): void {
   const rules = root.get('rules');
@@ -54,10 +55,17 @@ function checkWhole(rule: Cursor, destinations: ReadonlyMap<string, Cursor>): vo
 
 /** Reports a destination that this rule reaches by a name nothing proves. */
 function checkAddressed(at: Cursor, rule: RuleEntry, destination: DestinationEntry): void {
-  if (destination.cidrs !== undefined) return;
-  const hint = `give the destination "${destination.name}" \`cidrs\``;
   const named = destination.hosts !== undefined;
   const unread = destination.protocol === 'tls' || destination.protocol === 'postgres';
+  if (rule.action === 'exempt' && unread && isReachedByName(destination)) {
+    at.error(
+      `an exempt rule cannot go by the \`hosts\` of "${destination.name}"`,
+      'what the agent resolved is proved by nothing in plain text: leave `hosts` out, `cidrs` say where',
+    );
+    return;
+  }
+  if (destination.cidrs !== undefined) return;
+  const hint = `give the destination "${destination.name}" \`cidrs\``;
   if (rule.action === 'exempt') {
     at.error(
       `an exempt rule needs \`cidrs\` in "${destination.name}"`,
@@ -71,7 +79,7 @@ function checkAddressed(at: Cursor, rule: RuleEntry, destination: DestinationEnt
   } else if (rule.action === 'deny' && named && unread) {
     at.error(
       `a deny rule needs \`cidrs\` in "${destination.name}"`,
-      `${hint}: with \`protocol: ${destination.protocol}\` no name is seen to deny by`,
+      `${hint}: with \`protocol: ${destination.protocol}\` the name is one that was resolved, or none`,
     );
   }
 }

@@ -50,7 +50,7 @@ $ sluice policy explain policy.yaml --agent shop --to www.example.org:80 --ip 20
 |
 | FIRST BYTES  ANSWER
 | http         allowed by rule shop-web: TLS is added, verified as www.example.org; destination web, port 443
-|~ ^postgres     denied: .*\\(name_required\\)$
+| postgres     allowed by rule shop-web: TLS is added, verified as www.example.org; destination web, port 443
 |~ ^tls          denied: .*\\(agent_tls_denied\\)$
 |~ ^unknown      denied: .*\\(undetected\\)$
 |

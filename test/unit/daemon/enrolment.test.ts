@@ -15,6 +15,7 @@ function policy(...enrolments: Enrolment[]): CompiledPolicy {
     trustDomain: 'example.org',
     spiffeTemplate: 'spiffe://{trust_domain}/{agent}',
     resolvers: ['10.0.0.53', 'fd00::53'],
+    dns: { names: 'any', queriesPerSecond: 1, record: 'all' },
     agents: [{ id: agentId('a'), name: 'a', groups: [], enrolments }],
     destinations: [],
     rules: [],
@@ -45,10 +46,8 @@ t.test('each kind of enrolment goes to its table', async (t) => {
     { directoryInode: directory.ino, dev: kernelDevice(directory.dev), name: 'program' },
   ]);
   t.same(tables.exePaths, [exe]);
-  t.same(
-    tables.resolvers.map((address) => address.toString('hex')),
-    ['00000000000000000000ffff0a000035', 'fd000000000000000000000000000053'],
-  );
+  t.equal(tables.dns, true);
+  t.equal(enrolmentTables({ ...policy(), resolvers: [] }, context).dns, false, 'no resolvers, no DNS');
 });
 
 t.test('a run under any name is governed, whatever policy says', async (t) => {

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { parseResolvConf } from '#src/daemon/resolvers.ts';
+import { parseResolvConf, resolversOf } from '#src/daemon/resolvers.ts';
+import type { CompiledPolicy } from '#src/policy/types.ts';
 
 t.test('reads nameserver lines as glibc does', async (t) => {
   const text =
@@ -18,4 +19,18 @@ t.test('no more than three, and nothing that is no address', async (t) => {
 
 t.test('an empty file names none', async (t) => {
   t.same(parseResolvConf(''), []);
+});
+
+t.test('policy goes before resolv.conf, also when it names none; a host may have neither', async (t) => {
+  const policy = (resolvers: string[] | null): CompiledPolicy => ({ resolvers }) as CompiledPolicy;
+  const file = (): string => 'nameserver 10.0.0.53\n';
+  t.same(resolversOf(policy(['192.0.2.53']), file), ['192.0.2.53']);
+  t.same(resolversOf(policy([]), file), []);
+  t.same(resolversOf(policy(null), file), ['10.0.0.53']);
+  t.same(
+    resolversOf(policy(null), () => {
+      throw new Error('ENOENT');
+    }),
+    [],
+  );
 });

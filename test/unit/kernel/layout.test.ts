@@ -88,6 +88,7 @@ t.test('configuration survives the way there and back', async (t) => {
     rootCgroup: 1n,
     proxyPort: 65_535,
     unknownAgent: 0xfedcba98,
+    dnsPort: 65_534,
   };
   t.same(decodeConfig(encodeConfig(config)), config);
 });

@@ -8,6 +8,7 @@ t.test('an empty policy governs nobody and allows nothing', (t) => {
     trustDomain: 'sluice.internal',
     spiffeTemplate: 'spiffe://{trust_domain}/host/{host}/agent/{agent}',
     resolvers: null,
+    dns: { names: 'any', queriesPerSecond: 500, record: 'all' },
     agents: [],
     destinations: [],
     rules: [],
@@ -21,7 +22,7 @@ t.test('everything that is written arrives, in one spelling', (t) => {
     `
 trust_domain: example.org
 identity: {spiffe_id: "spiffe://{trust_domain}/{agent}"}
-dns: {resolvers: ["::ffff:10.0.0.53", "2001:DB8:0::53"]}
+dns: {resolvers: ["::ffff:10.0.0.53", "2001:DB8:0::53"], names: policy, queries_per_second: 7, record: refused}
 limits: {detect_timeout_ms: 1, connect_timeout_ms: 2000, handshake_timeout_ms: 3000}
 `.replace('detect_timeout_ms: 1,', 'detect_timeout_ms: 1000,'),
   );
@@ -29,6 +30,7 @@ limits: {detect_timeout_ms: 1, connect_timeout_ms: 2000, handshake_timeout_ms: 3
     trustDomain: 'example.org',
     spiffeTemplate: 'spiffe://{trust_domain}/{agent}',
     resolvers: ['10.0.0.53', '2001:db8::53'],
+    dns: { names: 'policy', queriesPerSecond: 7, record: 'refused' },
     limits: { detectTimeoutMs: 1000, connectTimeoutMs: 2000, handshakeTimeoutMs: 3000 },
   });
   t.strictSame(policyOf('dns: {resolvers: []}').resolvers, [], 'none is not the default');

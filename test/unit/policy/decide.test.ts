@@ -1,5 +1,5 @@
 import t from 'tap';
-import { decide, preparePolicy } from '#src/policy/decide.ts';
+import { decide, needsDnsName, preparePolicy } from '#src/policy/decide.ts';
 import type { ConnectAnswer, FlowQuestion } from '#src/policy/types.ts';
 import { policyOf } from '#test/support/policy-text.ts';
 
@@ -304,5 +304,62 @@ rules:
   t.match(ask(2), { reason: 'the rule "bare" denies it' });
   t.match(ask(3), { reason: 'no TLS there' });
   t.match(ask(4), { reason: 'no rule allows this destination' });
+  t.end();
+});
+
+t.test('the name an agent resolved, where its protocol gives none', (t) => {
+  const policy = preparePolicy(
+    policyOf(`agents: [{name: a, match: [{uid: 1}]}]
+destinations:
+  - {name: named, hosts: [a.org, "*.b.org"], ports: [1], protocol: tls}
+  - {name: any, ports: [2], protocol: tls}
+  - {name: fixed, ports: [3], protocol: tls, tls: {server_name: fixed.org}}
+  - {name: db, hosts: [db.org, "*.db.org"], ports: [4], protocol: postgres}
+  - {name: auto, hosts: [a.org], ports: [5]}
+  - {name: plain, cidrs: [10.0.0.1], ports: [6]}
+  - {name: evil, hosts: [evil.org, evil2.org], cidrs: [0.0.0.0/0], protocol: tls}
+rules:
+  - {name: no, destinations: [evil], action: deny}
+  - {name: r, destinations: [named, any, fixed, db, auto], action: allow}
+  - {name: x, destinations: [plain], action: exempt, reason: x}`),
+  );
+  const ask = (port: number, dnsName: string | null, seen?: Seen): string => {
+    const question = { agent: 'a', ip: '10.0.0.1', port, dnsName };
+    return short(decide(policy, seen === undefined ? question : { ...question, seen }));
+  };
+  t.equal(ask(1, 'A.org.'), 'allow r named upgrade dns:a.org 1', 'at once: nothing need be read');
+  t.equal(ask(1, 'x.b.org'), 'allow r named upgrade dns:x.b.org 1');
+  t.equal(ask(1, 'c.org'), 'deny no_rule null');
+  t.equal(ask(1, null), 'deny name_required null');
+  t.equal(ask(1, 'a.org', http('x.b.org')), 'allow r named upgrade dns:a.org 1', 'what is wrapped is unread');
+  t.equal(ask(2, 'any.org'), 'allow r any upgrade dns:any.org 2');
+  t.equal(ask(2, null), 'deny name_required r');
+  t.equal(ask(3, 'a.org'), 'allow r fixed upgrade policy:fixed.org 3', 'policy goes first');
+  t.equal(ask(4, 'x.db.org'), 'inspect postgres');
+  t.equal(ask(4, 'x.db.org', postgres), 'allow r db upgrade dns:x.db.org 4');
+  t.equal(ask(4, null, postgres), 'deny name_required null');
+  t.equal(ask(5, 'b.org', http('a.org')), 'allow r auto upgrade policy:a.org 5', 'a Host goes first');
+  t.equal(ask(5, 'a.org', http('b.org')), 'deny no_rule null');
+  t.equal(ask(5, 'a.org', postgres), 'allow r auto upgrade policy:a.org 5');
+  t.equal(ask(5, 'a.org', tls(null)), 'deny agent_tls_denied null', 'the agent’s own TLS goes by its SNI');
+  t.equal(ask(6, 'a.org'), 'allow x plain exempt unnamed 6', 'nothing would prove it');
+  t.equal(ask(2, 'evil.org'), 'deny policy_denied no');
+
+  const wants = (port: number, seen?: Seen): boolean => {
+    const question = { agent: 'a', ip: '192.0.2.1', port };
+    return needsDnsName(policyWithoutDeny, seen === undefined ? question : { ...question, seen });
+  };
+  const policyWithoutDeny = preparePolicy({ ...policy.source, rules: policy.source.rules.slice(1) });
+  t.equal(wants(1), true);
+  t.equal(wants(2), true);
+  t.equal(wants(3), false, 'it changes nothing');
+  t.equal(wants(4), true);
+  t.equal(wants(5), false, 'not before it is known to be no HTTP');
+  t.equal(wants(5, postgres), true);
+  t.equal(wants(5, http('a.org')), false);
+  t.equal(wants(5, http(null)), true);
+  t.equal(wants(5, tls('a.org')), false);
+  t.equal(wants(7), false);
+  t.equal(needsDnsName(policy, { agent: 'a', ip: '192.0.2.1', port: 7 }), true, 'a deny rule may fit');
   t.end();
 });

@@ -11,7 +11,7 @@ import { PolicyError } from '#src/policy/problems.ts';
 import type { CompiledPolicy, ConnectAnswer, FlowQuestion } from '#src/policy/types.ts';
 import { policyOf } from '#test/support/policy-text.ts';
 
-const POLICIES = 350;
+const POLICIES = 500;
 const QUESTIONS = 12;
 
 /** mulberry32: small, seeded, the same everywhere. */
@@ -57,11 +57,11 @@ function randomDocument(random: Random): PolicyDocument {
     const unread = protocol === 'tls' || protocol === 'postgres';
     return {
       name,
-      hosts: random.maybe(unread ? 0.1 : 0.5, () => nonEmpty(random.some(HOSTS, 0.4))),
+      hosts: random.maybe(unread ? 0.4 : 0.5, () => nonEmpty(random.some(HOSTS, 0.4))),
       cidrs: random.maybe(0.75, () => nonEmpty(random.some(CIDRS, 0.4))),
       ports: random.maybe(0.5, () => nonEmpty(random.some<number | string>([...PORTS, '400-500'], 0.4))),
       protocol,
-      tls: random.maybe(unread ? 0.95 : 0.3, () => ({ server_name: random.pick(['one.org', 'fixed.org']) })),
+      tls: random.maybe(unread ? 0.6 : 0.3, () => ({ server_name: random.pick(['one.org', 'fixed.org']) })),
     };
   });
   const rules = ['r', 's', 'u', 'v'].map((name) => {
@@ -134,10 +134,17 @@ function fits(rule: RuleEntry, destination: DestinationEntry, question: FlowQues
   const protocol = destination.protocol ?? 'auto';
   const said =
     seen.agentTls || seen.protocol === 'http' ? seen.name?.toLowerCase().replace(/\.$/, '') : undefined;
+  const resolved = question.dnsName?.toLowerCase().replace(/\.$/, '');
+  const unread = protocol === 'tls' && (!seen.agentTls || rule.action === 'deny');
+  const byDns = rule.action !== 'exempt' && (unread || !seen.agentTls);
+  const meant = (unread ? undefined : said) ?? (byDns ? resolved : undefined);
   const named = (destination.hosts ?? []).some((host) =>
-    host.startsWith('*.') ? said !== undefined && said.replace(/^[^.]+/, '*') === host : said === host,
+    host.startsWith('*.') ? meant !== undefined && meant.replace(/^[^.]+/, '*') === host : meant === host,
   );
-  const compared = destination.hosts !== undefined && ['auto', 'http'].includes(protocol);
+  const [only = '', ...more] = destination.hosts ?? [];
+  const verifiedOnly =
+    more.length === 0 && !only.startsWith('*') && (destination.tls?.server_name ?? only) === only;
+  const compared = destination.hosts !== undefined && (['auto', 'http'].includes(protocol) || !verifiedOnly);
   const nameFits = !compared || named;
   const readAs = ['http', 'postgres'].includes(seen.protocol);
   switch (rule.action) {
@@ -205,7 +212,10 @@ function objection(document: PolicyDocument, question: FlowQuestion, answer: Con
 function hasName({ destination }: Fit, question: FlowQuestion): boolean {
   const literal = destination.hosts?.length === 1 && !destination.hosts[0]?.startsWith('*');
   const said = question.seen?.protocol === 'http' && question.seen.name !== null;
-  return destination.tls !== undefined || literal === true || said;
+  const resolved = typeof question.dnsName === 'string';
+  return (
+    destination.tls !== undefined || literal === true || (said && destination.protocol !== 'tls') || resolved
+  );
 }
 
 function freeze<T>(value: T): T {
@@ -233,6 +243,7 @@ function makeCases(): Case[] {
       agent: random.pick([...AGENTS, null]),
       ip: random.pick(IPS),
       port: random.pick(PORTS),
+      dnsName: random.pick(NAMES),
     }));
     out.push({ document, policy, questions });
   }
@@ -294,10 +305,11 @@ t.test('random policies: an answer at connect time holds whatever the agent then
         seen === undefined ? [] : [{ seen, answer: decide(prepared, { ...question, seen }) }],
       );
       const wrong = late.filter(({ seen, answer }) => {
-        if (early.kind === 'deny') return answer.kind !== 'deny';
         if (early.kind === 'inspect') return false;
-        // TLS of the agent's own is not looked for where everything is wrapped.
-        if (seen.agentTls && early.mode === 'upgrade') return false;
+        // TLS of the agent's own is not looked for where everything is wrapped, or would be if it had a name.
+        const unread = early.kind === 'deny' ? early.code === 'name_required' : early.mode === 'upgrade';
+        if (seen.agentTls && unread) return false;
+        if (early.kind === 'deny') return answer.kind !== 'deny';
         return JSON.stringify(answer) !== JSON.stringify(early);
       });
       return wrong.map(({ seen, answer }) => JSON.stringify({ document, question, early, seen, answer }));

@@ -127,6 +127,7 @@ export function policy(
     trustDomain: 'example.test',
     spiffeTemplate: 'spiffe://{trust_domain}/{agent}',
     resolvers: null,
+    dns: { names: 'any', queriesPerSecond: 500, record: 'all' },
     agents: [{ id: agentId('tester'), name: 'tester', groups: [], enrolments: [] }],
     destinations,
     rules,

@@ -50,6 +50,14 @@ t.test('exempt', (t) => {
   t.end();
 });
 
+t.test('exempt by names that were resolved', (t) => {
+  const errors = errorsOf(`
+destinations: [{name: d, cidrs: [10.0.0.0/8], protocol: tls, hosts: [a.org, b.org]}]
+rules: [{name: r, action: exempt, reason: x, destinations: [d]}]`);
+  t.match(errors, [/cannot go by the `hosts` of "d" \| .*proved by nothing/]);
+  t.end();
+});
+
 t.test('deny by a name that is never seen', (t) => {
   t.match(rule('action: deny, destinations: [db]'), [/deny rule needs `cidrs` in "db"/]);
   t.strictSame(rule('action: deny, destinations: [named, placed, wrapped]'), []);

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datagrams.h"
+
+#include "../../bpf/api/sluice.h"
+
+#include <cerrno>
+#include <cstring>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+namespace sluice {
+namespace {
+
+// One turn of the event loop: more would keep it from everything else.
+constexpr int kBatch = 64;
+
+// The ticket the datagram came with; 0 if none.
+uint32_t TicketOf(msghdr *message) {
+  for (cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at))
+    if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SO_MARK) {
+      uint32_t ticket;
+      memcpy(&ticket, CMSG_DATA(at), sizeof(ticket));
+      return ticket;
+    }
+  return 0;
+}
+
+bool FlowOf(int fd, uint32_t ticket, sluice_flow *flow) {
+  socklen_t length = sizeof(*flow);
+  return !getsockopt(fd, SLUICE_SOL_DATAGRAM, static_cast<int>(ticket), flow, &length) &&
+         length == sizeof(*flow) && flow->agent;
+}
+
+template <typename T> Napi::Buffer<uint8_t> Bytes(Napi::Env env, const T *data, size_t size) {
+  return Napi::Buffer<uint8_t>::Copy(env, reinterpret_cast<const uint8_t *>(data), size);
+}
+
+} // namespace
+
+Napi::Function Datagrams::Init(Napi::Env env) {
+  return DefineClass(env, "Datagrams",
+                     {
+                         InstanceMethod<&Datagrams::Receive>("receive"),
+                         InstanceMethod<&Datagrams::Send>("send"),
+                         InstanceMethod<&Datagrams::Close>("close"),
+                     });
+}
+
+// new Datagrams(fd, maxBytes, onReady): owns fd; onReady() is called when there is something for receive()
+Datagrams::Datagrams(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Datagrams>(info) {
+  socket_.Reset(info[0].As<Napi::Number>().Int32Value());
+  buffer_.resize(info[1].As<Napi::Number>().Uint32Value());
+  stop_.Reset(eventfd(0, EFD_CLOEXEC));
+  if (!stop_)
+    throw SystemError(info.Env(), "eventfd", errno);
+  notify_ = Napi::ThreadSafeFunction::New(info.Env(), info[2].As<Napi::Function>(), "sluice-datagrams", 1, 1);
+  waiter_ = std::thread([this] { Wait(); });
+}
+
+Datagrams::~Datagrams() {
+  Stop();
+}
+
+void Datagrams::Wait() {
+  pollfd fds[2] = {{socket_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+  for (;;) {
+    if (poll(fds, 2, -1) < 0 && errno != EINTR)
+      break;
+    if (fds[1].revents)
+      break;
+    if (!fds[0].revents)
+      continue;
+    std::unique_lock<std::mutex> lock(mutex_);
+    pending_ = true;
+    if (stopping_ || notify_.NonBlockingCall() != napi_ok)
+      break;
+    drained_.wait(lock, [this] { return !pending_ || stopping_; });
+  }
+  notify_.Release();
+}
+
+// receive() -> [{bytes, from, flow}]
+Napi::Value Datagrams::Receive(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  auto result = Napi::Array::New(env);
+  uint32_t count = 0;
+  for (int i = 0; i < kBatch && socket_; i++) {
+    sockaddr_storage from = {};
+    iovec data = {buffer_.data(), buffer_.size()};
+    alignas(cmsghdr) char control[256];
+    msghdr message = {};
+    message.msg_name = &from;
+    message.msg_namelen = sizeof(from);
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    // Errors of the socket (an agent that is gone before its answer) are taken off it by the call that fails.
+    ssize_t size = recvmsg(socket_.get(), &message, MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+      break;
+    sluice_flow flow = {};
+    if (size < 0 || (message.msg_flags & MSG_TRUNC) || !FlowOf(socket_.get(), TicketOf(&message), &flow))
+      continue;
+    auto entry = Napi::Object::New(env);
+    entry.Set("bytes", Bytes(env, buffer_.data(), static_cast<size_t>(size)));
+    entry.Set("from", Bytes(env, &from, message.msg_namelen));
+    entry.Set("flow", Bytes(env, &flow, sizeof(flow)));
+    result.Set(count++, entry);
+  }
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    pending_ = false;
+  }
+  drained_.notify_one();
+  return result;
+}
+
+// send(bytes, to) -> whether the kernel took it
+Napi::Value Datagrams::Send(const Napi::CallbackInfo &info) {
+  auto bytes = info[0].As<Napi::Uint8Array>();
+  auto to = info[1].As<Napi::Uint8Array>();
+  ssize_t sent =
+      sendto(socket_.get(), bytes.Data(), bytes.ByteLength(), MSG_DONTWAIT | MSG_NOSIGNAL,
+             reinterpret_cast<const sockaddr *>(to.Data()), static_cast<socklen_t>(to.ByteLength()));
+  return Napi::Boolean::New(info.Env(), sent == static_cast<ssize_t>(bytes.ByteLength()));
+}
+
+void Datagrams::Stop() {
+  if (!waiter_.joinable())
+    return;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  drained_.notify_one();
+  uint64_t one = 1;
+  if (write(stop_.get(), &one, sizeof(one)) < 0) {
+    // An eventfd takes a first 1 always.
+  }
+  waiter_.join();
+  socket_.Reset(-1);
+}
+
+Napi::Value Datagrams::Close(const Napi::CallbackInfo &info) {
+  Stop();
+  return info.Env().Undefined();
+}
+
+} // namespace sluice
