@@ -33,6 +33,17 @@ async function patiently(lock: () => void): Promise<void> {
   }
 }
 
+/** Sluice's cgroups, if there are any: without a hierarchy of version 2 none could be made. */
+function ownCgroups(): string | null {
+  try {
+    const directory = `${findCgroup2()}${sluiceCgroups.root}`;
+    return existsSync(directory) ? directory : null;
+  } catch (error) {
+    if (error instanceof SluiceError && error.code === 'NOT_SUPPORTED') return null;
+    throw error;
+  }
+}
+
 /**
  * Removes links, maps and cgroups; what it removed, as text.
  *
@@ -42,7 +53,7 @@ export async function uninstall(options: UninstallOptions): Promise<string[]> {
   await patiently(() => takeLock(options.runtimeDirectory));
   if (existsSync(options.pinDirectory)) await patiently(() => lockPins(options.pinDirectory));
   const removed = removePins(options.pinDirectory);
-  const directory = `${findCgroup2()}${sluiceCgroups.root}`;
-  if (existsSync(directory) && removeCgroup(directory)) removed.push(directory);
+  const directory = ownCgroups();
+  if (directory !== null && removeCgroup(directory)) removed.push(directory);
   return removed;
 }

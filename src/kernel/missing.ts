@@ -10,6 +10,17 @@ const PATTERNS: readonly (readonly [pattern: RegExp, say: (what: string) => stri
   [/invalid func unknown#(\d{1,4})\b/g, (what) => `BPF helper number ${what}`],
 ];
 
+/** Before 5.11 maps count as locked memory, of which a daemon without CAP_SYS_RESOURCE has almost none. */
+const ACCOUNTED_SINCE = [5, 11] as const;
+const NO_ACCOUNTING = 'accounting of BPF memory by cgroup (5.11)';
+
+/** What a kernel lacks, by the errno and the log of a failed load. `release` as of uname(2). */
+export function missingIn(release: string, errno: string | undefined, log: string): string[] {
+  const [major = 0, minor = 0] = release.split('.').map((part) => Number.parseInt(part, 10));
+  const old = major < ACCOUNTED_SINCE[0] || (major === ACCOUNTED_SINCE[0] && minor < ACCOUNTED_SINCE[1]);
+  return old && errno === 'EPERM' ? [NO_ACCOUNTING] : missingFeatures(log);
+}
+
 /** What the log of a failed load says is not there, each once; empty: the failure is another. */
 export function missingFeatures(log: string): string[] {
   const found = new Set<string>();

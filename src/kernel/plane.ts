@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { release } from 'node:os';
-import { SluiceError } from '../core/errors.ts';
+import { errnoOf, SluiceError } from '../core/errors.ts';
 import { addon, buildPaths, kernelError, logOf, type NativeMap, type NativeObject } from './addon.ts';
 import { cgroupId } from './cgroup.ts';
 import { buildGlobs, buildTrie, buildUidPrefixes, type EnrolmentTables } from './enrolment.ts';
@@ -35,7 +35,7 @@ import {
   reasonNumbers,
   SLUICE_ABI,
 } from './layout.ts';
-import { missingFeatures } from './missing.ts';
+import { missingIn } from './missing.ts';
 import { foreignPrograms, makePinDirectories, type ProgramState, pinPaths, programStates } from './pins.ts';
 
 /** SLUICE_COUNTER_UNTAGGED of bpf/lib/maps.h: behind two for the rings and SLUICE_REASON_MAX for the reasons. */
@@ -148,7 +148,7 @@ export class KernelPlane {
       } catch (error) {
         if (error instanceof Error && 'code' in error && error.code === 'EINVAL' && 'log' in error)
           this.#refuseOtherAbi(error);
-        const lacking = missingFeatures(logOf(error));
+        const lacking = missingIn(release(), errnoOf(error), logOf(error));
         if (lacking.length === 0) throw kernelError(`${file} cannot be loaded`, error);
         for (const feature of lacking) missing.add(feature);
       }

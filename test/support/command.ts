@@ -152,7 +152,7 @@ export class Running {
       });
       // `exit`, then what is left in the pipes: a grandchild that keeps them open must not hang the test.
       this.#child.on('exit', (code, signal) => {
-        const drained = setTimeout(() => end(code, signal), 2_000);
+        const drained = setTimeout(() => end(code, signal), 2_000 * patience);
         this.#child.on('close', () => {
           clearTimeout(drained);
           end(code, signal);

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { missingFeatures } from '#src/kernel/missing.ts';
+import { missingFeatures, missingIn } from '#src/kernel/missing.ts';
 
 t.test('a field the kernel has under another name', async (t) => {
   const log = `5: <invalid CO-RE relocation>
@@ -27,4 +27,13 @@ t.test('any other failure', async (t) => {
   t.same(missingFeatures(''), []);
   // What libbpf puts in place of an instruction it could not relocate is no helper.
   t.same(missingFeatures('invalid func unknown#195896080'), []);
+});
+
+t.test('a kernel that counts maps as locked memory', async (t) => {
+  t.match(missingIn('5.10.0-46-cloud-amd64', 'EPERM', ''), [/accounting of BPF memory/]);
+  t.same(missingIn('5.11.0', 'EPERM', ''), [], 'from then on EPERM means what it says');
+  t.same(missingIn('6.1.0', 'EPERM', ''), []);
+  t.same(missingIn('5.10.0', 'EINVAL', 'unknown func bpf_x#1'), [
+    'the helper bpf_x for this type of program',
+  ]);
 });
