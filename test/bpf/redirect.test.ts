@@ -13,7 +13,7 @@ import socket, sys
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 s = socket.socket(family)
 s.connect((sys.argv[1], 4321))
-print(s.getpeername()[0], s.getpeername()[1], s.recv(100).decode())
+print(s.getpeername()[0], s.getpeername()[1], s.recv(100).decode(), flush=True)
 `;
 
 for (const [name, asked, stored] of [
