@@ -17,7 +17,7 @@
 #define REDIRECT 2 /* ours: the address is to be that of loopback */
 
 static __always_inline int deny(struct sluice_flow *flow, __u32 reason) {
-  sluice_emit_denied(reason, flow);
+  sluice_emit_denied(reason, SLUICE_TECHNIQUE_CONNECT, flow);
   return DENY;
 }
 
@@ -27,7 +27,6 @@ static __always_inline int take_in(struct bpf_sock_addr *ctx, struct sluice_conf
   if (!sock) {
     struct sluice_flow lost = {};
     sluice_fill_facts(&lost, agent, config->generation);
-    lost.id = sluice_next_id();
     return deny(&lost, SLUICE_REASON_STATE_LOST);
   }
   /* connect() again on a socket whose last attempt came to nothing. */
@@ -42,7 +41,7 @@ static __always_inline int take_in(struct bpf_sock_addr *ctx, struct sluice_conf
   flow->dport = bpf_ntohs((__u16)ctx->user_port);
   flow->family = v6_socket ? 6 : 4;
   flow->protocol = ctx->protocol;
-  flow->detail = ctx->type;
+  flow->detail = ctx->family << 24 | ctx->type << 16 | ctx->protocol;
 
   bool dns = sluice_is_dns(config, flow->dport);
   /* Otherwise connect() on a datagram socket sends nothing; libraries use it to pick a source address. What

@@ -1,31 +1,9 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
- * The other end of DNS: what the forwarder is sent, and what the agent sees of its answers.
+ * The other end of DNS: what the agent sees of the forwarder's answers. What the forwarder is sent is up to
+ * ingress.
  */
 #include "lib/agent.h"
-
-/*
- * Only datagrams with a ticket reach the forwarder's queue: no process that is no agent can fill it, or ask
- * in an agent's name. A priority of that size takes CAP_NET_ADMIN or CAP_NET_RAW. Behind the packet filters,
- * the ticket becomes the mark, which the forwarder is told with each datagram (SO_RCVMARK).
- */
-SEC("cgroup_skb/ingress")
-int sluice_dns_in(struct __sk_buff *skb) {
-  struct bpf_sock *sk = skb->sk;
-  if (!sk)
-    return 1;
-  sk = bpf_sk_fullsock(sk);
-  if (!sk || sk->protocol != IPPROTO_UDP)
-    return 1;
-  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);
-  if (!sock || sock->role != SLUICE_ROLE_LISTENER)
-    return 1;
-  __u32 ticket = skb->priority;
-  if (!(ticket & SLUICE_TICKET))
-    return 0;
-  skb->mark = ticket;
-  return 1;
-}
 
 /* What this datagram socket asked, if the port is the forwarder's; or NULL. */
 static __always_inline struct sluice_flow *asked(struct bpf_sock_addr *ctx) {

@@ -2,92 +2,18 @@
 /*
  * The last line: every IP packet of an agent's socket, whatever brought it about. It reads the packet's own
  * headers, not the socket's route (source routing leaves that on loopback), and lets out only plain TCP over
- * loopback to the proxy and DNS to the forwarder. No options, no extension headers, no fragments.
+ * loopback to the proxy, DNS to the forwarder, and answers to whom an inbound rule names. No options, no
+ * extension headers, no fragments, no other protocol.
  */
 #include "lib/datagram.h"
 #include "lib/listener.h"
+#include "lib/packet.h"
 
 #define PASS 1
 #define DROP 0
 
-struct ipv4_header {
-  __u8 version_ihl;
-  __u8 tos;
-  __u16 length;
-  __u16 id;
-  __u16 fragment;
-  __u8 ttl;
-  __u8 protocol;
-  __u16 checksum;
-  __u32 saddr;
-  __u32 daddr;
-};
-
-struct ipv6_header {
-  __u32 version_class_flow;
-  __u16 payload_length;
-  __u8 next_header;
-  __u8 hop_limit;
-  __u8 saddr[16];
-  __u8 daddr[16];
-};
-
-/* What TCP and UDP headers begin with; behind the ports UDP has its length, and may end before the flags. */
-struct ports {
-  __u16 source;
-  __u16 dest;
-};
-
-#define TCP_FLAGS_OFFSET 13
-#define TCP_FLAG_SYN 0x02
-
-/* What of a packet decides: nothing else of it is looked at. */
-struct packet {
-  __u32 daddr[4];
-  __u16 sport;
-  __u16 dport;
-  __u8 protocol;
-  __u8 tcp_flags;
-  bool v6;
-  bool plain;       /* no options, extension headers or fragments, and the ports could be read */
-  bool to_loopback; /* to the very address the listeners have: others of 127/8 are anybody's */
-};
-
-static __always_inline void read_ports(struct __sk_buff *skb, struct packet *packet, __u32 offset) {
-  struct ports ports = {};
-  if (bpf_skb_load_bytes(skb, offset, &ports, sizeof(ports)))
-    return;
-  if (packet->protocol == IPPROTO_TCP &&
-      bpf_skb_load_bytes(skb, offset + TCP_FLAGS_OFFSET, &packet->tcp_flags, sizeof(packet->tcp_flags)))
-    return;
-  packet->sport = bpf_ntohs(ports.source);
-  packet->dport = bpf_ntohs(ports.dest);
-  packet->plain = true;
-}
-
-static __always_inline void read_ipv4(struct __sk_buff *skb, struct packet *packet) {
-  struct ipv4_header header = {};
-  if (bpf_skb_load_bytes(skb, 0, &header, sizeof(header)))
-    return;
-  packet->daddr[2] = bpf_htonl(0xffff);
-  packet->daddr[3] = header.daddr;
-  packet->protocol = header.protocol;
-  packet->to_loopback = header.daddr == bpf_htonl(0x7f000001);
-  if (header.version_ihl != 0x45 || (header.fragment & bpf_htons(0x3fff)))
-    return;
-  read_ports(skb, packet, sizeof(header));
-}
-
-static __always_inline void read_ipv6(struct __sk_buff *skb, struct packet *packet) {
-  struct ipv6_header header = {};
-  if (bpf_skb_load_bytes(skb, 0, &header, sizeof(header)))
-    return;
-  __builtin_memcpy(packet->daddr, header.daddr, sizeof(packet->daddr));
-  packet->protocol = header.next_header;
-  packet->v6 = true;
-  packet->to_loopback = packet->daddr[0] == 0 && packet->daddr[1] == 0 && packet->daddr[2] == 0 &&
-                        packet->daddr[3] == bpf_htonl(1);
-  read_ports(skb, packet, sizeof(header));
+static __always_inline bool is_for_daemon(struct __sk_buff *skb, struct packet *packet) {
+  return packet->dport && is_proxy_address(packet->daddr, packet->v6) && skb->ifindex == LOOPBACK_IFINDEX;
 }
 
 /* Only a connection that was taken in: what an agent's own listener accepts has no tuple. And only to the
@@ -95,7 +21,7 @@ static __always_inline void read_ipv6(struct __sk_buff *skb, struct packet *pack
  * has looked, and by then the port may be somebody else's. */
 static __always_inline bool may_go_to_proxy(struct __sk_buff *skb, struct sluice_config *config,
                                             struct sluice_sock *sock, struct packet *packet) {
-  if (!packet->dport || packet->sport != sock->tuple.sport)
+  if (!is_for_daemon(skb, packet) || packet->sport != sock->tuple.sport)
     return false;
   if (packet->dport != config->proxy_port && packet->dport != config->dns_port)
     return false;
@@ -109,7 +35,7 @@ static __always_inline bool may_go_to_proxy(struct __sk_buff *skb, struct sluice
  */
 static __always_inline bool may_go_to_forwarder(struct __sk_buff *skb, struct sluice_config *config,
                                                 struct sluice_sock *sock, struct packet *packet) {
-  if (!config->dns_port || packet->dport != config->dns_port || sock->state != SLUICE_STATE_DNS)
+  if (!is_for_daemon(skb, packet) || packet->dport != config->dns_port || sock->state != SLUICE_STATE_DNS)
     return false;
   if (!forwarder_is_ours(skb, config, packet->v6))
     return false;
@@ -123,15 +49,62 @@ static __always_inline bool may_go_to_forwarder(struct __sk_buff *skb, struct sl
   return true;
 }
 
-static __always_inline bool may_leave(struct __sk_buff *skb, struct sluice_config *config,
+static __always_inline bool same_address(const __u32 *addr, const __u8 *bytes) {
+  __u32 other[4];
+  __builtin_memcpy(other, bytes, sizeof(other));
+  return addr[0] == other[0] && addr[1] == other[1] && addr[2] == other[2] && addr[3] == other[3];
+}
+
+/* A connection that was accepted by an inbound rule keeps what it began with; the answer to a SYN is sent
+ * before there is one, and asks the rules. */
+static __always_inline bool may_serve(struct bpf_sock *sk, struct sluice_config *config,
                                       struct sluice_sock *sock, struct packet *packet) {
-  if (!packet->plain || !packet->to_loopback || skb->ifindex != LOOPBACK_IFINDEX)
+  if (sock->state == SLUICE_STATE_SERVING)
+    return packet->dport == sock->flow.dport && same_address(packet->daddr, sock->flow.daddr);
+  if (sk->state != BPF_TCP_LISTEN || packet->tcp_flags != (TCP_FLAG_SYN | TCP_FLAG_ACK))
     return false;
-  if (packet->protocol == IPPROTO_TCP)
-    return may_go_to_proxy(skb, config, sock, packet);
+  struct sluice_request request = {.agent = sock->flow.agent,
+                                   .generation = config->generation,
+                                   .local_port = packet->sport,
+                                   .protocol = IPPROTO_TCP};
+  __builtin_memcpy(request.peer, packet->daddr, sizeof(request.peer));
+  return sluice_inbound_rule(&request) != 0;
+}
+
+static __always_inline bool may_answer(struct __sk_buff *skb, struct sluice_config *config,
+                                       struct sluice_sock *sock, struct packet *packet) {
+  struct sluice_peer_key peer = {.socket_cookie = bpf_get_socket_cookie(skb),
+                                 .port = packet->dport,
+                                 .local_port = packet->sport,
+                                 .agent = sock->flow.agent};
+  __builtin_memcpy(peer.addr, packet->daddr, sizeof(peer.addr));
+  return sluice_may_answer(&peer, config->generation);
+}
+
+static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk,
+                                      struct sluice_config *config, struct sluice_sock *sock,
+                                      struct packet *packet) {
+  if (packet->oddity)
+    return false;
   if (packet->protocol == IPPROTO_UDP)
-    return may_go_to_forwarder(skb, config, sock, packet);
-  return false;
+    return may_go_to_forwarder(skb, config, sock, packet) || may_answer(skb, config, sock, packet);
+  return may_go_to_proxy(skb, config, sock, packet) || may_serve(sk, config, sock, packet);
+}
+
+static __always_inline void deny(struct sluice_sock *sock, struct packet *packet) {
+  bool udp = !packet->oddity && packet->protocol == IPPROTO_UDP;
+  struct sluice_refusal refusal = {.reason = udp ? SLUICE_REASON_UDP : SLUICE_REASON_EGRESS,
+                                   .technique = packet->oddity ? packet->oddity
+                                                : udp          ? SLUICE_TECHNIQUE_PACKET_UDP
+                                                               : SLUICE_TECHNIQUE_PACKET_TCP};
+  struct sluice_flow flow = sock->flow;
+  flow.id = 0;
+  flow.start_ns = bpf_ktime_get_boot_ns();
+  flow.protocol = packet->protocol;
+  flow.detail = packet->detail;
+  flow.dport = packet->dport;
+  __builtin_memcpy(flow.daddr, packet->daddr, sizeof(flow.daddr));
+  sluice_deny(&flow, &refusal);
 }
 
 SEC("cgroup_skb/egress")
@@ -147,14 +120,10 @@ int sluice_egress(struct __sk_buff *skb) {
   if (!config)
     return DROP;
   struct packet packet = {};
-  if (skb->protocol == bpf_htons(0x0800))
-    read_ipv4(skb, &packet);
-  else if (skb->protocol == bpf_htons(0x86dd))
-    read_ipv6(skb, &packet);
-  if (may_leave(skb, config, sock, &packet))
+  read_packet(skb, &packet);
+  if (may_leave(skb, sk, config, sock, &packet))
     return PASS;
-  sluice_deny_packet(sock, packet.protocol == IPPROTO_UDP ? SLUICE_REASON_UDP : SLUICE_REASON_EGRESS,
-                     packet.daddr, packet.dport, packet.protocol);
+  deny(sock, &packet);
   return DROP;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
  * sendto()/sendmsg() with an address on datagram sockets: to port 53 it goes to the forwarder, anywhere else
- * it is refused at once, so that QUIC and the like fall back to TCP without waiting.
+ * it is refused at once, so that QUIC and the like fall back to TCP without waiting. Whom an inbound rule let
+ * in may be answered.
  */
 #include "lib/agent.h"
 #include "lib/datagram.h"
@@ -10,6 +11,29 @@
 #define REFUSE 0 /* the caller sees EPERM */
 #define SEND 1
 #define REDIRECT 2 /* ours: the address is to be that of loopback */
+
+static __always_inline bool may_answer(struct bpf_sock_addr *ctx, struct sluice_config *config, __u32 agent,
+                                       const __u32 *daddr, __u16 port) {
+  struct bpf_sock *sk = ctx->sk;
+  if (ctx->protocol != IPPROTO_UDP || !sk)
+    return false;
+  struct sluice_peer_key peer = {
+      .socket_cookie = bpf_get_socket_cookie(ctx), .port = port, .local_port = sk->src_port, .agent = agent};
+  __builtin_memcpy(peer.addr, daddr, sizeof(peer.addr));
+  return sluice_may_answer(&peer, config->generation);
+}
+
+static __always_inline int refuse(struct bpf_sock_addr *ctx, struct sluice_config *config, __u32 agent,
+                                  const __u32 *daddr, __u32 reason) {
+  struct sluice_flow flow = {};
+  sluice_fill_facts(&flow, agent, config->generation);
+  flow.family = ctx->family == AF_INET6 ? 6 : 4;
+  flow.protocol = ctx->protocol;
+  flow.dport = bpf_ntohs((__u16)ctx->user_port);
+  __builtin_memcpy(flow.daddr, daddr, sizeof(flow.daddr));
+  sluice_emit_denied(reason, SLUICE_TECHNIQUE_SENDTO, &flow);
+  return REFUSE;
+}
 
 static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *daddr, bool v6_route) {
   struct sluice_config *config = sluice_get_config();
@@ -20,10 +44,8 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *daddr,
     return SEND;
   __u16 port = bpf_ntohs((__u16)ctx->user_port);
   struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-  if (!sock) {
-    sluice_count(2 + SLUICE_REASON_UDP);
-    return REFUSE;
-  }
+  if (!sock)
+    return refuse(ctx, config, agent, daddr, SLUICE_REASON_STATE_LOST);
   /* send() without an address on an IPv6 socket that is connected to a v4-mapped one comes by here with what
    * connect() made of it. */
   if (ctx->family == AF_INET6 && !v6_route && sock->state == SLUICE_STATE_DNS && port == config->dns_port &&
@@ -34,14 +56,11 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *daddr,
     sock->role = SLUICE_ROLE_AGENT;
     sluice_fill_facts(&sock->flow, agent, config->generation);
   }
-  if (!dns) {
-    sluice_deny_packet(sock, SLUICE_REASON_UDP, daddr, port, ctx->protocol);
-    return REFUSE;
-  }
-  if (!forwarder_is_ours(ctx, config, v6_route)) {
-    sluice_deny_packet(sock, SLUICE_REASON_NO_LISTENER, daddr, port, ctx->protocol);
-    return REFUSE;
-  }
+  if (!dns)
+    return may_answer(ctx, config, agent, daddr, port) ? SEND
+                                                       : refuse(ctx, config, agent, daddr, SLUICE_REASON_UDP);
+  if (!forwarder_is_ours(ctx, config, v6_route))
+    return refuse(ctx, config, agent, daddr, SLUICE_REASON_NO_LISTENER);
   struct sluice_flow *flow = &sock->flow;
   flow->netns_cookie = bpf_get_netns_cookie(ctx);
   __builtin_memcpy(flow->daddr, daddr, sizeof(flow->daddr));

@@ -7,6 +7,21 @@
 #include "lib/event.h"
 #include "lib/finish.h"
 
+static __always_inline __u32 technique_of(struct bpf_sock *ctx) {
+  switch (ctx->protocol) {
+  case IPPROTO_UDPLITE:
+    return SLUICE_TECHNIQUE_SOCKET_UDPLITE;
+  case IPPROTO_SCTP:
+    return SLUICE_TECHNIQUE_SOCKET_SCTP;
+  case IPPROTO_MPTCP:
+    return SLUICE_TECHNIQUE_SOCKET_MPTCP;
+  case IPPROTO_DCCP:
+    return SLUICE_TECHNIQUE_SOCKET_DCCP;
+  default:
+    return ctx->type == SOCK_DGRAM ? SLUICE_TECHNIQUE_SOCKET_PING : SLUICE_TECHNIQUE_SOCKET_OTHER;
+  }
+}
+
 SEC("cgroup/sock_create")
 int sluice_sock_create(struct bpf_sock *ctx) {
   struct sluice_config *config = sluice_get_config();
@@ -22,11 +37,14 @@ int sluice_sock_create(struct bpf_sock *ctx) {
   if (!sock) {
     struct sluice_flow flow = {};
     sluice_fill_facts(&flow, agent, config->generation);
-    flow.id = sluice_next_id();
     flow.family = ctx->family == AF_INET6 ? 6 : 4;
     flow.protocol = ctx->protocol;
-    flow.detail = ctx->type;
-    sluice_emit_denied(tcp || udp ? SLUICE_REASON_STATE_LOST : SLUICE_REASON_SOCKET, &flow);
+    flow.detail = ctx->family << 24 | ctx->type << 16 | ctx->protocol;
+    if (tcp || udp)
+      sluice_emit_denied(SLUICE_REASON_STATE_LOST, SLUICE_TECHNIQUE_SOCKET_STATE, &flow);
+    else
+      sluice_emit_denied(SLUICE_REASON_SOCKET,
+                         ctx->type == SOCK_RAW ? SLUICE_TECHNIQUE_SOCKET_RAW : technique_of(ctx), &flow);
     return 0;
   }
   sock->role = SLUICE_ROLE_AGENT;

@@ -4,8 +4,8 @@
  * connection's tuple; the accepted socket takes it from there and keeps it, so that a worker reads it with
  * one getsockopt and nothing has to be looked up, or can be missed, in userspace.
  */
-#include "lib/event.h"
 #include "lib/finish.h"
+#include "lib/inbound.h"
 
 #define STATE_CB BPF_SOCK_OPS_STATE_CB_FLAG
 
@@ -47,10 +47,10 @@ static __always_inline void publish(struct bpf_sock_ops *ops, struct sluice_sock
 
 /* Only for what the daemon's listener accepts, which has its mark by BPF_F_CLONE: the same port is free on
  * other addresses, an agent may listen there, and its tag must stay on what it accepts. */
-static __always_inline void adopt(struct bpf_sock_ops *ops, struct bpf_sock *sk,
+static __always_inline void adopt(struct bpf_sock_ops *ops, struct bpf_sock *sk, struct sluice_sock *sock,
                                   struct sluice_config *config) {
-  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);
-  if (!sock || sock->role != SLUICE_ROLE_LISTENER || sock->mark != config->mark)
+  if (sock->mark != config->mark ||
+      (ops->local_port != config->proxy_port && ops->local_port != config->dns_port))
     return;
   struct sluice_tuple tuple = {.netns_cookie = bpf_get_netns_cookie(ops)};
   remote_addr(tuple.saddr, ops);
@@ -70,9 +70,60 @@ static __always_inline void adopt(struct bpf_sock_ops *ops, struct bpf_sock *sk,
   bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | STATE_CB);
 }
 
+/* What an agent's listening socket accepts has the agent's tag by BPF_F_CLONE. The rules are asked once more:
+ * they may have changed since the SYN was let in. Without one nothing it sends will leave. */
+static __always_inline void serve(struct bpf_sock_ops *ops, struct sluice_sock *sock,
+                                  struct sluice_config *config) {
+  struct sluice_flow *flow = &sock->flow;
+  remote_addr(flow->daddr, ops);
+  flow->dport = bpf_ntohl(ops->remote_port);
+  struct sluice_request request = {.agent = flow->agent,
+                                   .generation = config->generation,
+                                   .local_port = ops->local_port,
+                                   .protocol = IPPROTO_TCP};
+  __builtin_memcpy(request.peer, flow->daddr, sizeof(request.peer));
+  __u32 rule = sluice_inbound_rule(&request);
+  sock->state = rule ? SLUICE_STATE_SERVING : SLUICE_STATE_IDLE;
+  sock->tuple.sport = 0;
+  if (!rule)
+    return;
+  flow->id = sluice_next_id();
+  flow->start_ns = bpf_ktime_get_boot_ns();
+  flow->generation = config->generation;
+  flow->detail = rule;
+  bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | STATE_CB);
+}
+
+static __always_inline void served(struct bpf_sock_ops *ops, struct sluice_sock *sock) {
+  struct sluice_event *event = bpf_ringbuf_reserve(&sluice_ring_flow, sizeof(*event), 0);
+  if (!event) {
+    sluice_count(0);
+    return;
+  }
+  sluice_fill_event(event, SLUICE_EVENT_SERVED, SLUICE_REASON_NONE, &sock->flow);
+  event->local_port = ops->local_port;
+  event->received = ops->bytes_received;
+  event->sent = ops->bytes_acked;
+  bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline void accepted(struct bpf_sock_ops *ops, struct bpf_sock *sk) {
+  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);
+  __u32 zero = 0;
+  struct sluice_config *config = sock ? bpf_map_lookup_elem(&sluice_config, &zero) : NULL;
+  if (!config)
+    return;
+  if (sock->role == SLUICE_ROLE_LISTENER)
+    adopt(ops, sk, sock, config);
+  else if (sock->role == SLUICE_ROLE_AGENT)
+    serve(ops, sock, config);
+}
+
 static __always_inline void closed(struct bpf_sock_ops *ops, struct sluice_sock *sock) {
   if (sock->role == SLUICE_ROLE_ACCEPTED)
     sluice_emit_flow(SLUICE_EVENT_CLOSED, &sock->flow);
+  else if (sock->role == SLUICE_ROLE_AGENT && sock->state == SLUICE_STATE_SERVING)
+    served(ops, sock);
   else if (sock->role == SLUICE_ROLE_AGENT && ops->args[0] == BPF_TCP_SYN_SENT)
     sluice_finish_undelivered(sock);
 }
@@ -88,10 +139,7 @@ int sluice_sockops(struct bpf_sock_ops *ops) {
   if (!sk)
     return 1;
   if (op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
-    __u32 zero = 0;
-    struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
-    if (config && (ops->local_port == config->proxy_port || ops->local_port == config->dns_port))
-      adopt(ops, sk, config);
+    accepted(ops, sk);
     return 1;
   }
   struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);

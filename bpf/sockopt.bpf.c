@@ -16,28 +16,53 @@
 
 /* linux/{in,in6,tcp}.h and asm-generic/socket.h; named here because those headers clash with the C library's.
  */
-static __always_inline bool option_routes_around(int level, int option) {
-  if (level == SOL_SOCKET)
-    return option == 25 /* SO_BINDTODEVICE */ || option == 62 /* SO_BINDTOIFINDEX */;
-  if (level == SOL_IP)
-    return option == 3 /* IP_HDRINCL */ || option == 4 /* IP_OPTIONS */ ||
-           option == 19 /* IP_TRANSPARENT */ || option == 16 /* IP_IPSEC_POLICY */ ||
-           option == 17 /* IP_XFRM_POLICY */;
-  if (level == SOL_IPV6)
-    return option == 6 /* IPV6_2292PKTOPTIONS */ || option == 54 /* IPV6_HOPOPTS */ ||
-           option == 55 /* IPV6_RTHDRDSTOPTS */ || option == 57 /* IPV6_RTHDR */ ||
-           option == 59 /* IPV6_DSTOPTS */ || option == 75 /* IPV6_TRANSPARENT */ ||
-           option == 34 /* IPV6_IPSEC_POLICY */ || option == 35 /* IPV6_XFRM_POLICY */;
-  if (level == SOL_TCP)
-    return option == 19 /* TCP_REPAIR */;
-  return false;
+static __always_inline __u32 technique_of(int level, int option) {
+  switch (level << 16 | option) {
+  case SOL_SOCKET << 16 | 25:
+    return SLUICE_TECHNIQUE_SO_BINDTODEVICE;
+  case SOL_SOCKET << 16 | 62:
+    return SLUICE_TECHNIQUE_SO_BINDTOIFINDEX;
+  case SOL_IP << 16 | 3:
+    return SLUICE_TECHNIQUE_IP_HDRINCL;
+  case SOL_IP << 16 | 4:
+    return SLUICE_TECHNIQUE_IP_OPTIONS;
+  case SOL_IP << 16 | 19:
+    return SLUICE_TECHNIQUE_IP_TRANSPARENT;
+  case SOL_IP << 16 | 16:
+    return SLUICE_TECHNIQUE_IP_IPSEC_POLICY;
+  case SOL_IP << 16 | 17:
+    return SLUICE_TECHNIQUE_IP_XFRM_POLICY;
+  case SOL_IPV6 << 16 | 6:
+    return SLUICE_TECHNIQUE_IPV6_2292PKTOPTIONS;
+  case SOL_IPV6 << 16 | 34:
+    return SLUICE_TECHNIQUE_IPV6_IPSEC_POLICY;
+  case SOL_IPV6 << 16 | 35:
+    return SLUICE_TECHNIQUE_IPV6_XFRM_POLICY;
+  case SOL_IPV6 << 16 | 54:
+    return SLUICE_TECHNIQUE_IPV6_HOPOPTS;
+  case SOL_IPV6 << 16 | 55:
+    return SLUICE_TECHNIQUE_IPV6_RTHDRDSTOPTS;
+  case SOL_IPV6 << 16 | 57:
+    return SLUICE_TECHNIQUE_IPV6_RTHDR;
+  case SOL_IPV6 << 16 | 59:
+    return SLUICE_TECHNIQUE_IPV6_DSTOPTS;
+  case SOL_IPV6 << 16 | 75:
+    return SLUICE_TECHNIQUE_IPV6_TRANSPARENT;
+  case SOL_TCP << 16 | 19:
+    return SLUICE_TECHNIQUE_TCP_REPAIR;
+  default:
+    return SLUICE_TECHNIQUE_NONE;
+  }
 }
 
 SEC("cgroup/setsockopt")
 int sluice_setsockopt(struct bpf_sockopt *ctx) {
   int level = ctx->level, option = ctx->optname;
   int verdict = 1;
-  if (option_routes_around(level, option)) {
+  __u32 technique = level < 0 || level > 0xffff || option < 0 || option > 0xffff
+                        ? SLUICE_TECHNIQUE_NONE
+                        : technique_of(level, option);
+  if (technique) {
     struct sluice_config *config = sluice_get_config();
     __u32 agent = config ? sluice_current_agent() : 0;
     struct sluice_sock *sock = ctx->sk ? bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, 0) : NULL;
@@ -46,9 +71,12 @@ int sluice_setsockopt(struct bpf_sockopt *ctx) {
     if (agent && config) {
       struct sluice_flow flow = {};
       sluice_fill_facts(&flow, agent, config->generation);
-      flow.id = sluice_next_id();
+      if (ctx->sk) {
+        flow.family = ctx->sk->family == AF_INET6 ? 6 : 4;
+        flow.protocol = ctx->sk->protocol;
+      }
       flow.detail = (__u32)level << 16 | (__u16)option;
-      sluice_emit_denied(SLUICE_REASON_OPTION, &flow);
+      sluice_emit_denied(SLUICE_REASON_OPTION, technique, &flow);
       verdict = 0;
     }
   }

@@ -37,6 +37,7 @@ enum sluice_event_kind {
   SLUICE_EVENT_DENIED = 2,      /* refused in the kernel; `reason` says why */
   SLUICE_EVENT_UNDELIVERED = 3, /* redirected, but never reached a worker */
   SLUICE_EVENT_CLOSED = 4,      /* the worker's end of the connection is closed */
+  SLUICE_EVENT_SERVED = 5,      /* a connection an agent accepted, by an inbound rule, is closed */
 };
 
 enum sluice_reason {
@@ -49,7 +50,59 @@ enum sluice_reason {
   SLUICE_REASON_EGRESS = 6,       /* packet about to leave by another way than the proxy */
   SLUICE_REASON_NOT_DELIVERED = 7,
   SLUICE_REASON_STATE_LOST = 8, /* the original destination could not be saved */
-  SLUICE_REASON_MAX = 9,
+  SLUICE_REASON_INBOUND = 9,    /* somebody asked an agent for service, or an agent set out to serve */
+  SLUICE_REASON_MAX = 10,
+};
+
+/* What an agent, or somebody who wanted to be served by one, tried when it was refused: finer than the
+ * reason. Refusals are counted by agent and technique. */
+enum sluice_technique {
+  SLUICE_TECHNIQUE_NONE = 0,
+  SLUICE_TECHNIQUE_CONNECT = 1, /* connect() that was not taken in */
+  SLUICE_TECHNIQUE_SENDTO = 2,  /* a datagram with an address */
+
+  /* socket() */
+  SLUICE_TECHNIQUE_SOCKET_RAW = 10,
+  SLUICE_TECHNIQUE_SOCKET_PING = 11,
+  SLUICE_TECHNIQUE_SOCKET_UDPLITE = 12,
+  SLUICE_TECHNIQUE_SOCKET_SCTP = 13,
+  SLUICE_TECHNIQUE_SOCKET_MPTCP = 14,
+  SLUICE_TECHNIQUE_SOCKET_DCCP = 15,
+  SLUICE_TECHNIQUE_SOCKET_OTHER = 16,
+  SLUICE_TECHNIQUE_SOCKET_STATE = 17, /* one agents may have, but there was no room for its state */
+
+  /* setsockopt() */
+  SLUICE_TECHNIQUE_SO_BINDTODEVICE = 30,
+  SLUICE_TECHNIQUE_SO_BINDTOIFINDEX = 31,
+  SLUICE_TECHNIQUE_IP_HDRINCL = 32,
+  SLUICE_TECHNIQUE_IP_OPTIONS = 33,
+  SLUICE_TECHNIQUE_IP_TRANSPARENT = 34,
+  SLUICE_TECHNIQUE_IPV6_2292PKTOPTIONS = 35,
+  SLUICE_TECHNIQUE_IPV6_HOPOPTS = 36,
+  SLUICE_TECHNIQUE_IPV6_RTHDRDSTOPTS = 37,
+  SLUICE_TECHNIQUE_IPV6_RTHDR = 38,
+  SLUICE_TECHNIQUE_IPV6_DSTOPTS = 39,
+  SLUICE_TECHNIQUE_IPV6_TRANSPARENT = 40,
+  SLUICE_TECHNIQUE_TCP_REPAIR = 41,
+  SLUICE_TECHNIQUE_IP_IPSEC_POLICY = 42,
+  SLUICE_TECHNIQUE_IP_XFRM_POLICY = 43,
+  SLUICE_TECHNIQUE_IPV6_IPSEC_POLICY = 44,
+  SLUICE_TECHNIQUE_IPV6_XFRM_POLICY = 45,
+
+  /* A packet on its way out. The first that applies, in this order. */
+  SLUICE_TECHNIQUE_PACKET_MALFORMED = 60, /* neither IPv4 nor IPv6, or its headers end too early */
+  SLUICE_TECHNIQUE_PACKET_OPTIONS = 61,   /* IPv4 options */
+  SLUICE_TECHNIQUE_PACKET_EXTENSION = 62, /* IPv6 extension header */
+  SLUICE_TECHNIQUE_PACKET_FRAGMENT = 63,
+  SLUICE_TECHNIQUE_PACKET_TCP = 64, /* no connection that was taken in or may be served */
+  SLUICE_TECHNIQUE_PACKET_UDP = 65,
+  SLUICE_TECHNIQUE_PACKET_ICMP = 66,
+  SLUICE_TECHNIQUE_PACKET_PROTOCOL = 67, /* any other: SCTP, GRE, ESP, IP in IP, unknown ones */
+
+  /* Service to others */
+  SLUICE_TECHNIQUE_BIND = 80,        /* bind() to a port no inbound rule names */
+  SLUICE_TECHNIQUE_INBOUND_TCP = 81, /* a connection to an agent's listening socket */
+  SLUICE_TECHNIQUE_INBOUND_UDP = 82, /* a datagram to an agent's socket */
 };
 
 /* One connection, as seen in the context of the process that made it. Times are CLOCK_BOOTTIME. */
@@ -70,15 +123,48 @@ struct sluice_flow {
   __u16 dport;      /* host byte order */
   __u8 family;      /* of the agent's socket: 4 or 6 */
   __u8 protocol;    /* IPPROTO_* */
-  __u32 detail;     /* denied option: level << 16 | option; denied socket: its type */
+  /* Refused option: level << 16 | option. Refused socket, and connect(): family << 24 | type << 16 |
+   * protocol. Refused ICMP packet: type << 8 | code. Served: id of the inbound rule. */
+  __u32 detail;
 };
 
 struct sluice_event {
-  __u32 kind;
-  __u32 reason;
+  __u16 kind;
+  __u16 reason;
+  __u16 technique;  /* of a refusal */
+  __u16 local_port; /* of service to others, host byte order; daddr and dport are then the other end's */
   __u64 time_ns;
+  __u64 suppressed; /* refusals of this agent and technique not told since the last that was */
+  __u64 received;   /* bytes of a served connection */
+  __u64 sent;       /* and those of them the other end has acknowledged */
   struct sluice_flow flow;
 };
+
+/* Exact counts of refusals. */
+struct sluice_denied_key {
+  __u32 agent;
+  __u32 technique;
+};
+
+/* How much was told lately of one process's refusals by one technique; `pid` 0: of the whole agent's. */
+struct sluice_told_key {
+  __u32 agent;
+  __u32 pid;
+  __u32 technique;
+};
+
+struct sluice_told {
+  __u64 window_ns; /* when the present window began */
+  __u64 suppressed;
+  __u32 told;
+  __u32 pad;
+};
+
+/* How many refusals by one technique are told in a window: of one process, and of all processes of an agent.
+ */
+#define SLUICE_TELL_WINDOW_NS 10000000000
+#define SLUICE_TELL_PROCESS 32
+#define SLUICE_TELL_AGENT 256
 
 /* Single entry; written by the daemon. */
 struct sluice_config {
@@ -216,6 +302,41 @@ struct sluice_open_socket {
   __u32 pad;
 };
 
+/* Who may be served by an agent: port ranges from address ranges. A rule with several of either is as many
+ * entries; what does not fit is refused with the policy. */
+#define SLUICE_INBOUND_MAX 64
+
+struct sluice_inbound_key {
+  __u32 generation;
+  __u32 agent;
+};
+
+/* Addresses as two numbers each, v4 in v4-mapped form; all bounds inclusive. */
+struct sluice_inbound_range {
+  __u64 first[2];
+  __u64 last[2];
+  __u32 rule; /* id of the rule, which follows from its name */
+  __u16 first_port;
+  __u16 last_port;
+  __u8 protocol; /* IPPROTO_* */
+  __u8 pad[7];
+};
+
+struct sluice_inbound {
+  __u32 count;
+  __u32 pad;
+  struct sluice_inbound_range ranges[SLUICE_INBOUND_MAX];
+};
+
+/* Who has sent a datagram that was let in, and so may be answered: by socket, peer and local port. */
+struct sluice_peer_key {
+  __u64 socket_cookie;
+  __u8 addr[16];
+  __u16 port;
+  __u16 local_port;
+  __u32 agent;
+};
+
 /* Path of an executable, filled from the end: text starts at `offset`, ends with NUL. */
 struct sluice_exe_path {
   __u32 offset;
@@ -242,6 +363,7 @@ enum sluice_state {
   SLUICE_STATE_REDIRECTED = 1, /* destination rewritten, no SYN yet */
   SLUICE_STATE_PUBLISHED = 2,  /* SYN on its way, flow waits under its tuple */
   SLUICE_STATE_DNS = 3,        /* datagram socket whose address was rewritten to the forwarder's */
+  SLUICE_STATE_SERVING = 4,    /* accepted by an inbound rule; `flow` has the other end */
 };
 
 /* What is stored with a socket. */
@@ -251,8 +373,10 @@ struct sluice_sock {
   __u64 mark;
   __u32 role;
   __u32 state;
-  __u32 reported; /* bit per sluice_reason: told once per socket, so that a flood is one event */
-  __u32 pad;
+  /* The SYN this listening socket refused last: sent again, it is the same attempt. */
+  __u32 refused_seq;
+  __u16 refused_port;
+  __u16 pad;
 };
 
 #endif

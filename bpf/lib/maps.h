@@ -138,7 +138,7 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
-  __uint(max_entries, 8 << 20); /* 74,000 events: a storm outruns the daemon by seconds before any is lost */
+  __uint(max_entries, 8 << 20); /* 58,000 events: a storm outruns the daemon by seconds before any is lost */
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_ring_flow SEC(".maps");
 
@@ -149,12 +149,51 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_ring_deny SEC(".maps");
 
-/* [0] events lost by the flow ring, [1] by the deny ring, [2 + reason] refusals, told or not; last, processes
- * that could not be tagged. */
+/* Refusals by agent and technique, exactly, told or not. Preallocated: an entry may be made in an interrupt.
+ */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+  __uint(max_entries, 8192);
+  __type(key, struct sluice_denied_key);
+  __type(value, __u64);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_denied SEC(".maps");
+
+/* What keeps the deny ring from being flooded. LRU: who is forgotten is told of some times more. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 16384);
+  __type(key, struct sluice_told_key);
+  __type(value, struct sluice_told);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_told SEC(".maps");
+
+/* Whom each agent may serve; an agent that may serve nobody has no entry. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sluice_inbound_key);
+  __type(value, struct sluice_inbound);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_inbound SEC(".maps");
+
+/* LRU: a peer that is forgotten is not answered until it asks again. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 65536);
+  __type(key, struct sluice_peer_key);
+  __type(value, __u32); /* id of the inbound rule */
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_peers SEC(".maps");
+
+/* [0] events lost by the flow ring, [1] by the deny ring, [2 + reason] refusals, told or not; then processes
+ * that could not be tagged, and refusals `sluice_denied` had no room for. */
 #define SLUICE_COUNTER_UNTAGGED (2 + SLUICE_REASON_MAX)
+#define SLUICE_COUNTER_UNSORTED (SLUICE_COUNTER_UNTAGGED + 1)
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, SLUICE_COUNTER_UNTAGGED + 1);
+  __uint(max_entries, SLUICE_COUNTER_UNSORTED + 1);
   __type(key, __u32);
   __type(value, __u64);
   __uint(pinning, LIBBPF_PIN_BY_NAME);

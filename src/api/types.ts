@@ -62,6 +62,15 @@ export interface RingStatus {
   readonly lost: number;
 }
 
+/** How often an agent was refused in the kernel by one technique, since the pins were made; exact. */
+export interface DenialStatus {
+  /** Name of the agent; its id in hexadecimal if the policy has it no longer. */
+  readonly agent: string;
+  /** See docs/flow-log.md. */
+  readonly technique: string;
+  readonly count: number;
+}
+
 export interface StoreStatus {
   readonly ok: boolean;
   /** What is wrong; null when `ok`. */
@@ -98,6 +107,8 @@ export interface Status {
   readonly policy: PolicyStatus;
   readonly ledger: LedgerStatus;
   readonly rings: { readonly flow: RingStatus; readonly deny: RingStatus };
+  /** Refusals in the kernel, told in records or not; those of the self-test are left out. Most first. */
+  readonly denials: readonly DenialStatus[];
   readonly store: StoreStatus;
   /**
    * Everything else that is counted, by name, since the daemon started or, for `kernel.*`, since the pins were

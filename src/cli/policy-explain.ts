@@ -7,6 +7,7 @@ import { type Explanation, explain } from '../policy/explain.ts';
 import type { CompiledPolicy, ConnectAnswer, FlowQuestion } from '../policy/types.ts';
 import { parseDestination } from '../store/filter.ts';
 import { type Cli, outputOption } from './cli.ts';
+import { explainInboundTo, type InboundOptions } from './policy-explain-inbound.ts';
 import { printError, reportError } from './report-error.ts';
 import { type Column, formatTable } from './table.ts';
 import { painterFor, safeJson, safeText, widthOf } from './terminal.ts';
@@ -14,9 +15,9 @@ import { painterFor, safeJson, safeText, widthOf } from './terminal.ts';
 const PROTOCOLS = ['http', 'postgres', 'tls', 'unknown'] as const;
 type ExplainedProtocol = (typeof PROTOCOLS)[number];
 
-interface ExplainOptions {
+interface ExplainOptions extends InboundOptions {
   readonly agent: string;
-  readonly to: string;
+  readonly to?: string;
   readonly ip?: string;
   readonly protocol?: ExplainedProtocol;
   readonly agentTls?: true;
@@ -40,7 +41,9 @@ export function registerExplain(
     .description('say what would happen to a flow, and why')
     .argument('<file>', 'the policy, YAML')
     .requiredOption('--agent <name>', 'agent that connects')
-    .requiredOption('--to <host:port>', 'where to; a name is looked up unless --ip is given')
+    .option('--to <host:port>', 'where to; a name is looked up unless --ip is given')
+    .option('--inbound <port>', 'instead of --to: whether the agent may serve there; 53/udp for UDP')
+    .option('--from <address>', 'with --inbound: who asks to be served')
     .option('--ip <address>', 'address of the name')
     .addOption(new Option('--protocol <protocol>', "what the agent's first bytes are").choices(PROTOCOLS))
     .option('--agent-tls', 'the agent speaks TLS itself (as --protocol tls)')
@@ -51,6 +54,7 @@ export function registerExplain(
 Examples:
   sluice policy explain policy.yaml --agent billing --to 192.0.2.10:5432
   sluice policy explain policy.yaml --agent shop --to api.example.org:80 --ip 192.0.2.7 --protocol http
+  sluice policy explain policy.yaml --agent web --inbound 8080 --from 127.0.0.1
 
 The name is what the agent would have resolved and say in its first bytes (HTTP Host, SNI). Without --protocol, and where the
 answer depends on those bytes, it is given for each protocol.
@@ -59,7 +63,9 @@ Exit codes: 0 explained, whatever the answer is; 1 the policy has problems or th
     )
     .action(async (file: string, options: ExplainOptions) => {
       try {
-        await explainTo(cli, await read(file), options);
+        const policy = await read(file);
+        if (options.inbound === undefined) await explainTo(cli, policy, options);
+        else explainInboundTo(cli, policy, knownAgent(cli, policy, options.agent), options);
       } catch (error) {
         cli.exitCode = reportError(cli, error, file);
       }
@@ -113,6 +119,8 @@ function questionFor(agent: string | null, target: Target, protocol: ExplainedPr
 }
 
 async function resolveTarget(options: ExplainOptions): Promise<Target> {
+  if (options.to === undefined)
+    throw new SluiceError('CONFIG', '--to or --inbound is needed', { hint: '--to db.example.org:5432' });
   const { host, port } = parseDestination(options.to);
   if (host === null || port === null) {
     throw new SluiceError('CONFIG', '--to: host and port are needed', { hint: '--to db.example.org:5432' });

@@ -1,6 +1,6 @@
 /** `sluice status`: whether agents are governed now, and by what. Without a daemon: what is still in force. */
 import type { Command } from 'commander';
-import type { ProgramStatus, Status } from '../api/types.ts';
+import type { DenialStatus, ProgramStatus, Status } from '../api/types.ts';
 import { SluiceError } from '../core/errors.ts';
 import { type Cli, clientFor, outputOption, pinDirOption, runtimeDirOption } from './cli.ts';
 import { EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_OK } from './exit-codes.ts';
@@ -82,6 +82,7 @@ function formatStatus(status: Status, width: number | null, painter: Painter): s
     formatTable(LISTENER_COLUMNS, status.listeners.map(listenerRow), width, painter),
     '\n',
     formatTable(WORKER_COLUMNS, status.workers.map(workerRow), width, painter),
+    ...formatDenials(status.denials, width, painter),
   ].join('');
 }
 
@@ -148,6 +149,27 @@ function formatPrograms(programs: readonly ProgramStatus[], width: number | null
     pinned ? 'yes' : 'no',
   ]);
   return formatTable(PROGRAM_COLUMNS, rows, width, painter);
+}
+
+const DENIAL_COLUMNS: readonly Column[] = [
+  { title: 'AGENT', shrinkTo: 8 },
+  { title: 'REFUSED TECHNIQUE', shrinkTo: 12 },
+  { title: 'TIMES', align: 'right' },
+];
+/** The rest is in the JSON. */
+const DENIALS_SHOWN = 20;
+
+function formatDenials(denials: readonly DenialStatus[], width: number | null, painter: Painter): string[] {
+  if (denials.length === 0) return [];
+  const rows = denials
+    .slice(0, DENIALS_SHOWN)
+    .map(({ agent, technique, count }) => [agent, technique, String(count)]);
+  const more = denials.length - rows.length;
+  return [
+    '\n',
+    formatTable(DENIAL_COLUMNS, rows, width, painter),
+    ...(more > 0 ? [`and ${more} more: --output json\n`] : []),
+  ];
 }
 
 const LISTENER_COLUMNS: readonly Column[] = [

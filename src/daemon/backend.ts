@@ -2,10 +2,11 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { FlowFilter } from '../api/flow-filter.ts';
-import type { ApiBackend, Status } from '../api/types.ts';
+import type { ApiBackend, DenialStatus, Status } from '../api/types.ts';
 import { messageOf } from '../core/errors.ts';
+import { agentId } from '../policy/agent-id.ts';
 import { type Daemon, version } from './daemon.ts';
-import { TIER } from './options.ts';
+import { reservedAgents, TIER } from './options.ts';
 
 /** What puts enforcement in doubt, and what merely makes it worse: a worker that is gone refuses, it does not leak. */
 function statusReasons(daemon: Daemon): { readonly doubts: string[]; readonly others: string[] } {
@@ -54,20 +55,38 @@ function status(daemon: Daemon): Status {
       flow: { received: received.flow, lost: Number(counters.flowEventsLost) },
       deny: { received: received.deny, lost: Number(counters.denyEventsLost) },
     },
+    denials: denials(daemon),
     store: { ok: state === 'ok', error, path, rows, bytes, dropped },
     counters: counted(daemon),
     selfTest: daemon.lastSelfTest,
   };
 }
 
+function denials(daemon: Daemon): DenialStatus[] {
+  const names = new Map(daemon.policies.policy.agents.map(({ id, name }) => [id, name]));
+  names.set(agentId(reservedAgents.unknown), reservedAgents.unknown);
+  return daemon.plane
+    .denials()
+    .filter((entry) => entry.agentId !== agentId(reservedAgents.canary))
+    .map(({ agentId: id, technique, count }) => ({
+      agent: names.get(id) ?? id.toString(16).padStart(8, '0'),
+      technique: technique ?? 'unknown',
+      count: Number(count),
+    }))
+    .sort((a, b) => b.count - a.count);
+}
+
 /** Flat, so that a monitor can take each by its name. */
 function counted(daemon: Daemon): Record<string, number> {
-  const { refused, untagged } = daemon.plane.counters();
+  const { refused, untagged, unsorted } = daemon.plane.counters();
   const { closing, waiting, lateReports, lateEvents, malformedReports, untracked, unattested } =
     daemon.ledger.counters();
   const ledger = { closing, waiting, lateReports, lateEvents, malformedReports, untracked, unattested };
   const { errors, backlog } = daemon.store.health();
-  const counters: Record<string, number> = { 'kernel.untagged': Number(untagged) };
+  const counters: Record<string, number> = {
+    'kernel.untagged': Number(untagged),
+    'kernel.unsorted': Number(unsorted),
+  };
   for (const [reason, count] of Object.entries(refused)) counters[`kernel.refused.${reason}`] = Number(count);
   for (const [name, count] of Object.entries(ledger)) counters[`ledger.${name}`] = count;
   for (const [name, count] of Object.entries(daemon.attestationCounters()))

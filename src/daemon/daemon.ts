@@ -136,6 +136,7 @@ export class Daemon {
       timeOf: (bootNs) => this.#bootClock.rfc3339(bootNs),
       nowNs: () => this.#bootClock.nowNs(),
       agentName: (id) => this.#agentName(id),
+      inboundRule: (id) => this.policies.policy.inbound.find((rule) => rule.id === id)?.name ?? null,
       policyRevision: () => this.policies.policy.revision,
       tier: () => TIER,
       ignoredAgent: canaryId,
@@ -208,6 +209,8 @@ export class Daemon {
           id: facts.id,
           facts,
           timeNs: nowNs,
+          refusal: null,
+          inbound: null,
         });
       await this.#refreshResolvers();
     } catch (error) {

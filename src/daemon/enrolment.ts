@@ -6,6 +6,7 @@ import { messageOf, SluiceError } from '../core/errors.ts';
 import { sluiceCgroups } from '../kernel/cgroup.ts';
 import type { CgroupRule, EnrolmentTables, UidRule } from '../kernel/enrolment.ts';
 import { agentId } from '../policy/agent-id.ts';
+import { inboundRanges } from '../policy/inbound.ts';
 import type { CompiledAgent, CompiledPolicy, Enrolment } from '../policy/types.ts';
 import { type Executable, lookAtExecutable } from './executables.ts';
 import { reservedAgents } from './options.ts';
@@ -101,5 +102,8 @@ export function enrolmentTables(policy: CompiledPolicy, context: EnrolmentContex
     for (const enrolment of agent.enrolments) add(agent, enrolment);
   }
   const dns = resolversOf(policy).length > 0;
-  return { cgroups, uids, exes, places, dns, doubts, exePaths };
+  const inbound = policy.agents
+    .map((agent) => ({ agentId: agent.id, ranges: inboundRanges(policy, agent.name) }))
+    .filter(({ ranges }) => ranges.length > 0);
+  return { cgroups, uids, exes, places, dns, inbound, doubts, exePaths };
 }

@@ -4,6 +4,8 @@
  * These names are an interface: they stand in the store, in NDJSON and in `sluice flows --output json`.
  * A field may be added; none is renamed or given another meaning without a new `schema` number.
  */
+import type { Technique } from '../kernel/techniques.ts';
+
 export const FLOW_RECORD_SCHEMA = 1;
 
 /** Every way a flow can have been protected. */
@@ -46,6 +48,7 @@ export type Reason =
   | 'egress_denied' // a packet that was about to leave by another way than the proxy
   | 'not_delivered' // connect() never reached the proxy: no port, no memory, backlog full, aborted
   | 'state_lost' // the kernel could not save the original destination
+  | 'inbound_denied' // somebody asked an agent for service, or it set out to serve, and no inbound rule allows it
   // Refused by the worker.
   | 'not_an_agent' // somebody else connected to the proxy
   | 'policy_denied' // a deny rule
@@ -90,11 +93,20 @@ export interface FlowRecord {
   readonly time: string;
   /** Name of the agent in the policy; null if it is none of the policy's. */
   readonly agent: string | null;
+  /** `inbound`: somebody connected to the agent; `src` is the agent all the same, `dst` the other end. */
+  readonly direction: 'outbound' | 'inbound';
   readonly disposition: Disposition;
   readonly verdict: Verdict;
   readonly reason: Reason;
   /** One sentence for people; never payload. */
   readonly detail: string | null;
+  /** What was tried, for refusals in the kernel; null otherwise. Stable; documented in docs/flow-log.md. */
+  readonly technique: Technique | null;
+  /**
+   * Refusals of the same agent and technique that have no record of their own, since the last that has one; 0 for
+   * whatever is no refusal in the kernel.
+   */
+  readonly suppressed: number;
   readonly rule: string | null;
   readonly policy_revision: string;
   readonly protocol: Protocol;
@@ -171,6 +183,9 @@ export interface FlowTls {
  * cgroup path). The daemon completes it with the attested facts, by `id`.
  */
 export interface WorkerFlowReport
-  extends Omit<FlowRecord, 'schema' | 'time' | 'agent' | 'src' | 'identity' | 'tier'> {
+  extends Omit<
+    FlowRecord,
+    'schema' | 'time' | 'agent' | 'direction' | 'technique' | 'suppressed' | 'src' | 'identity' | 'tier'
+  > {
   readonly src: { readonly ip: string | null; readonly port: number | null };
 }

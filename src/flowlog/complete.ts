@@ -8,6 +8,7 @@ import { FLOW_RECORD_SCHEMA, type FlowRecord, type Reason, type WorkerFlowReport
 import type { Attested } from '../identity/attest.ts';
 import { unixSelectors } from '../identity/unix/selectors.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
+import type { Technique } from '../kernel/techniques.ts';
 import { REASON_TEXT } from './reasons.ts';
 
 /** What was known when the flow was first heard of; policy and tier may be others by the time it ends. */
@@ -18,6 +19,9 @@ export interface FlowStart {
   readonly time: string;
   readonly agent: string | null;
   readonly tier: string;
+  readonly direction: FlowRecord['direction'];
+  /** Of a refusal in the kernel; null for everything else. */
+  readonly refusal: { readonly technique: Technique | null; readonly suppressed: number } | null;
 }
 
 /** An ending the ledger concludes by itself. */
@@ -29,6 +33,12 @@ export interface ConcludedEnding {
   readonly totalMs: number;
   /** The worker that must have carried it, where that can be told. */
   readonly worker: number | null;
+  /** Where more can be said than the reason says. */
+  readonly detail?: string | null;
+  readonly rule?: string | null;
+  /** Port of the agent's end. */
+  readonly localPort?: number | null;
+  readonly bytes?: FlowRecord['bytes'];
 }
 
 /** The report a worker would have sent, for a flow that no worker reported. */
@@ -38,14 +48,14 @@ export function concludedReport(facts: FlowFacts, ending: ConcludedEnding): Work
     disposition: ending.disposition,
     verdict: ending.verdict,
     reason: ending.reason,
-    detail: REASON_TEXT[ending.reason],
-    rule: null,
+    detail: ending.detail ?? REASON_TEXT[ending.reason],
+    rule: ending.rule ?? null,
     policy_revision: ending.policyRevision,
     protocol: 'unknown',
-    src: { ip: null, port: null },
+    src: { ip: null, port: ending.localPort ?? null },
     dst: { ip: null, port: null, host: null, host_source: null, name: null, upstream_port: null },
     tls: null,
-    bytes: { agent_to_server: 0, server_to_agent: 0 },
+    bytes: ending.bytes ?? { agent_to_server: 0, server_to_agent: 0 },
     timings: { connect_ms: null, tls_ms: null, total_ms: Math.max(0, ending.totalMs) },
     worker: ending.worker,
   };
@@ -88,10 +98,13 @@ export function completeRecord(
     id: report.id,
     time: start.time,
     agent: start.agent,
+    direction: start.direction,
     disposition: report.disposition,
     verdict: report.verdict,
     reason: report.reason,
     detail: report.detail,
+    technique: start.refusal?.technique ?? null,
+    suppressed: start.refusal?.suppressed ?? 0,
     rule: report.rule,
     policy_revision: report.policy_revision,
     protocol: report.protocol,

@@ -4,7 +4,7 @@
  *
  * A flow is *open* from its first sighting. A worker's report ends it. The kernel's `closed` without a report
  * makes it *closing* for REPORT_GRACE_MS (reports travel in batches by another way); then the ledger concludes by itself.
- * `denied` and `undelivered` end it at once. An ended flow *waits* until its attestation is there, at most
+ * `denied` and `undelivered` end it at once, and so does `served`, a connection to an agent. An ended flow *waits* until its attestation is there, at most
  * ATTEST_WAIT_MS, and its record is given out. Its id is remembered, so that whatever comes after is counted and nothing else.
  *
  * Pure but for the attestation promises: time is the injected clock, and passes only in `tick()`.
@@ -18,6 +18,7 @@ import type { FlowFacts } from '../kernel/facts.ts';
 import { decodeFlow } from '../kernel/layout.ts';
 import { isReportedFlow } from './check-report.ts';
 import { type ConcludedEnding, completeRecord, concludedReport, type FlowStart } from './complete.ts';
+import { refusalText } from './refusal.ts';
 
 /** How long a closed flow may stay unreported: forty batches of the workers' reports. */
 export const REPORT_GRACE_MS = 2_000;
@@ -47,6 +48,8 @@ export interface LedgerOptions {
   /** CLOCK_BOOTTIME now, nanoseconds. */
   readonly nowNs: () => bigint;
   readonly agentName: (agentId: number) => string | null;
+  /** Name of the inbound rule with this id; null if the policy has it no longer. */
+  readonly inboundRule: (ruleId: number) => string | null;
   readonly policyRevision: () => string;
   readonly tier: () => string;
   /** Flows of this agent are nobody's business: the daemon's self-test makes them. */
@@ -106,6 +109,8 @@ interface Waiting extends Tracked {
 /** Not a decision, but something that went wrong on the way to the proxy. */
 const KERNEL_FAULTS: ReadonlySet<KernelReason> = new Set(['no_listener', 'not_delivered', 'state_lost']);
 
+const SERVED = 'The agent served this connection in plain text, by an inbound rule.';
+
 export class Ledger {
   readonly #options: LedgerOptions;
   readonly #limits: LedgerLimits;
@@ -116,7 +121,13 @@ export class Ledger {
   readonly #ended: BoundedMap<string, true>;
   readonly #deaths: { readonly worker: number; readonly atMs: number }[] = [];
   readonly #idle: (() => void)[] = [];
-  readonly #events: Record<KernelEventKind, number> = { open: 0, denied: 0, undelivered: 0, closed: 0 };
+  readonly #events: Record<KernelEventKind, number> = {
+    open: 0,
+    denied: 0,
+    undelivered: 0,
+    closed: 0,
+    served: 0,
+  };
   readonly #verdicts: Record<Verdict, number> = { allow: 0, deny: 0, error: 0 };
   readonly #reasons: Partial<Record<Reason, number>> = {};
   readonly #counts = {
@@ -175,6 +186,7 @@ export class Ledger {
       if (kind !== 'closed') this.#counts.lateEvents++;
     } else if (kind === 'open') this.#opened(facts);
     else if (kind === 'closed') this.#closed(facts, event.timeNs);
+    else if (kind === 'served') this.#served(event, facts);
     else this.#refused(event, facts);
   }
 
@@ -243,7 +255,14 @@ export class Ledger {
 
   #track(facts: FlowFacts): Tracked {
     const { timeOf, agentName, tier } = this.#options;
-    const start = { facts, time: timeOf(facts.startNs), agent: agentName(facts.agentId), tier: tier() };
+    const start: FlowStart = {
+      facts,
+      time: timeOf(facts.startNs),
+      agent: agentName(facts.agentId),
+      tier: tier(),
+      direction: 'outbound',
+      refusal: null,
+    };
     const attestation: Attestation = { value: null, settled: false };
     const settle = (value: Attested | null): void => {
       attestation.value = value;
@@ -276,12 +295,34 @@ export class Ledger {
     const { timeNs } = event;
     const reason = event.reason ?? (event.kind === 'denied' ? 'egress_denied' : 'not_delivered');
     const tracked = this.#open.get(facts.id) ?? this.#closing.get(facts.id) ?? this.#track(facts);
-    this.#endWithout(tracked, facts, {
+    const direction = event.inbound === null ? 'outbound' : 'inbound';
+    const start: FlowStart = { ...tracked.start, direction, refusal: event.refusal };
+    this.#endWithout({ ...tracked, start }, facts, {
       reason,
       verdict: KERNEL_FAULTS.has(reason) ? 'error' : 'deny',
       disposition: 'denied',
       totalMs: elapsedMs(facts, timeNs),
       worker: null,
+      detail: refusalText(event),
+      localPort: event.inbound?.localPort ?? null,
+    });
+  }
+
+  /** A connection to an agent that a rule lets in, in plain text. */
+  #served(event: KernelEvent, facts: FlowFacts): void {
+    const { inbound, timeNs } = event;
+    const tracked = this.#track(facts);
+    const start: FlowStart = { ...tracked.start, direction: 'inbound' };
+    this.#endWithout({ ...tracked, start }, facts, {
+      reason: 'ok',
+      verdict: 'allow',
+      disposition: 'exempt',
+      totalMs: elapsedMs(facts, timeNs),
+      worker: null,
+      detail: SERVED,
+      rule: inbound === null ? null : this.#options.inboundRule(inbound.rule),
+      localPort: inbound?.localPort ?? null,
+      bytes: { agent_to_server: inbound?.sent ?? 0, server_to_agent: inbound?.received ?? 0 },
     });
   }
 
@@ -303,7 +344,14 @@ export class Ledger {
     const startedMs = this.#options.clock.now() - report.timings.total_ms;
     const time = new Date(Math.max(0, startedMs)).toISOString();
     return {
-      start: { facts: null, time, agent: null, tier: this.#options.tier() },
+      start: {
+        facts: null,
+        time,
+        agent: null,
+        tier: this.#options.tier(),
+        direction: 'outbound',
+        refusal: null,
+      },
       attestation: { value: null, settled: true },
     };
   }

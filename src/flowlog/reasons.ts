@@ -16,6 +16,7 @@ export const REASON_TEXT: Readonly<Record<Reason, string>> = {
   not_delivered:
     'The connection never reached the proxy: no port, no memory, its queue full, or given up by the agent.',
   state_lost: 'The kernel could not save the original destination.',
+  inbound_denied: 'No inbound rule of the policy lets the agent serve there.',
   not_an_agent: 'A process that is no agent connected to the proxy.',
   policy_denied: 'A deny rule of the policy matched.',
   no_rule: 'No rule of the policy allows it.',

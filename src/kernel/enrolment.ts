@@ -6,6 +6,7 @@
  * becomes an entry that says which of them it fits. Ranges of user ids become prefixes.
  */
 import { SluiceError } from '../core/errors.ts';
+import type { InboundRange } from './inbound.ts';
 import { CGROUP_DEPTH_MAX, CGROUP_NAME_MAX, GLOB_MAX, GLOB_SHAPES_MAX, type GlobShape } from './layout.ts';
 
 export interface CgroupRule {
@@ -34,6 +35,8 @@ export interface EnrolmentTables {
   }[];
   /** Whether what agents send to port 53 goes to the forwarder; else it is like any other port. */
   readonly dns: boolean;
+  /** Whom each agent may serve; one that is not here may serve nobody. */
+  readonly inbound: readonly { readonly agentId: number; readonly ranges: readonly InboundRange[] }[];
 }
 
 export interface TrieEntry {

@@ -4,8 +4,9 @@
  */
 import { endianness } from 'node:os';
 import { SluiceError } from '../core/errors.ts';
-import type { KernelEvent, KernelEventKind, KernelReason } from './events.ts';
+import type { Inbound, KernelEvent, KernelEventKind, KernelReason, Refusal } from './events.ts';
 import type { FlowFacts } from './facts.ts';
+import { techniqueOf } from './techniques.ts';
 
 export const SLUICE_ABI = 1;
 
@@ -36,7 +37,27 @@ export const layout = {
       detail: 92,
     },
   },
-  sluice_event: { size: 112, fields: { kind: 0, reason: 4, time_ns: 8, flow: 16 } },
+  sluice_event: {
+    size: 136,
+    fields: {
+      kind: 0,
+      reason: 2,
+      technique: 4,
+      local_port: 6,
+      time_ns: 8,
+      suppressed: 16,
+      received: 24,
+      sent: 32,
+      flow: 40,
+    },
+  },
+  sluice_denied_key: { size: 8, fields: { agent: 0, technique: 4 } },
+  sluice_inbound_key: { size: 8, fields: { generation: 0, agent: 4 } },
+  sluice_inbound_range: {
+    size: 48,
+    fields: { first: 0, last: 16, rule: 32, first_port: 36, last_port: 38, protocol: 40, pad: 41 },
+  },
+  sluice_inbound: { size: 3080, fields: { count: 0, pad: 4, ranges: 8 } },
   sluice_config: {
     size: 48,
     fields: {
@@ -98,7 +119,16 @@ export const layout = {
   sluice_tuple: { size: 32, fields: { netns_cookie: 0, saddr: 8, sport: 24, dport: 26, pad: 28 } },
   sluice_sock: {
     size: 152,
-    fields: { flow: 0, tuple: 96, mark: 128, role: 136, state: 140, reported: 144, pad: 148 },
+    fields: {
+      flow: 0,
+      tuple: 96,
+      mark: 128,
+      role: 136,
+      state: 140,
+      refused_seq: 144,
+      refused_port: 148,
+      pad: 150,
+    },
   },
 } as const;
 
@@ -110,6 +140,7 @@ const eventKinds: Readonly<Record<number, KernelEventKind>> = {
   2: 'denied',
   3: 'undelivered',
   4: 'closed',
+  5: 'served',
 };
 
 const kernelReasons: Readonly<Record<number, KernelReason>> = {
@@ -121,6 +152,7 @@ const kernelReasons: Readonly<Record<number, KernelReason>> = {
   6: 'egress_denied',
   7: 'not_delivered',
   8: 'state_lost',
+  9: 'inbound_denied',
 };
 
 /** Index into `sluice_counters` behind the two for lost events. */
@@ -133,6 +165,7 @@ export const reasonNumbers: Readonly<Record<KernelReason, number>> = {
   egress_denied: 6,
   not_delivered: 7,
   state_lost: 8,
+  inbound_denied: 9,
 };
 
 const ROLE_LISTENER = 2;
@@ -192,7 +225,7 @@ export function decodeFlow(bytes: Buffer, at = 0): FlowFacts {
 
 /** Decodes `struct sluice_event`; null for a kind this version does not know. */
 export function decodeEvent(bytes: Buffer, at = 0): KernelEvent | null {
-  const kind = eventKinds[bytes.readUInt32LE(at + event.kind)];
+  const kind = eventKinds[bytes.readUInt16LE(at + event.kind)];
   if (kind === undefined) return null;
   return new DecodedEvent(bytes, at, kind);
 }
@@ -206,7 +239,7 @@ class DecodedEvent implements KernelEvent {
 
   constructor(bytes: Buffer, at: number, kind: KernelEventKind) {
     this.kind = kind;
-    this.reason = kernelReasons[bytes.readUInt32LE(at + event.reason)] ?? null;
+    this.reason = kernelReasons[bytes.readUInt16LE(at + event.reason)] ?? null;
     this.id = decodeFlowId(bytes, at + event.flow);
     this.#bytes = bytes;
     this.#at = at;
@@ -219,6 +252,33 @@ class DecodedEvent implements KernelEvent {
   get timeNs(): bigint {
     return this.#bytes.readBigUInt64LE(this.#at + event.time_ns);
   }
+
+  get refusal(): Refusal | null {
+    return this.kind === 'denied' ? decodeRefusal(this.#bytes, this.#at) : null;
+  }
+
+  get inbound(): Inbound | null {
+    const isInbound = this.kind === 'served' || this.reason === 'inbound_denied';
+    return isInbound ? decodeInbound(this.#bytes, this.#at, this.kind) : null;
+  }
+}
+
+function decodeRefusal(bytes: Buffer, at: number): Refusal {
+  return {
+    technique: techniqueOf(bytes.readUInt16LE(at + event.technique)),
+    suppressed: Number(bytes.readBigUInt64LE(at + event.suppressed)),
+    protocol: bytes.readUInt8(at + event.flow + flow.protocol),
+    detail: bytes.readUInt32LE(at + event.flow + flow.detail),
+  };
+}
+
+function decodeInbound(bytes: Buffer, at: number, kind: KernelEventKind): Inbound {
+  return {
+    localPort: bytes.readUInt16LE(at + event.local_port),
+    rule: kind === 'denied' ? 0 : bytes.readUInt32LE(at + event.flow + flow.detail),
+    received: Number(bytes.readBigUInt64LE(at + event.received)),
+    sent: Number(bytes.readBigUInt64LE(at + event.sent)),
+  };
 }
 
 export interface KernelConfig {
@@ -361,6 +421,12 @@ export function encodeExeKey(inode: bigint, dev: number, generation: number): Bu
   return bytes;
 }
 
+/** The agent and technique a counter of `sluice_denied` is of. */
+export function decodeDeniedKey(bytes: Buffer): { readonly agentId: number; readonly technique: number } {
+  const { agent, technique } = layout.sluice_denied_key.fields;
+  return { agentId: bytes.readUInt32LE(agent), technique: bytes.readUInt32LE(technique) };
+}
+
 /** Which generation an enrolment key belongs to. */
 export const generationOf = {
   path: (key: Buffer) => key.readUInt32LE(0),
@@ -369,6 +435,7 @@ export const generationOf = {
   uid: (key: Buffer) => key.readUInt32LE(4),
   place: (key: Buffer) => key.readUInt32LE(12),
   exe: (key: Buffer) => key.readUInt32LE(12),
+  inbound: (key: Buffer) => key.readUInt32LE(0),
 } as const;
 
 export function encodeU32(value: number): Buffer {

@@ -13,8 +13,10 @@ import { addon, buildPaths, kernelError, logOf, type NativeMap, type NativeObjec
 import { cgroupId } from './cgroup.ts';
 import { buildGlobs, buildTrie, buildUidPrefixes, type EnrolmentTables } from './enrolment.ts';
 import type { FlowFacts } from './facts.ts';
+import { encodeInbound, encodeInboundKey } from './inbound.ts';
 import {
   decodeConfig,
+  decodeDeniedKey,
   decodeExePath,
   decodeFlow,
   encodeConfig,
@@ -37,9 +39,12 @@ import {
 } from './layout.ts';
 import { missingIn } from './missing.ts';
 import { foreignPrograms, makePinDirectories, type ProgramState, pinPaths, programStates } from './pins.ts';
+import { type Technique, techniqueOf } from './techniques.ts';
 
 /** SLUICE_COUNTER_UNTAGGED of bpf/lib/maps.h: behind two for the rings and SLUICE_REASON_MAX for the reasons. */
 const COUNTER_UNTAGGED = 2 + Object.keys(reasonNumbers).length + 1;
+/** SLUICE_COUNTER_UNSORTED. */
+const COUNTER_UNSORTED = COUNTER_UNTAGGED + 1;
 const ONLY_ENTRY = encodeU32(0);
 
 export interface PlaneOptions {
@@ -59,6 +64,16 @@ export interface PlaneCounters {
   readonly refused: Readonly<Record<string, bigint>>;
   /** Processes that could not be tagged because the table was full. */
   readonly untagged: bigint;
+  /** Refusals that `denials()` had no room for: told by reason only. */
+  readonly unsorted: bigint;
+}
+
+/** How often an agent was refused by a technique since the pins were made; exact. */
+export interface Denials {
+  readonly agentId: number;
+  /** Null for one this version does not know. */
+  readonly technique: Technique | null;
+  readonly count: bigint;
 }
 
 type MapName =
@@ -74,6 +89,8 @@ type MapName =
   | 'sluice_exe_places'
   | 'sluice_tags'
   | 'sluice_exe_paths'
+  | 'sluice_inbound'
+  | 'sluice_denied'
   | 'sluice_counters';
 
 export class KernelPlane {
@@ -252,6 +269,8 @@ export class KernelPlane {
         encodeExePlace(directoryInode, dev, generation, name),
         encodeU32(1),
       );
+    for (const { agentId, ranges } of tables.inbound)
+      this.#map('sluice_inbound').update(encodeInboundKey(generation, agentId), encodeInbound(ranges));
     const has = { hasUids: tables.uids.length > 0, hasExes: tables.exes.length > 0 };
     // A program may read the one field before a write and the other behind it: what either generation has is
     // looked for while they change places.
@@ -297,6 +316,7 @@ export class KernelPlane {
       ['sluice_uids', generationOf.uid],
       ['sluice_exes', generationOf.exe],
       ['sluice_exe_places', generationOf.place],
+      ['sluice_inbound', generationOf.inbound],
     ] as const;
     for (const [name, of] of tables)
       for (const key of this.#map(name).keys()) if (unwanted(of(key))) this.#map(name).delete(key);
@@ -346,15 +366,25 @@ export class KernelPlane {
   }
 
   counters(): PlaneCounters {
-    const read = (index: number): bigint => {
-      const perCpu = this.#map('sluice_counters').lookup(encodeU32(index));
-      let sum = 0n;
-      for (let at = 0; perCpu !== null && at < perCpu.length; at += 8) sum += perCpu.readBigUInt64LE(at);
-      return sum;
-    };
+    const read = (index: number): bigint => sumOf(this.#map('sluice_counters').lookup(encodeU32(index)));
     const refused: Record<string, bigint> = {};
     for (const [reason, number] of Object.entries(reasonNumbers)) refused[reason] = read(2 + number);
-    return { flowEventsLost: read(0), denyEventsLost: read(1), refused, untagged: read(COUNTER_UNTAGGED) };
+    return {
+      flowEventsLost: read(0),
+      denyEventsLost: read(1),
+      refused,
+      untagged: read(COUNTER_UNTAGGED),
+      unsorted: read(COUNTER_UNSORTED),
+    };
+  }
+
+  /** Every refusal there was, by agent and technique. */
+  denials(): Denials[] {
+    const counts = this.#map('sluice_denied');
+    return counts.keys().map((key) => {
+      const { agentId, technique } = decodeDeniedKey(key);
+      return { agentId, technique: techniqueOf(technique), count: sumOf(counts.lookup(key)) };
+    });
   }
 
   /** Lets go of the objects and maps; what is pinned stays in force. */
@@ -364,4 +394,11 @@ export class KernelPlane {
     for (const { object } of this.#objects) object.close();
     this.#objects.length = 0;
   }
+}
+
+/** Of a per-CPU counter: the kernel gives eight bytes for each. */
+function sumOf(perCpu: Buffer | null): bigint {
+  let sum = 0n;
+  for (let at = 0; perCpu !== null && at < perCpu.length; at += 8) sum += perCpu.readBigUInt64LE(at);
+  return sum;
 }

@@ -1,10 +1,12 @@
 /** Turns a document that has been found valid into the form that decides: defaults filled in, names resolved. */
 import { normaliseIp } from '../core/dns-name.ts';
-import { parseCidr } from './address.ts';
+import { mergeRanges, parseCidr } from './address.ts';
+import { agentId } from './agent-id.ts';
 import { compileAgent } from './compile-agent.ts';
 import {
   DEFAULTS,
   type DestinationEntry,
+  type InboundEntry,
   type PolicyDocument,
   type RuleEntry,
   type TlsEntry,
@@ -12,8 +14,14 @@ import {
 import type { PolicyFiles } from './files.ts';
 import { parseHostPattern, parseServerName } from './host-pattern.ts';
 import { readCertificates, readKey } from './pem.ts';
-import { parsePorts } from './ports.ts';
-import type { CompiledDestination, CompiledPolicy, CompiledRule, CompiledTls } from './types.ts';
+import { type PortRange, parsePorts } from './ports.ts';
+import type {
+  CompiledDestination,
+  CompiledInbound,
+  CompiledPolicy,
+  CompiledRule,
+  CompiledTls,
+} from './types.ts';
 
 /** `revision` stands for the document and its files; see `PolicyFiles.revision()`. */
 export function compileDocument(
@@ -35,6 +43,7 @@ export function compileDocument(
     agents: (document.agents ?? []).map(compileAgent),
     destinations: (document.destinations ?? []).map((entry) => compileDestination(entry, files)),
     rules: (document.rules ?? []).map(compileRule),
+    inbound: (document.inbound ?? []).map(compileInbound),
     limits: {
       detectTimeoutMs: limits.detect_timeout_ms ?? DEFAULTS.detectTimeoutMs,
       connectTimeoutMs: limits.connect_timeout_ms ?? DEFAULTS.connectTimeoutMs,
@@ -48,14 +57,28 @@ function compileDestination(entry: DestinationEntry, files: PolicyFiles): Compil
     name: entry.name,
     hosts: (entry.hosts ?? []).map((text) => unwrap(parseHostPattern(text)).host),
     ranges: (entry.cidrs ?? []).flatMap((text) => unwrap(parseCidr(text)).ranges),
-    ports: (entry.ports ?? []).map((value) => {
-      const range = parsePorts(value);
-      if (range === null) throw new TypeError('a port that was never checked');
-      return range;
-    }),
+    ports: (entry.ports ?? []).map(portRange),
     protocol: entry.protocol ?? 'auto',
     tls: compileTls(entry.tls ?? {}, files),
     portMap: { ...entry.port_map },
+  };
+}
+
+function portRange(value: number | string): PortRange {
+  const range = parsePorts(value);
+  if (range === null) throw new TypeError('a port that was never checked');
+  return range;
+}
+
+export function compileInbound(entry: InboundEntry): CompiledInbound {
+  return {
+    id: agentId(entry.name),
+    name: entry.name,
+    agents: [...entry.agents],
+    protocol: entry.protocol ?? 'tcp',
+    ports: entry.ports.map(portRange),
+    ranges: mergeRanges(entry.from.flatMap((text) => unwrap(parseCidr(text)).ranges)),
+    reason: entry.reason,
   };
 }
 

@@ -18,6 +18,7 @@ export interface PolicyDocument {
   readonly agents?: readonly AgentEntry[];
   readonly destinations?: readonly DestinationEntry[];
   readonly rules?: readonly RuleEntry[];
+  readonly inbound?: readonly InboundEntry[];
 }
 
 export interface AgentEntry {
@@ -60,6 +61,16 @@ export interface RuleEntry {
   readonly action: 'allow' | 'deny' | 'exempt';
   readonly passthrough?: boolean;
   readonly reason?: string;
+}
+
+export interface InboundEntry {
+  readonly name: string;
+  readonly agents: readonly string[];
+  readonly protocol?: 'tcp' | 'udp';
+  readonly ports: readonly (number | string)[];
+  readonly from: readonly string[];
+  readonly action: 'exempt';
+  readonly reason: string;
 }
 
 /** What holds where the document is silent. docs/policy.md and schema.json say the same. */

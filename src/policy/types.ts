@@ -60,6 +60,21 @@ export interface CompiledRule {
   readonly reason: string | null;
 }
 
+/** Lets somebody be served by agents, in plain text. */
+export interface CompiledInbound {
+  /** Non-zero; follows from the name as an agent's does. */
+  readonly id: number;
+  readonly name: string;
+  /** Names of agents; never empty. */
+  readonly agents: readonly string[];
+  readonly protocol: 'tcp' | 'udp';
+  /** Ports of the agent, inclusive; never empty. */
+  readonly ports: readonly (readonly [number, number])[];
+  /** Of those who may be served, as in a destination, merged; never empty. */
+  readonly ranges: readonly (readonly [string, string])[];
+  readonly reason: string;
+}
+
 export interface CompiledPolicy {
   /** First 12 hex digits of SHA-256 of the document and the files it names. */
   readonly revision: string;
@@ -79,6 +94,7 @@ export interface CompiledPolicy {
   readonly agents: readonly CompiledAgent[];
   readonly destinations: readonly CompiledDestination[];
   readonly rules: readonly CompiledRule[];
+  readonly inbound: readonly CompiledInbound[];
   readonly limits: {
     readonly detectTimeoutMs: number;
     readonly connectTimeoutMs: number;

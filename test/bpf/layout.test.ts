@@ -2,7 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { buildPaths } from '#src/kernel/addon.ts';
+import { INBOUND_MAX } from '#src/kernel/inbound.ts';
 import { layout, reasonNumbers, SLUICE_ABI } from '#src/kernel/layout.ts';
+import { TECHNIQUES } from '#src/kernel/techniques.ts';
 import { type StructLayout, structLayouts } from '#test/support/btf.ts';
 
 const compiled = new Map<string, StructLayout>();
@@ -24,8 +26,12 @@ t.test('numbers are those of the header', async (t) => {
       socket_denied: 'SOCKET',
       option_denied: 'OPTION',
       egress_denied: 'EGRESS',
+      inbound_denied: 'INBOUND',
     };
     const name = (stem as Record<string, string>)[reason] ?? reason.toUpperCase();
     t.match(header, new RegExp(`SLUICE_REASON_${name} = ${number}\\b`), reason);
   }
+  for (const [technique, number] of Object.entries(TECHNIQUES))
+    t.match(header, new RegExp(`SLUICE_TECHNIQUE_${technique.toUpperCase()} = ${number}\\b`), technique);
+  t.match(header, new RegExp(`#define SLUICE_INBOUND_MAX ${INBOUND_MAX}\\b`));
 });

@@ -24,7 +24,14 @@ export const UNKNOWN_ID = 78;
 export const PIN_DIRECTORY = `/sys/fs/bpf/sluice-test-${process.pid}`;
 const CGROUP = `/sluice-test-${process.pid}`;
 
-export const NO_TABLES: EnrolmentTables = { cgroups: [], uids: [], exes: [], places: [], dns: false };
+export const NO_TABLES: EnrolmentTables = {
+  cgroups: [],
+  uids: [],
+  exes: [],
+  places: [],
+  dns: false,
+  inbound: [],
+};
 
 export interface Accepted {
   readonly facts: FlowFacts | null;

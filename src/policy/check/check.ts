@@ -4,6 +4,7 @@ import type { Report } from '../report.ts';
 import { checkAgents } from './agents.ts';
 import { Cursor } from './cursor.ts';
 import { checkDestinations } from './destinations.ts';
+import { checkInbound } from './inbound.ts';
 import { checkRules } from './rules.ts';
 import { checkSettings } from './settings.ts';
 
@@ -14,4 +15,5 @@ export function checkMeaning(report: Report, document: unknown, files: PolicyFil
   checkAgents(root.get('agents'));
   checkDestinations(root.get('destinations'), files, nowMs);
   checkRules(root);
+  checkInbound(root);
 }

@@ -25,7 +25,8 @@ export function checkDestinations(destinations: Cursor, files: PolicyFiles, nowM
 
 type Parsed = { readonly ok: true } | { readonly ok: false; readonly message: string; readonly hint: string };
 
-function checkValues(list: Cursor, parse: (text: string) => Parsed): void {
+/** Reports each text of a list that cannot be read. */
+export function checkValues(list: Cursor, parse: (text: string) => Parsed): void {
   for (const item of list.items()) checkValue(item, parse);
 }
 
@@ -34,7 +35,7 @@ function checkValue(item: Cursor, parse: (text: string) => Parsed): void {
   if (result?.ok === false) item.error(result.message, result.hint);
 }
 
-function checkPorts(ports: Cursor): void {
+export function checkPorts(ports: Cursor): void {
   for (const item of ports.items()) {
     if (!item.clean || (typeof item.value !== 'string' && typeof item.value !== 'number')) continue;
     if (parsePorts(item.value) !== null) continue;

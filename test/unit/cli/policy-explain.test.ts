@@ -103,8 +103,8 @@ $ sluice policy explain policy.yaml --agent shop --to name.invalid:80
 !   hint: give one with --ip
 = 1
 $ sluice policy explain policy.yaml --agent shop
-! sluice: required option '--to <host:port>' not specified
-!   hint: add --help, or see: sluice help
+! sluice: --to or --inbound is needed
+!   hint: --to db.example.org:5432
 = 2
 $ sluice policy explain missing.yaml --agent shop --to 192.0.2.7:80
 !~ ^sluice: cannot read the policy: ENOENT

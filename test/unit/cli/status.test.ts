@@ -25,6 +25,9 @@ $ sluice status
 |
 | WORKER  PID  OPEN  ACCEPTED  REFUSED  RESTARTS
 |      0  101     1         7        0         0
+|
+| AGENT    REFUSED TECHNIQUE  TIMES
+| billing  sendto                 3
 `,
   ),
 );

@@ -19,6 +19,7 @@ function policy(...enrolments: Enrolment[]): CompiledPolicy {
     agents: [{ id: agentId('a'), name: 'a', groups: [], enrolments }],
     destinations: [],
     rules: [],
+    inbound: [],
     limits: { detectTimeoutMs: 1, connectTimeoutMs: 1, handshakeTimeoutMs: 1 },
   };
 }

@@ -5,7 +5,16 @@ import t, { type Test } from 'tap';
 import { SluiceError } from '#src/core/errors.ts';
 import { PolicyKeeper, type PolicyTargets } from '#src/daemon/policy-keeper.ts';
 
-const NO_TABLES = { cgroups: [], uids: [], exes: [], places: [], dns: false, doubts: [], exePaths: [] };
+const NO_TABLES = {
+  cgroups: [],
+  uids: [],
+  exes: [],
+  places: [],
+  dns: false,
+  inbound: [],
+  doubts: [],
+  exePaths: [],
+};
 const policyOf = (agent: string): string =>
   `version: 1\nagents:\n  - { name: ${agent}, match: [{ run: ${agent} }] }\n`;
 

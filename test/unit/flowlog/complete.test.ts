@@ -9,6 +9,8 @@ const START: FlowStart = {
   time: '2026-01-01T00:01:40.000Z',
   agent: 'billing',
   tier: 'base',
+  direction: 'outbound',
+  refusal: null,
 };
 
 t.test('a reported, attested flow', async (t) => {
@@ -17,6 +19,9 @@ t.test('a reported, attested flow', async (t) => {
     schema: 1,
     time: START.time,
     agent: 'billing',
+    direction: 'outbound',
+    technique: null,
+    suppressed: 0,
     tier: 'base',
     src: {
       pid: 4242,

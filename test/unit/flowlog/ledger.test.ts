@@ -28,6 +28,7 @@ function setUp(some: Partial<LedgerOptions> = {}) {
     agentName: (id) => (id === 99 ? 'billing' : null),
     policyRevision: () => 'rev1',
     tier: () => 'base',
+    inboundRule: (id) => (id === 7 ? 'behind-nginx' : null),
     ...some,
   });
   const pass = (ms: number) => {
@@ -391,6 +392,7 @@ async function scenario(seed: number): Promise<string | null> {
       agentName: () => 'billing',
       policyRevision: () => 'rev1',
       tier: () => 'base',
+      inboundRule: (id) => (id === 7 ? 'behind-nginx' : null),
       limits: { maxOpen: 8, maxClosing: 6, maxWaiting: 5, maxEnded: 4 },
     });
   let ledger = start();
@@ -446,3 +448,52 @@ t.test(
     t.pass('400 scenarios of 30 flows');
   },
 );
+
+t.test('a refusal says what was tried and how many like it were not told', async (t) => {
+  const { ledger, records } = setUp();
+  const refusal = {
+    technique: 'so_bindtodevice',
+    suppressed: 41,
+    protocol: 6,
+    detail: (1 << 16) | 25,
+  } as const;
+  ledger.kernelEvent(event('denied', A, 'option_denied', 0, { refusal }));
+  await arrive();
+  t.match(records, [
+    {
+      direction: 'outbound',
+      technique: 'so_bindtodevice',
+      suppressed: 41,
+      detail: /^setsockopt\(SOL_SOCKET, SO_BINDTODEVICE\): /,
+    },
+  ]);
+});
+
+t.test('who asked an agent for service, and was served or not', async (t) => {
+  const { ledger, records } = setUp();
+  const refusal = { technique: 'inbound_tcp', suppressed: 0, protocol: 6, detail: 0 } as const;
+  const inbound = { localPort: 8080, rule: 0, received: 0, sent: 0 };
+  ledger.kernelEvent(event('denied', A, 'inbound_denied', 0, { refusal, inbound }));
+  const served = { inbound: { localPort: 8080, rule: 7, received: 10, sent: 20 } };
+  ledger.kernelEvent(event('served', { ...A, id: flowId(0xb) }, null, 250, served));
+  const former = { inbound: { ...inbound, rule: 8 } };
+  ledger.kernelEvent(event('served', { ...A, id: flowId(0xc) }, null, 250, former));
+  await arrive();
+  t.match(records, [
+    {
+      direction: 'inbound',
+      disposition: 'denied',
+      technique: 'inbound_tcp',
+      src: { pid: 4242, port: 8080 },
+    },
+    {
+      direction: 'inbound',
+      disposition: 'exempt',
+      verdict: 'allow',
+      rule: 'behind-nginx',
+      bytes: { agent_to_server: 20, server_to_agent: 10 },
+      timings: { total_ms: 250 },
+    },
+    { rule: null },
+  ]);
+});

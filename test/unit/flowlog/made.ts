@@ -35,8 +35,18 @@ export function event(
   of: FlowFacts,
   reason: KernelEvent['reason'] = null,
   afterMs = 250,
+  some: Partial<KernelEvent> = {},
 ): KernelEvent {
-  return { kind, reason, id: of.id, facts: of, timeNs: of.startNs + BigInt(afterMs) * 1_000_000n };
+  return {
+    kind,
+    reason,
+    id: of.id,
+    facts: of,
+    timeNs: of.startNs + BigInt(afterMs) * 1_000_000n,
+    refusal: null,
+    inbound: null,
+    ...some,
+  };
 }
 
 export function report(id: string, some: Partial<WorkerFlowReport> = {}): WorkerFlowReport {

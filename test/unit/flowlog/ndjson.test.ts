@@ -13,7 +13,14 @@ t.test('one line for each record, with its fields under their names and nothing 
   const records = [1, 2].map((number) =>
     completeRecord(
       report(flowId(number), { detail: 'a "quoted"\nline \u2028 of text' }),
-      { facts: facts(flowId(number)), time: '2026-01-01T00:00:00.000Z', agent: 'billing', tier: 'base' },
+      {
+        facts: facts(flowId(number)),
+        time: '2026-01-01T00:00:00.000Z',
+        agent: 'billing',
+        tier: 'base',
+        direction: 'outbound',
+        refusal: null,
+      },
       ATTESTED,
     ),
   );

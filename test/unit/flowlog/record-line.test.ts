@@ -8,7 +8,14 @@ t.test('the store is given the record as the log has it, without the name of the
   for (const detail of [null, '', 'a "quoted"\nline \u2028 of text \ud800']) {
     const record = completeRecord(
       report(flowId(1), { detail }),
-      { facts: facts(flowId(1)), time: '2026-01-01T00:00:00.000Z', agent: null, tier: 'base' },
+      {
+        facts: facts(flowId(1)),
+        time: '2026-01-01T00:00:00.000Z',
+        agent: null,
+        tier: 'base',
+        direction: 'outbound',
+        refusal: null,
+      },
       ATTESTED,
     );
     const line = lines.lineOf(record);

@@ -65,15 +65,36 @@ t.test('a flow is read field by field', async (t) => {
 
 t.test('an event of a kind this version does not know is left out', async (t) => {
   const bytes = Buffer.alloc(layout.sluice_event.size);
-  bytes.writeUInt32LE(2, 0);
-  bytes.writeUInt32LE(1, 4);
+  bytes.writeUInt16LE(2, 0);
+  bytes.writeUInt16LE(1, 2);
   bytes.writeBigUInt64LE(77n, layout.sluice_event.fields.time_ns);
   bytes.writeBigUInt64LE(0x1234n, layout.sluice_event.fields.flow);
   const event = decodeEvent(bytes);
   t.match(event, { kind: 'denied', reason: 'no_listener', id: '0000000000001234', timeNs: 77n });
   t.equal(event?.facts.id, event?.id);
-  bytes.writeUInt32LE(99, 0);
+  bytes.writeUInt16LE(99, 0);
   t.equal(decodeEvent(bytes), null);
+});
+
+t.test('an event says what was refused, and whom an agent served', async (t) => {
+  const { fields, size } = layout.sluice_event;
+  const bytes = Buffer.alloc(size);
+  bytes.writeUInt16LE(2, fields.kind);
+  bytes.writeUInt16LE(9, fields.reason);
+  bytes.writeUInt16LE(81, fields.technique);
+  bytes.writeUInt16LE(8080, fields.local_port);
+  bytes.writeBigUInt64LE(3n, fields.suppressed);
+  bytes[fields.flow + layout.sluice_flow.fields.protocol] = 6;
+  const denied = decodeEvent(bytes);
+  t.same(denied?.refusal, { technique: 'inbound_tcp', suppressed: 3, protocol: 6, detail: 0 });
+  t.same(denied?.inbound, { localPort: 8080, rule: 0, received: 0, sent: 0 });
+  bytes.writeUInt16LE(5, fields.kind);
+  bytes.writeUInt16LE(0, fields.reason);
+  bytes.writeBigUInt64LE(10n, fields.received);
+  bytes.writeBigUInt64LE(20n, fields.sent);
+  bytes.writeUInt32LE(77, fields.flow + layout.sluice_flow.fields.detail);
+  t.same(decodeEvent(bytes)?.inbound, { localPort: 8080, rule: 77, received: 10, sent: 20 });
+  t.equal(decodeEvent(bytes)?.refusal, null);
 });
 
 t.test('configuration survives the way there and back', async (t) => {

@@ -12,6 +12,7 @@ t.test('an empty policy governs nobody and allows nothing', (t) => {
     agents: [],
     destinations: [],
     rules: [],
+    inbound: [],
     limits: { detectTimeoutMs: 3000, connectTimeoutMs: 10000, handshakeTimeoutMs: 10000 },
   });
   t.end();
@@ -34,6 +35,29 @@ limits: {detect_timeout_ms: 1, connect_timeout_ms: 2000, handshake_timeout_ms: 3
     limits: { detectTimeoutMs: 1000, connectTimeoutMs: 2000, handshakeTimeoutMs: 3000 },
   });
   t.strictSame(policyOf('dns: {resolvers: []}').resolvers, [], 'none is not the default');
+  t.end();
+});
+
+t.test('inbound rules', (t) => {
+  const { inbound } = policyOf(`
+agents: [{name: web, match: [{uid: 1}]}]
+inbound:
+  - {name: nginx, agents: [web], ports: [8080, "9000-9002"], from: [127.0.0.0/8, 127.0.0.1], action: exempt, reason: x}
+`);
+  t.match(inbound, [
+    {
+      name: 'nginx',
+      agents: ['web'],
+      protocol: 'tcp',
+      ports: [
+        [8080, 8080],
+        [9000, 9002],
+      ],
+      ranges: [['00000000000000000000ffff7f000000', '00000000000000000000ffff7fffffff']],
+      reason: 'x',
+    },
+  ]);
+  t.ok((inbound[0]?.id ?? 0) > 0);
   t.end();
 });
 

@@ -131,6 +131,7 @@ export function policy(
     agents: [{ id: agentId('tester'), name: 'tester', groups: [], enrolments: [] }],
     destinations,
     rules,
+    inbound: [],
     limits: { detectTimeoutMs: 5_000, connectTimeoutMs: 5_000, handshakeTimeoutMs: 5_000 },
     ...changes,
   };

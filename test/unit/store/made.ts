@@ -9,7 +9,14 @@ export const KEEP_ALL = { maxRows: 1_000_000, maxBytes: 2 ** 40, maxAgeMs: 2 ** 
 export function record(number: number, some: Partial<FlowRecord> = {}): FlowRecord {
   const id = flowId(number);
   const time = new Date(Date.UTC(2026, 0, 1) + number * 1_000).toISOString();
-  const start = { facts: facts(id), time, agent: 'billing', tier: 'base' };
+  const start = {
+    facts: facts(id),
+    time,
+    agent: 'billing',
+    tier: 'base',
+    direction: 'outbound',
+    refusal: null,
+  } as const;
   return { ...completeRecord(report(id), start, ATTESTED), ...some };
 }
 
