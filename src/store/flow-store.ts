@@ -13,7 +13,7 @@ import type { FlowRecord } from '../flow/record.ts';
 import type { FlowFilter } from './filter.ts';
 import { type FlowPage, readPage } from './flow-reader.ts';
 import { makePrivateFile } from './private-file.ts';
-import { pruneStep, type Retention, storeSize } from './retention.ts';
+import { pruneStep, type Retention, ROWS_BETWEEN_STEPS, storeSize } from './retention.ts';
 import { migrate } from './schema.ts';
 import { describeStoreError, leavesConnectionUsable } from './sqlite-error.ts';
 
@@ -80,6 +80,8 @@ export class FlowStore {
   #rows = 0;
   #bytes = 0;
   #prunedMs = Number.NEGATIVE_INFINITY;
+  /** Rows written since. */
+  #unpruned = 0;
   #errors = 0;
   #dropped = 0;
   #trouble: { readonly error: string; readonly sinceMs: number; waitMs: number; retryAtMs: number } | null =
@@ -251,13 +253,15 @@ export class FlowStore {
       this.#queued.delete(row.id);
       this.#queuedBytes -= row.bytes;
     }
-    this.#prune(db);
+    this.#unpruned += added;
+    if (this.#unpruned >= ROWS_BETWEEN_STEPS || this.#rows > this.#retention.maxRows) this.#prune(db);
   }
 
   #prune(db: DatabaseSync): void {
     this.#rows -= pruneStep(db, this.#rows, this.#retention, this.#clock.now());
     this.#bytes = storeSize(db).bytes;
     this.#prunedMs = this.#clock.monotonic();
+    this.#unpruned = 0;
   }
 
   #connect(): Connection {

@@ -1,6 +1,6 @@
 /**
- * Keeps the store within its bounds, oldest first and in small steps: each step follows a batch of writes and deletes at
- * most a few times as many rows, so that it keeps up without ever holding the daemon for long.
+ * Keeps the store within its bounds, oldest first and in small steps: each step follows a number of writes and deletes
+ * at most a few times as many rows, so that it keeps up without ever holding the daemon for long.
  */
 import type { DatabaseSync } from 'node:sqlite';
 
@@ -12,7 +12,9 @@ export interface Retention {
   readonly maxAgeMs: number;
 }
 
-/** Twice the largest batch, so that pruning gains on writing. */
+/** A step is due after this many rows, or as soon as there are too many of them. */
+export const ROWS_BETWEEN_STEPS = 512;
+/** Twice as many, so that pruning gains on writing. */
 const ROWS_PER_STEP = 1_024;
 /** 1 MiB of pages given back to the file system. */
 const PAGES_PER_STEP = 256;
@@ -37,10 +39,18 @@ export function pruneStep(db: DatabaseSync, rows: number, retention: Retention, 
   // What is too large is taken as so many rows of average size: a fixed number could empty a small store.
   const count = Math.min(ROWS_PER_STEP, Math.max(rows - retention.maxRows, Math.ceil(rows * excess)));
   let deleted = count <= 0 ? 0 : deleteOldest(db, count, Number.MAX_SAFE_INTEGER);
-  deleted += deleteOldest(db, ROWS_PER_STEP, nowMs - retention.maxAgeMs);
+  const beforeMs = nowMs - retention.maxAgeMs;
+  // Mostly none is too old, and to ask that of the oldest alone is far cheaper than of all that a step may delete.
+  if (oldestMs(db) < beforeMs) deleted += deleteOldest(db, ROWS_PER_STEP, beforeMs);
   // Free pages are used again by later records; only a file over its bound is made smaller.
   if (size.bytes > retention.maxBytes) db.exec(`PRAGMA incremental_vacuum(${PAGES_PER_STEP})`);
   return deleted;
+}
+
+/** When the oldest row was written; infinity when there is none. */
+function oldestMs(db: DatabaseSync): number {
+  const row = db.prepare('SELECT stored_ms FROM flow ORDER BY seq LIMIT 1').get();
+  return Number(row?.['stored_ms'] ?? Number.POSITIVE_INFINITY);
 }
 
 /** Of the oldest `count` rows those written before `beforeMs`: never looks at more, however large the table. */
