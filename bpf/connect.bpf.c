@@ -5,12 +5,15 @@
  * socket that is connected to port 53 goes to the forwarder as well.
  *
  * Refuses rather than lets through: nothing is rewritten that was not saved, and nothing is sent to a
- * listener without the daemon's mark, because a port the daemon has left can be bound by anybody.
+ * listener without the daemon's mark, because a port the daemon has left can be bound by anybody. In a
+ * network namespace where the daemon is only about to listen, connect() succeeds and egress holds the SYN
+ * back.
  */
 #include "lib/agent.h"
 #include "lib/datagram.h"
 #include "lib/finish.h"
 #include "lib/listener.h"
+#include "lib/netns.h"
 
 #define DENY 0 /* the caller sees EPERM */
 #define ALLOW 1
@@ -63,8 +66,14 @@ static __always_inline int take_in(struct bpf_sock_addr *ctx, struct sluice_conf
   if (to_loopback && flow->dport && (flow->dport == config->proxy_port || flow->dport == config->dns_port))
     return deny(flow, SLUICE_REASON_PROXY_DIRECT);
   __u16 port = dns ? config->dns_port : config->proxy_port;
-  if (!listener_is_ours(ctx, config, port, v6_route))
-    return deny(flow, SLUICE_REASON_NO_LISTENER);
+  sock->held = 0;
+  if (!listener_is_ours(ctx, config, port, v6_route)) {
+    __u32 tid = (__u32)bpf_get_current_pid_tgid();
+    /* The forwarder is in the daemon's own namespace only. */
+    if (dns || !netns_want_listener(config, flow->netns_cookie, tid, true))
+      return deny(flow, SLUICE_REASON_NO_LISTENER);
+    sock->held = 1;
+  }
 
   sock->state = SLUICE_STATE_REDIRECTED;
   sluice_emit_flow(SLUICE_EVENT_OPEN, flow);

@@ -7,6 +7,7 @@
  */
 #include "lib/datagram.h"
 #include "lib/listener.h"
+#include "lib/netns.h"
 #include "lib/packet.h"
 
 #define PASS 1
@@ -16,12 +17,21 @@ static __always_inline bool is_for_daemon(struct __sk_buff *skb, struct packet *
   return packet->dport && is_proxy_address(packet->daddr, packet->v6) && skb->ifindex == LOOPBACK_IFINDEX;
 }
 
-/* Only a connection that was taken in: what an agent's own listener accepts has no tuple. And only to the
- * daemon, looked at once more as it begins: a SYN is sent again, or first (Fast Open), long after connect()
- * has looked, and by then the port may be somebody else's. */
+static __always_inline bool same_address(const __u32 *addr, const __u8 *bytes) {
+  __u32 other[4];
+  __builtin_memcpy(other, bytes, sizeof(other));
+  return addr[0] == other[0] && addr[1] == other[1] && addr[2] == other[2] && addr[3] == other[3];
+}
+
+/* Only a connection that was taken in: what an agent's own listener accepts has no tuple. This hook comes
+ * after address translation, which whoever owns the network namespace may have set up: both ends must be the
+ * ones the flow was published under, or it would be attributed to another. And only to the daemon, looked at
+ * once more as it begins: a SYN is sent again, or first (Fast Open), long after connect() has looked, and by
+ * then the port may be somebody else's. */
 static __always_inline bool may_go_to_proxy(struct __sk_buff *skb, struct sluice_config *config,
                                             struct sluice_sock *sock, struct packet *packet) {
-  if (!is_for_daemon(skb, packet) || packet->sport != sock->tuple.sport)
+  if (!is_for_daemon(skb, packet) || packet->sport != sock->tuple.sport ||
+      !same_address(packet->saddr, sock->tuple.saddr))
     return false;
   if (packet->dport != config->proxy_port && packet->dport != config->dns_port)
     return false;
@@ -47,12 +57,6 @@ static __always_inline bool may_go_to_forwarder(struct __sk_buff *skb, struct sl
     return false;
   skb->priority = ticket;
   return true;
-}
-
-static __always_inline bool same_address(const __u32 *addr, const __u8 *bytes) {
-  __u32 other[4];
-  __builtin_memcpy(other, bytes, sizeof(other));
-  return addr[0] == other[0] && addr[1] == other[1] && addr[2] == other[2] && addr[3] == other[3];
 }
 
 /* A connection that was accepted by an inbound rule keeps what it began with; the answer to a SYN is sent
@@ -91,6 +95,35 @@ static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk
   return may_go_to_proxy(skb, config, sock, packet) || may_serve(sk, config, sock, packet);
 }
 
+/* The SYN of a held connection is dropped without a word until the daemon listens in its network namespace.
+ */
+static __always_inline bool waits(struct __sk_buff *skb, struct sluice_config *config,
+                                  struct sluice_sock *sock, struct packet *packet) {
+  if (!sock->held || packet->oddity || !(packet->tcp_flags & TCP_FLAG_SYN) || !is_for_daemon(skb, packet))
+    return false;
+  if (packet->dport != config->proxy_port || packet->sport != sock->tuple.sport)
+    return false;
+  return netns_want_listener(config, sock->flow.netns_cookie, sock->flow.pid, true);
+}
+
+/* A worker's connection from an agent's network namespace goes to the address policy has decided about, and
+ * to no other that address translation there would put in its place. */
+static __always_inline int judge_upstream(volatile struct bpf_sock *sk, struct packet *packet) {
+  /* The socket may only be read at fixed offsets: volatile keeps the compiler from merging the two reads. */
+  __u32 peer[4] = {0, 0, bpf_htonl(0xffff), sk->dst_ip4};
+  if (packet->v6) {
+    peer[0] = sk->dst_ip6[0];
+    peer[1] = sk->dst_ip6[1];
+    peer[2] = sk->dst_ip6[2];
+    peer[3] = sk->dst_ip6[3];
+  }
+  if (!packet->oddity && packet->protocol == IPPROTO_TCP && packet->dport == bpf_ntohs(sk->dst_port) &&
+      same_address(packet->daddr, (const __u8 *)peer))
+    return PASS;
+  sluice_count(2 + SLUICE_REASON_EGRESS);
+  return DROP;
+}
+
 static __always_inline void deny(struct sluice_sock *sock, struct packet *packet) {
   bool udp = !packet->oddity && packet->protocol == IPPROTO_UDP;
   struct sluice_refusal refusal = {.reason = udp ? SLUICE_REASON_UDP : SLUICE_REASON_EGRESS,
@@ -113,7 +146,7 @@ int sluice_egress(struct __sk_buff *skb) {
   if (!sk)
     return PASS;
   struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);
-  if (!sock || sock->role != SLUICE_ROLE_AGENT)
+  if (!sock || (sock->role != SLUICE_ROLE_AGENT && sock->role != SLUICE_ROLE_UPSTREAM))
     return PASS;
   __u32 zero = 0;
   struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
@@ -121,9 +154,12 @@ int sluice_egress(struct __sk_buff *skb) {
     return DROP;
   struct packet packet = {};
   read_packet(skb, &packet);
+  if (sock->role == SLUICE_ROLE_UPSTREAM)
+    return judge_upstream(sk, &packet);
   if (may_leave(skb, sk, config, sock, &packet))
     return PASS;
-  deny(sock, &packet);
+  if (!waits(skb, config, sock, &packet))
+    deny(sock, &packet);
   return DROP;
 }
 

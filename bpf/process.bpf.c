@@ -5,6 +5,7 @@
  * another uid change nothing. Tags go with the process.
  */
 #include "lib/agent.h"
+#include "lib/netns.h"
 
 SEC("tp_btf/sched_process_fork")
 int sluice_fork(__u64 *ctx) {
@@ -18,10 +19,12 @@ int sluice_fork(__u64 *ctx) {
     struct sluice_tag *tag = sluice_tag_of(parent);
     if (tag) {
       sluice_set_tag(child, tag->agent, tag->why, SLUICE_TAG_INHERITED | tag->flags);
+      netns_note_task(child);
       return 0;
     }
   }
-  sluice_agent_of(child, 0);
+  if (sluice_agent_of(child, 0))
+    netns_note_task(child);
   return 0;
 }
 
@@ -52,17 +55,25 @@ SEC("tp_btf/sched_process_exec")
 int sluice_exec(__u64 *ctx) {
   struct task_struct *task = (struct task_struct *)ctx[0];
   struct sluice_config *config = sluice_get_config();
-  if (!config || sluice_agent_of(task, 0))
+  if (!config)
     return 0;
-  if (in_enrolled_place(task, config))
+  bool agent = sluice_agent_of(task, 0);
+  if (!agent && in_enrolled_place(task, config)) {
     sluice_set_tag(task, config->unknown_agent, SLUICE_WHY_PLACE, 0);
+    agent = true;
+  }
+  /* What enters a network namespace does so just before it executes a program there. */
+  if (agent)
+    netns_note_task(task);
   return 0;
 }
 
 /* Called when the task is in its new cgroup already. */
 SEC("tp_btf/cgroup_attach_task")
 int sluice_attach(__u64 *ctx) {
-  sluice_agent_of((struct task_struct *)ctx[2], 0);
+  struct task_struct *task = (struct task_struct *)ctx[2];
+  if (sluice_agent_of(task, 0))
+    netns_note_task(task);
   return 0;
 }
 
@@ -74,6 +85,10 @@ int sluice_exit(__u64 *ctx) {
     return 0;
   __u32 pid = BPF_CORE_READ(task, tgid);
   bpf_map_delete_elem(&sluice_tags, &pid);
+  /* Nobody is left who could open a listener: connections that would wait for one are refused from now on. */
+  struct sluice_config *config = sluice_get_config();
+  if (config && config->daemon_pid == pid)
+    config->daemon_pid = 0;
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "lib/agent.h"
 #include "lib/event.h"
 #include "lib/finish.h"
+#include "lib/netns.h"
 
 static __always_inline __u32 technique_of(struct bpf_sock *ctx) {
   switch (ctx->protocol) {
@@ -51,6 +52,7 @@ int sluice_sock_create(struct bpf_sock *ctx) {
   sock->flow.family = ctx->family == AF_INET6 ? 6 : 4;
   sock->flow.protocol = ctx->protocol;
   sluice_fill_facts(&sock->flow, agent, config->generation);
+  netns_want_listener(config, bpf_get_netns_cookie(ctx), (__u32)bpf_get_current_pid_tgid(), false);
   return 1;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "lib/finish.h"
 #include "lib/inbound.h"
+#include "lib/netns.h"
 
 #define STATE_CB BPF_SOCK_OPS_STATE_CB_FLAG
 
@@ -128,10 +129,25 @@ static __always_inline void closed(struct bpf_sock_ops *ops, struct sluice_sock 
     sluice_finish_undelivered(sock);
 }
 
+/* A SYN that egress holds back is sent again soon, not after the second that the kernel waits otherwise. The
+ * port is looked at first: this is called for every connection of the host. */
+static __always_inline void shorten_timeout(struct bpf_sock_ops *ops) {
+  __u32 zero = 0;
+  struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
+  if (!config || bpf_ntohl(ops->remote_port) != config->proxy_port)
+    return;
+  struct bpf_sock *sk = ops->sk;
+  struct sluice_sock *sock = sk ? bpf_sk_storage_get(&sluice_socks, sk, 0, 0) : NULL;
+  if (sock && sock->role == SLUICE_ROLE_AGENT && sock->held)
+    ops->reply = NETNS_HELD_TIMEOUT_JIFFIES;
+}
+
 SEC("sockops")
 int sluice_sockops(struct bpf_sock_ops *ops) {
   __u32 op = ops->op;
   ops->reply = -1; /* "no opinion" for the operations that ask for a value */
+  if (op == BPF_SOCK_OPS_TIMEOUT_INIT)
+    shorten_timeout(ops);
   if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB &&
       op != BPF_SOCK_OPS_STATE_CB)
     return 1;

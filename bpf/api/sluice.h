@@ -178,6 +178,9 @@ struct sluice_config {
   __u16 proxy_port;    /* host byte order */
   __u16 dns_port;      /* of the forwarder, UDP and TCP; 0: agents have no DNS */
   __u32 unknown_agent; /* id of processes that are governed without being known, and allowed nothing */
+  __u64 home_netns;    /* cookie of the daemon's network namespace; 0: listeners are opened nowhere else */
+  __u32 daemon_pid;    /* 0: no daemon; the kernel clears it when the daemon exits, however it does */
+  __u32 pad1;
 };
 
 #define SLUICE_HAS_UID 1u
@@ -343,6 +346,27 @@ struct sluice_exe_path {
   char text[SLUICE_EXE_PATH_MAX + SLUICE_NAME_MAX];
 };
 
+/* A network namespace other than the daemon's in which an agent was seen. None of this is trusted for a
+ * decision to let pass: that is the listener's mark alone. */
+enum sluice_netns_state {
+  SLUICE_NETNS_WANTED = 1,  /* the daemon has been asked for a listener */
+  SLUICE_NETNS_OPEN = 2,    /* it has opened one */
+  SLUICE_NETNS_REFUSED = 3, /* it will not: connections there are refused at once */
+};
+
+struct sluice_netns {
+  __u64 quiet_until_ns; /* the daemon is not asked again before this; CLOCK_BOOTTIME */
+  __u32 state;
+  __u32 pad;
+};
+
+/* What the daemon is asked by the ring `sluice_ring_netns`. */
+struct sluice_netns_event {
+  __u64 netns_cookie;
+  __u32 tid; /* a task that was in it, or the process whose connection waits there; initial pid namespace */
+  __u32 pad;
+};
+
 /* The client's tuple of a redirected connection, as both ends see it. */
 struct sluice_tuple {
   __u64 netns_cookie;
@@ -356,6 +380,7 @@ enum sluice_role {
   SLUICE_ROLE_AGENT = 1,    /* a socket of an agent: governed on egress */
   SLUICE_ROLE_LISTENER = 2, /* the daemon's listener; `mark` proves it */
   SLUICE_ROLE_ACCEPTED = 3, /* the worker's end of a flow */
+  SLUICE_ROLE_UPSTREAM = 4, /* to a server, from another network namespace than the daemon's */
 };
 
 enum sluice_state {
@@ -376,7 +401,7 @@ struct sluice_sock {
   /* The SYN this listening socket refused last: sent again, it is the same attempt. */
   __u32 refused_seq;
   __u16 refused_port;
-  __u16 pad;
+  __u16 held; /* its SYN waits for the listener of its network namespace to be opened */
 };
 
 #endif

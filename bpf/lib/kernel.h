@@ -98,6 +98,14 @@ typedef struct {
   int counter;
 } atomic_t;
 
+struct net {
+  __u64 net_cookie;
+};
+
+struct nsproxy {
+  struct net *net_ns;
+};
+
 struct signal_struct {
   atomic_t live; /* threads that have not begun to exit */
 };
@@ -126,6 +134,7 @@ struct task_struct {
   struct task_struct *group_leader;
   struct mm_struct *mm;
   struct css_set *cgroups;
+  struct nsproxy *nsproxy;
 };
 
 #pragma clang attribute pop

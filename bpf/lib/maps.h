@@ -149,6 +149,22 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_ring_deny SEC(".maps");
 
+/* Network namespaces agents were seen in. An LRU is safe: who falls out is asked about again. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 4096);
+  __type(key, __u64);
+  __type(value, struct sluice_netns);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_netns SEC(".maps");
+
+/* What does not fit is asked again with the next SYN. */
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 64 << 10);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_ring_netns SEC(".maps");
+
 /* Refusals by agent and technique, exactly, told or not. Preallocated: an entry may be made in an interrupt.
  */
 struct {

@@ -3,6 +3,8 @@
 #include "bpf_map.h"
 #include "bpf_object.h"
 #include "datagrams.h"
+#include "descriptors.h"
+#include "namespace.h"
 #include "process.h"
 #include "ring.h"
 #include "sockets.h"
@@ -20,6 +22,12 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("listenUdp", Napi::Function::New<sluice::ListenUdp>(env));
   exports.Set("readFlow", Napi::Function::New<sluice::ReadFlow>(env));
   exports.Set("disconnect", Napi::Function::New<sluice::Disconnect>(env));
+  exports.Set("openNamespace", Napi::Function::New<sluice::OpenNamespace>(env));
+  exports.Set("homeNamespace", Napi::Function::New<sluice::HomeNamespace>(env));
+  exports.Set("socketsIn", Napi::Function::New<sluice::SocketsIn>(env));
+  exports.Set("descriptorPair", Napi::Function::New<sluice::DescriptorPair>(env));
+  exports.Set("sendDescriptors", Napi::Function::New<sluice::SendDescriptors>(env));
+  exports.Set("DescriptorReader", sluice::DescriptorReader::Init(env));
   exports.Set("closeFd", Napi::Function::New<sluice::CloseFd>(env));
   exports.Set("lockFile", Napi::Function::New<sluice::LockFile>(env));
   exports.Set("harden", Napi::Function::New<sluice::Harden>(env));

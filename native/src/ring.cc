@@ -8,13 +8,6 @@
 #include <unistd.h>
 
 namespace sluice {
-namespace {
-
-// Waking up once for many events is far cheaper than once for each; 20 ms is short beside the 50 ms by which
-// workers batch their reports.
-constexpr useconds_t kGatherMicroseconds = 20000;
-
-} // namespace
 
 Napi::Function Ring::Init(Napi::Env env) {
   return DefineClass(env, "Ring",
@@ -24,10 +17,12 @@ Napi::Function Ring::Init(Napi::Env env) {
                      });
 }
 
-// new Ring(pinPath, eventSize, onReady): onReady() is called when there is something for consume()
+// new Ring(pinPath, eventSize, gatherMicroseconds, onReady): onReady() is called when there is something for
+// consume(), and has waited that long for more
 Ring::Ring(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Ring>(info) {
   std::string path = info[0].As<Napi::String>().Utf8Value();
   event_size_ = info[1].As<Napi::Number>().Uint32Value();
+  gather_microseconds_ = info[2].As<Napi::Number>().Uint32Value();
   map_.Reset(bpf_obj_get(path.c_str()));
   if (!map_)
     throw SystemError(info.Env(), "bpf_obj_get " + path, errno);
@@ -35,7 +30,7 @@ Ring::Ring(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Ring>(info) {
   if (!ring_)
     throw SystemError(info.Env(), "ring_buffer__new " + path, errno);
   stop_.Reset(eventfd(0, EFD_CLOEXEC));
-  notify_ = Napi::ThreadSafeFunction::New(info.Env(), info[2].As<Napi::Function>(), "sluice-ring", 1, 1);
+  notify_ = Napi::ThreadSafeFunction::New(info.Env(), info[3].As<Napi::Function>(), "sluice-ring", 1, 1);
   waiter_ = std::thread([this] { Wait(); });
 }
 
@@ -62,7 +57,8 @@ void Ring::Wait() {
       break;
     if (!(fds[0].revents & POLLIN))
       continue;
-    usleep(kGatherMicroseconds);
+    if (gather_microseconds_ > 0)
+      usleep(gather_microseconds_);
     std::unique_lock<std::mutex> lock(mutex_);
     pending_ = true;
     if (stopping_ || notify_.NonBlockingCall() != napi_ok)

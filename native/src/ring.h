@@ -32,6 +32,7 @@ private:
   Fd stop_;
   ring_buffer *ring_ = nullptr;
   size_t event_size_ = 0;
+  useconds_t gather_microseconds_ = 0;
   std::vector<uint8_t> batch_;
 
   Napi::ThreadSafeFunction notify_;

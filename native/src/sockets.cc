@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sockets.h"
 
+#include "namespace.h"
+
 #include "../../bpf/api/sluice.h"
 
 #include <arpa/inet.h>
@@ -36,24 +38,49 @@ bool Parse(const std::string &ip, uint16_t port, Address *out) {
   return false;
 }
 
-// Binds, and says where. A port of 0 is for the kernel to choose.
-uint32_t Bind(Napi::Env env, int fd, const std::string &ip, uint32_t port, Address *address) {
+// Binds, and finds out where. A port of 0 is for the kernel to choose.
+Failure Bind(int fd, Address *address) {
   int one = 1;
   if (address->storage.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)))
-    throw SystemError(env, "IPV6_V6ONLY", errno);
+    return {"IPV6_V6ONLY", errno};
   if (bind(fd, reinterpret_cast<sockaddr *>(&address->storage), address->length))
-    throw SystemError(env, "bind " + ip + " port " + std::to_string(port), errno);
+    return {"bind", errno};
   if (getsockname(fd, reinterpret_cast<sockaddr *>(&address->storage), &address->length))
-    throw SystemError(env, "getsockname", errno);
-  // sin_port and sin6_port share their place.
-  return ntohs(reinterpret_cast<sockaddr_in *>(&address->storage)->sin_port);
+    return {"getsockname", errno};
+  return {};
 }
 
-Napi::Object Bound(Napi::Env env, Fd *fd, uint32_t port) {
+Napi::Error BindError(Napi::Env env, const Failure &failure, const std::string &ip, uint32_t port) {
+  return SystemError(env, failure.what + " " + ip + " port " + std::to_string(port), failure.error);
+}
+
+Napi::Object Bound(Napi::Env env, Fd *fd, const Address &address) {
   auto result = Napi::Object::New(env);
   result.Set("fd", fd->Release());
-  result.Set("port", port);
+  // sin_port and sin6_port share their place.
+  result.Set("port",
+             static_cast<uint32_t>(ntohs(reinterpret_cast<const sockaddr_in *>(&address.storage)->sin_port)));
   return result;
+}
+
+// `anywhere`: also while the address is not there yet, for loopback may come up after the listener.
+Failure Listen(Address *address, int backlog, bool anywhere, Fd *out) {
+  Fd fd(socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd)
+    return {"socket", errno};
+  int one = 1;
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)))
+    return {"SO_REUSEPORT", errno};
+  // The option is kept with the socket whatever its family (ip(7)).
+  if (anywhere && setsockopt(fd.get(), IPPROTO_IP, IP_FREEBIND, &one, sizeof(one)))
+    return {"IP_FREEBIND", errno};
+  Failure failure = Bind(fd.get(), address);
+  if (failure.error)
+    return failure;
+  if (listen(fd.get(), backlog))
+    return {"listen", errno};
+  *out = std::move(fd);
+  return {};
 }
 
 // Room for some thousand queries: a burst of all agents of a host.
@@ -66,20 +93,17 @@ Napi::Value ListenTcp(const Napi::CallbackInfo &info) {
   std::string ip = info[0].As<Napi::String>().Utf8Value();
   uint32_t port = info[1].As<Napi::Number>().Uint32Value();
   int backlog = info[2].As<Napi::Number>().Int32Value();
+  int netns = info[3].IsNumber() ? info[3].As<Napi::Number>().Int32Value() : -1;
   Address address;
   if (!Parse(ip, static_cast<uint16_t>(port), &address))
     throw Napi::TypeError::New(env, "not an IP address: " + ip);
 
-  Fd fd(socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd)
-    throw SystemError(env, "socket", errno);
-  int one = 1;
-  if (setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)))
-    throw SystemError(env, "SO_REUSEPORT", errno);
-  uint32_t bound = Bind(env, fd.get(), ip, port, &address);
-  if (listen(fd.get(), backlog))
-    throw SystemError(env, "listen", errno);
-  return Bound(env, &fd, bound);
+  Fd fd;
+  Failure failure =
+      InNamespace(netns, [&]() -> Failure { return Listen(&address, backlog, netns >= 0, &fd); });
+  if (failure.error)
+    throw BindError(env, failure, ip, port);
+  return Bound(env, &fd, address);
 }
 
 Napi::Value ListenUdp(const Napi::CallbackInfo &info) {
@@ -98,8 +122,10 @@ Napi::Value ListenUdp(const Napi::CallbackInfo &info) {
     throw SystemError(env, "SO_RCVMARK", errno);
   // Best effort: a smaller queue drops sooner, and agents ask again.
   (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kDatagramBufferBytes, sizeof(kDatagramBufferBytes));
-  uint32_t bound = Bind(env, fd.get(), ip, port, &address);
-  return Bound(env, &fd, bound);
+  Failure failure = Bind(fd.get(), &address);
+  if (failure.error)
+    throw BindError(env, failure, ip, port);
+  return Bound(env, &fd, address);
 }
 
 Napi::Value ReadFlow(const Napi::CallbackInfo &info) {

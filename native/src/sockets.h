@@ -6,8 +6,9 @@
 
 namespace sluice {
 
-// listenTcp(ip, port, backlog) -> {fd, port}: SO_REUSEPORT, so that workers share a port and each has a
-// queue.
+// listenTcp(ip, port, backlog, netns?) -> {fd, port}: SO_REUSEPORT, so that workers share a port and each has
+// a queue. `netns` is the descriptor of another network namespace to listen in, also before its loopback is
+// up.
 Napi::Value ListenTcp(const Napi::CallbackInfo &info);
 
 // listenUdp(ip, port) -> {fd, port}: not shared, and told the mark of each datagram.

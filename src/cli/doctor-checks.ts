@@ -137,6 +137,20 @@ export function checkPrograms(status: StatusOrError, pinned: Status['programs'] 
   return warn(`${programs.length} in force without a daemon: agents cannot connect`, START);
 }
 
+/** Network namespaces beside the daemon's own, and those in which agents cannot connect; null: nobody to ask. */
+export function checkNamespaces(status: StatusOrError): Finding | null {
+  if (status instanceof SluiceError) return null;
+  const count = (name: string): number => status.counters[`namespaces.${name}`] ?? 0;
+  const served = `${count('served')} beside the daemon's own with agents in them`;
+  const [limit, failed, owner] = [count('refused_limit'), count('refused_error'), count('refused_owner')];
+  if (limit + failed > 0)
+    return warn(
+      `${served}; refused ${limit} times as one too many, ${failed} times because no listener could be opened`,
+      'agents there cannot connect: see the log, journalctl -u sluice',
+    );
+  return ok(owner === 0 ? served : `${served}; refused ${owner} times as made by an unprivileged user`);
+}
+
 /** The daemon's canary connect, or why it could not be asked for. */
 export function checkCanary(result: SelfTestStatus | SluiceError): Finding {
   if (result instanceof SluiceError) return fail(`not tried: ${result.message}`, result.hint ?? START);

@@ -15,6 +15,7 @@ import {
   checkCgroup,
   checkDaemon,
   checkKernel,
+  checkNamespaces,
   checkPrograms,
   checkWorkerUser,
   type Finding,
@@ -32,7 +33,8 @@ interface DoctorOptions {
 
 interface Check {
   readonly name: string;
-  run(): Finding | Promise<Finding>;
+  /** Null: nothing to say. */
+  run(): Finding | null | Promise<Finding | null>;
 }
 
 export function registerDoctor(program: Command, cli: Cli): void {
@@ -63,6 +65,7 @@ async function examine(cli: Cli, options: DoctorOptions): Promise<number> {
   let failed = 0;
   for (const check of checksOf(cli, options)) {
     const finding = await runCheck(check);
+    if (finding === null) continue;
     if (finding.level === 'fail') failed += 1;
     if (options.output === 'json') {
       cli.stdout.write(`${safeJson({ check: check.name, ...finding })}\n`);
@@ -106,12 +109,13 @@ function checksOf(cli: Cli, options: DoctorOptions): readonly Check[] {
         return checkPrograms(answer, pins);
       },
     },
+    { name: 'namespaces', run: async () => checkNamespaces(await statusOnce()) },
     { name: 'canary', run: async () => checkCanary(await client.selfTest().catch(asSluiceError)) },
   ];
 }
 
 /** A check that breaks is a check that failed: the others still run. */
-async function runCheck(check: Check): Promise<Finding> {
+async function runCheck(check: Check): Promise<Finding | null> {
   try {
     return await check.run();
   } catch (error) {

@@ -1,9 +1,10 @@
 /** The API's view of the daemon. */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { FlowFilter } from '../api/flow-filter.ts';
 import type { ApiBackend, DenialStatus, Status } from '../api/types.ts';
 import { messageOf } from '../core/errors.ts';
+import { namespaceText } from '../kernel/namespace.ts';
 import { agentId } from '../policy/agent-id.ts';
 import { type Daemon, version } from './daemon.ts';
 import { reservedAgents, TIER } from './options.ts';
@@ -37,11 +38,7 @@ function status(daemon: Daemon): Status {
     reasons: [...doubts, ...others],
     tier: TIER,
     programs: daemon.plane.programs(),
-    listeners: daemon.listeners.addresses.map((ip) => ({
-      ip,
-      port: daemon.listeners.port,
-      netns: readlinkSync('/proc/self/ns/net'),
-    })),
+    listeners: listeners(daemon),
     workers: daemon.workers(),
     policy: daemon.policies.state(),
     ledger: {
@@ -76,6 +73,14 @@ function denials(daemon: Daemon): DenialStatus[] {
     .sort((a, b) => b.count - a.count);
 }
 
+/** The daemon's own first, then those of other network namespaces agents are in. */
+function listeners(daemon: Daemon): Status['listeners'] {
+  const home = { netns: namespaceText(daemon.home.inode), addresses: daemon.listeners.addresses };
+  return [home, ...daemon.namespaces.served()].flatMap(({ netns, addresses }) =>
+    addresses.map((ip) => ({ ip, port: daemon.listeners.port, netns })),
+  );
+}
+
 /** Flat, so that a monitor can take each by its name. */
 function counted(daemon: Daemon): Record<string, number> {
   const { refused, untagged, unsorted } = daemon.plane.counters();
@@ -89,6 +94,8 @@ function counted(daemon: Daemon): Record<string, number> {
   };
   for (const [reason, count] of Object.entries(refused)) counters[`kernel.refused.${reason}`] = Number(count);
   for (const [name, count] of Object.entries(ledger)) counters[`ledger.${name}`] = count;
+  for (const [name, count] of Object.entries(daemon.namespaces.counters()))
+    counters[`namespaces.${name}`] = count;
   for (const [name, count] of Object.entries(daemon.attestationCounters()))
     counters[`attestation.${name}`] = count;
   const forwarder = daemon.forwarder();

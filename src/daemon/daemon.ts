@@ -15,10 +15,12 @@ import { Attestor } from '../identity/attest.ts';
 import { BootClock } from '../identity/boot-clock.ts';
 import { addon } from '../kernel/addon.ts';
 import { cgroupId, moveSelf, ownCgroup, requireCgroup2, sluiceCgroups } from '../kernel/cgroup.ts';
+import { closeFd } from '../kernel/descriptors.ts';
 import type { KernelEvent } from '../kernel/events.ts';
+import { homeNamespace, namespaceOf, openNamespace } from '../kernel/namespace.ts';
 import { KernelPlane } from '../kernel/plane.ts';
 import { Processes } from '../kernel/processes.ts';
-import { EventRing } from '../kernel/ring.ts';
+import { EventRing, NamespaceRing } from '../kernel/ring.ts';
 import { agentId } from '../policy/agent-id.ts';
 import { type DnsPolicy, dnsPolicy } from '../policy/dns-names.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
@@ -29,6 +31,7 @@ import { type AgentTables, enrolmentTables } from './enrolment.ts';
 import { ExeWatch } from './exe-watch.ts';
 import { ForwarderProcess } from './forwarder-process.ts';
 import { type DnsSockets, type Listeners, openDnsSockets, openListeners } from './listeners.ts';
+import { Namespaces } from './namespaces.ts';
 import { type DaemonOptions, reservedAgents, TIER } from './options.ts';
 import { PolicyKeeper } from './policy-keeper.ts';
 import { resolversOf } from './resolvers.ts';
@@ -41,6 +44,8 @@ const TICK_MS = 100;
 const SELF_TEST_INTERVAL_MS = 60_000;
 /** Upgraded executables are found again, and stale tuples taken out, this often. */
 const UPKEEP_INTERVAL_MS = 10_000;
+/** An ended container is let go of within this time. */
+const NAMESPACES_INTERVAL_MS = 500;
 /** Far longer than a connection waits for a worker, which takes it from the queue as fast as it can. */
 const STALE_TUPLE_NS = 120_000_000_000n;
 /** The store's size on disk, and how long records are kept. */
@@ -76,6 +81,9 @@ export class Daemon {
   readonly store: FlowStore;
   readonly listeners: Listeners;
   readonly #dnsSockets: DnsSockets;
+  /** The daemon's own network namespace. */
+  readonly home = homeNamespace();
+  readonly namespaces: Namespaces;
   readonly #attestor: Attestor;
   readonly #lines = new RecordLines();
   readonly #ndjson: NdjsonLog | null;
@@ -90,7 +98,7 @@ export class Daemon {
   #forwarder: ForwarderProcess | null = null;
   /** Last read from the host, where policy names none. */
   #resolvers: readonly string[] = [];
-  #rings: { readonly flow: EventRing; readonly deny: EventRing } | null = null;
+  #rings: { readonly flow: EventRing; readonly deny: EventRing; readonly netns: NamespaceRing } | null = null;
   #selfTest: SelfTestState | null = null;
 
   /** Prepares everything that can fail without consequence: nothing is attached yet. */
@@ -150,6 +158,23 @@ export class Daemon {
       (ip, port, backlog) => this.plane.listen(ip, port, backlog),
       this.listeners.addresses,
     );
+    this.namespaces = new Namespaces({
+      home: this.home,
+      workers: options.workers,
+      port: this.listeners.port,
+      open: openNamespace,
+      inodeOf: namespaceOf,
+      listen: (ip, port, backlog, netns) => this.plane.listen(ip, port, backlog, netns),
+      makeSockets: (netns, family, count) => this.plane.upstreamSockets(netns, family, count),
+      closeFd,
+      setState: (cookie, state, quietUntilNs) => this.plane.setNamespace(cookie, state, quietUntilNs),
+      forget: (cookie) => this.plane.forgetNamespace(cookie),
+      taggedPids: () => this.plane.taggedPids(),
+      toWorker: (worker, message, fds) => this.#pool?.sendDescriptors(worker, message, fds),
+      nowNs: () => this.#bootClock.nowNs(),
+      clock: systemClock,
+      log,
+    });
   }
 
   /** Brings workers up, then puts enforcement in force, then tests it. */
@@ -167,6 +192,8 @@ export class Daemon {
         this.#log(`worker ${worker} died (${how}); starting another`);
       },
       onNameQuestion: (worker, question) => this.#forwarder?.ask(worker, question),
+      onReady: (worker) => this.namespaces.workerReady(worker),
+      onSockets: (worker, claim) => this.namespaces.socketsFor(worker, claim),
     });
     this.#forwarder = await ForwarderProcess.start({
       ...this.#dnsSockets,
@@ -178,6 +205,7 @@ export class Daemon {
     });
     this.plane.setProxyPort(this.listeners.port);
     this.plane.setForwarderPort(this.#dnsSockets.port);
+    this.plane.serveNamespaces(this.home.cookie);
     this.#enrol(this.policies.tables);
     this.plane.attach();
     const onEvents = (events: readonly KernelEvent[]): void => {
@@ -187,8 +215,10 @@ export class Daemon {
     this.#rings = {
       flow: new EventRing(pinDirectory, 'sluice_ring_flow', onEvents),
       deny: new EventRing(pinDirectory, 'sluice_ring_deny', onEvents),
+      netns: new NamespaceRing(pinDirectory, (event) => this.namespaces.wanted(event)),
     };
     this.#resolvers = resolversOf(this.policies.policy);
+    this.#every(NAMESPACES_INTERVAL_MS, () => this.namespaces.tick());
     this.#every(TICK_MS, () => this.ledger.tick());
     this.#every(UPKEEP_INTERVAL_MS, () => void this.#upkeep());
     this.#every(SELF_TEST_INTERVAL_MS, () => void this.selfTest());
@@ -286,6 +316,7 @@ export class Daemon {
   #enrol(tables: AgentTables): void {
     this.plane.setEnrolment(tables);
     this.#tagRunning();
+    this.namespaces.search();
     this.#exeWatch.set(tables.exePaths);
     for (const doubt of tables.doubts) this.#log(`warning: ${doubt}`);
   }
@@ -366,7 +397,9 @@ export class Daemon {
   async stop(): Promise<void> {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     this.#exeWatch.close();
+    this.#rings?.netns.close();
     await Promise.all([this.#pool?.stop(), this.#forwarder?.stop()]);
+    this.namespaces.close();
     this.#rings?.flow.drain();
     this.#rings?.deny.drain();
     await Promise.race([this.ledger.settled(), new Promise((resolve) => setTimeout(resolve, SETTLE_MS))]);

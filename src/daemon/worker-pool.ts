@@ -8,6 +8,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { Duplex } from 'node:stream';
 import { SluiceError } from '../core/errors.ts';
+import { closeFd, descriptorPair, sendDescriptors } from '../kernel/descriptors.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import { CHANNEL_FD, Channel, MAX_WORKER_FRAME_BYTES } from '../proxy/channel.ts';
 import type { DaemonMessage, ListenerHandle, NameAnswer, NameQuestion } from '../proxy/ipc.ts';
@@ -22,6 +23,9 @@ const STOP_TIMEOUT_MS = 8_000;
 /** A worker that dies younger than this is started again only after a pause, or a defect becomes a busy loop. */
 const SETTLED_MS = 5_000;
 const RESTART_PAUSE_MS = 1_000;
+
+/** The first descriptor a worker is lent is its end of the line for descriptors (NAMESPACE_LINE_FD). */
+const FIRST_LISTENER_FD = FIRST_LENT_FD + 1;
 
 export interface PoolListener {
   /** The daemon's descriptor. */
@@ -39,6 +43,10 @@ export interface PoolOptions {
   readonly onDeath: (worker: number, how: string) => void;
   /** A worker wants to know a name; it is answered by `answerName`, or in time by nobody. */
   readonly onNameQuestion: (worker: number, question: NameQuestion) => void;
+  /** It takes connections, for the first time or again. */
+  readonly onReady: (worker: number) => void;
+  /** It asks for sockets in another network namespace. */
+  readonly onSockets: (worker: number, claim: Readonly<Record<string, unknown>>) => void;
 }
 
 export interface WorkerState {
@@ -55,6 +63,8 @@ interface Slot {
   readonly listeners: readonly PoolListener[];
   child: ChildProcess | null;
   channel: Channel | null;
+  /** Our end of the line for descriptors. */
+  line: number | null;
   ready: boolean;
   startedMs: number;
   restarts: number;
@@ -85,6 +95,7 @@ export class WorkerPool {
       listeners,
       child: null,
       channel: null,
+      line: null,
       ready: false,
       startedMs: 0,
       restarts: 0,
@@ -141,6 +152,14 @@ export class WorkerPool {
     if (slot !== undefined) this.#send(slot, { type: 'name', question, agentId, ip, name });
   }
 
+  /** Hands descriptors to a worker that is running; it gets duplicates. */
+  sendDescriptors(worker: number, message: Buffer, fds: readonly number[]): void {
+    const slot = this.#slots[worker];
+    if (slot === undefined || slot.line === null || !slot.ready) return;
+    // A line that is full has not been read for hundreds of messages. The next worker is told everything anew.
+    if (!sendDescriptors(slot.line, message, fds)) slot.child?.kill('SIGKILL');
+  }
+
   /** Lets the workers end their flows, then ends them. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -153,9 +172,12 @@ export class WorkerPool {
 
   #spawn(slot: Slot): void {
     const { user } = this.#options;
-    const fds = slot.listeners.map(({ fd }) => fd);
+    const [line, workersLine] = descriptorPair();
+    const fds = [workersLine, ...slot.listeners.map(({ fd }) => fd)];
     const child = startUnprivileged('worker', user, fds);
+    closeFd(workersLine);
     slot.child = child;
+    slot.line = line;
     slot.ready = false;
     slot.startedMs = performance.now();
     slot.revision = this.#policy.revision;
@@ -163,7 +185,7 @@ export class WorkerPool {
     child.on('error', (error) => this.#ended(slot, child, error.message));
     child.on('exit', (code, signal) => this.#ended(slot, child, signal ?? `exit code ${code}`));
     const listeners: ListenerHandle[] = slot.listeners.map(({ family }, index) => ({
-      fd: FIRST_LENT_FD + index,
+      fd: FIRST_LISTENER_FD + index,
       family,
     }));
     this.#send(slot, {
@@ -201,7 +223,10 @@ export class WorkerPool {
       slot.openFlows = numberOf(claim['openFlows']);
       slot.accepted = numberOf(claim['accepted']);
       slot.refused = numberOf(claim['refused']);
-    } else if (claim['type'] === 'ready') slot.ready = true;
+    } else if (claim['type'] === 'ready' && !slot.ready) {
+      slot.ready = true;
+      this.#options.onReady(slot.number);
+    } else if (claim['type'] === 'sockets') this.#options.onSockets(slot.number, claim);
     else if (claim['type'] === 'policy-applied' && typeof claim['revision'] === 'string')
       slot.revision = claim['revision'];
     this.#wake();
@@ -211,6 +236,8 @@ export class WorkerPool {
     if (slot.child !== child) return;
     slot.child = null;
     slot.channel = null;
+    if (slot.line !== null) closeFd(slot.line);
+    slot.line = null;
     slot.ready = false;
     slot.openFlows = 0;
     slot.past = { accepted: slot.past.accepted + slot.accepted, refused: slot.past.refused + slot.refused };

@@ -7,7 +7,7 @@ import type { Reason } from '../flow/record.ts';
 export const REASON_TEXT: Readonly<Record<Reason, string>> = {
   ok: 'It ran and was closed by either end in good order.',
   no_listener:
-    'There is no marked listener of Sluice in that network namespace: the daemon is down or not there.',
+    'There is no marked listener of Sluice in that network namespace: the daemon is down, or has refused the namespace.',
   proxy_direct: "The agent asked for the proxy's own address, or to listen there.",
   udp_denied: 'Agents may not send UDP other than DNS, and none where policy names no resolvers.',
   socket_denied: 'Agents may not have a socket of this type (raw, SCTP, UDP-Lite, ping, MPTCP, …).',

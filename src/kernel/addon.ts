@@ -53,15 +53,33 @@ export interface NativeDatagrams {
   close(): void;
 }
 
+export interface NativeDescriptorReader {
+  close(): void;
+}
+
 export interface Addon {
   readonly BpfMap: new (pin: string) => NativeMap;
   readonly BpfObject: new (file: string, mapPins: string) => NativeObject;
   readonly Datagrams: new (fd: number, maxBytes: number, onReady: () => void) => NativeDatagrams;
-  readonly Ring: new (pin: string, eventSize: number, onReady: () => void) => NativeRing;
+  readonly Ring: new (
+    pin: string,
+    eventSize: number,
+    gatherMicroseconds: number,
+    onReady: () => void,
+  ) => NativeRing;
+  readonly DescriptorReader: new (
+    fd: number,
+    onMessage: (message: Buffer, fds: number[]) => void,
+  ) => NativeDescriptorReader;
   effectivePrograms(cgroupPath: string, attachType: number): { id: number; name: string }[];
   linkProgram(pin: string): { linkId: number; programId: number; programName: string };
-  listenTcp(ip: string, port: number, backlog: number): { fd: number; port: number };
+  listenTcp(ip: string, port: number, backlog: number, netns?: number): { fd: number; port: number };
   listenUdp(ip: string, port: number): { fd: number; port: number };
+  openNamespace(tid: number): { fd: number; cookie: bigint; inode: number; ownerUid: number | null };
+  homeNamespace(): { cookie: bigint; inode: number };
+  socketsIn(netns: number, family: 4 | 6, count: number): number[];
+  descriptorPair(): [number, number];
+  sendDescriptors(fd: number, message: Buffer, fds: readonly number[]): boolean;
   /** Writes `struct sluice_flow` into `into`; false if no agent made the connection. */
   readFlow(fd: number, into: Buffer): boolean;
   disconnect(pid: number, fd: number, cookie: bigint): 'disconnected' | 'shut' | 'gone';

@@ -59,7 +59,7 @@ export const layout = {
   },
   sluice_inbound: { size: 3080, fields: { count: 0, pad: 4, ranges: 8 } },
   sluice_config: {
-    size: 48,
+    size: 64,
     fields: {
       abi: 0,
       generation: 4,
@@ -71,6 +71,9 @@ export const layout = {
       proxy_port: 40,
       dns_port: 42,
       unknown_agent: 44,
+      home_netns: 48,
+      daemon_pid: 56,
+      pad1: 60,
     },
   },
   sluice_path_key: { size: 264, fields: { generation: 0, parent: 4, name: 8 } },
@@ -116,6 +119,8 @@ export const layout = {
     },
   },
   sluice_exe_path: { size: 772, fields: { offset: 0, text: 4 } },
+  sluice_netns: { size: 16, fields: { quiet_until_ns: 0, state: 8, pad: 12 } },
+  sluice_netns_event: { size: 16, fields: { netns_cookie: 0, tid: 8, pad: 12 } },
   sluice_tuple: { size: 32, fields: { netns_cookie: 0, saddr: 8, sport: 24, dport: 26, pad: 28 } },
   sluice_sock: {
     size: 152,
@@ -127,7 +132,7 @@ export const layout = {
       state: 140,
       refused_seq: 144,
       refused_port: 148,
-      pad: 150,
+      held: 150,
     },
   },
 } as const;
@@ -169,6 +174,7 @@ export const reasonNumbers: Readonly<Record<KernelReason, number>> = {
 };
 
 const ROLE_LISTENER = 2;
+const ROLE_UPSTREAM = 4;
 
 function isV4Mapped(bytes: Buffer, offset: number): boolean {
   return (
@@ -296,6 +302,10 @@ export interface KernelConfig {
   readonly unknownAgent: number;
   /** 0: agents have no DNS. */
   readonly dnsPort: number;
+  /** 0: there is none, and nobody to wait for. */
+  readonly daemonPid: number;
+  /** Cookie of the daemon's own network namespace. */
+  readonly homeNetns: bigint;
 }
 
 const config = layout.sluice_config.fields;
@@ -312,6 +322,8 @@ export function encodeConfig(value: KernelConfig): Buffer {
   bytes.writeUInt16LE(value.proxyPort, config.proxy_port);
   bytes.writeUInt32LE(value.unknownAgent, config.unknown_agent);
   bytes.writeUInt16LE(value.dnsPort, config.dns_port);
+  bytes.writeUInt32LE(value.daemonPid, config.daemon_pid);
+  bytes.writeBigUInt64LE(value.homeNetns, config.home_netns);
   return bytes;
 }
 
@@ -329,6 +341,8 @@ export function decodeConfig(bytes: Buffer): KernelConfig {
     proxyPort: bytes.readUInt16LE(config.proxy_port),
     unknownAgent: bytes.readUInt32LE(config.unknown_agent),
     dnsPort: bytes.readUInt16LE(config.dns_port),
+    daemonPid: bytes.readUInt32LE(config.daemon_pid),
+    homeNetns: bytes.readBigUInt64LE(config.home_netns),
   };
 }
 
@@ -455,6 +469,13 @@ export function encodeListenerSock(mark: bigint): Buffer {
   const bytes = Buffer.alloc(layout.sluice_sock.size);
   bytes.writeBigUInt64LE(mark, layout.sluice_sock.fields.mark);
   bytes.writeUInt32LE(ROLE_LISTENER, layout.sluice_sock.fields.role);
+  return bytes;
+}
+
+/** The storage that holds a worker's connection from another network namespace to the address it asked for. */
+export function encodeUpstreamSock(): Buffer {
+  const bytes = Buffer.alloc(layout.sluice_sock.size);
+  bytes.writeUInt32LE(ROLE_UPSTREAM, layout.sluice_sock.fields.role);
   return bytes;
 }
 

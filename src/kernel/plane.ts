@@ -31,6 +31,7 @@ import {
   encodeU32,
   encodeU64,
   encodeUidKey,
+  encodeUpstreamSock,
   generationOf,
   type KernelConfig,
   layout,
@@ -38,6 +39,7 @@ import {
   SLUICE_ABI,
 } from './layout.ts';
 import { missingIn } from './missing.ts';
+import { encodeNamespace, type NamespaceState } from './namespace-layout.ts';
 import { foreignPrograms, makePinDirectories, type ProgramState, pinPaths, programStates } from './pins.ts';
 import { type Technique, techniqueOf } from './techniques.ts';
 
@@ -88,6 +90,7 @@ type MapName =
   | 'sluice_exes'
   | 'sluice_exe_places'
   | 'sluice_tags'
+  | 'sluice_netns'
   | 'sluice_exe_paths'
   | 'sluice_inbound'
   | 'sluice_denied'
@@ -115,6 +118,8 @@ export class KernelPlane {
       proxyPort: 0,
       unknownAgent: options.unknownAgentId,
       dnsPort: 0,
+      daemonPid: 0,
+      homeNetns: 0n,
     };
   }
 
@@ -226,9 +231,18 @@ export class KernelPlane {
     this.#map('sluice_config').update(ONLY_ENTRY, encodeConfig(this.#config));
   }
 
-  /** Opens a listener no agent can be sent to yet: the mark makes it the daemon's, `setProxyPort` puts it in force. */
-  listen(ip: string, port: number, backlog: number): { readonly fd: number; readonly port: number } {
-    const listener = addon().listenTcp(ip, port, backlog);
+  /**
+   * Opens a listener no agent can be sent to yet: the mark makes it the daemon's, `setProxyPort` puts it in force.
+   *
+   * @param netns descriptor of another network namespace to listen in
+   */
+  listen(
+    ip: string,
+    port: number,
+    backlog: number,
+    netns?: number,
+  ): { readonly fd: number; readonly port: number } {
+    const listener = addon().listenTcp(ip, port, backlog, netns);
     this.#map('sluice_socks').update(encodeU32(listener.fd), encodeListenerSock(this.#mark));
     return listener;
   }
@@ -238,6 +252,37 @@ export class KernelPlane {
     const socket = addon().listenUdp(ip, port);
     this.#map('sluice_socks').update(encodeU32(socket.fd), encodeListenerSock(this.#mark));
     return socket;
+  }
+
+  /** Unconnected TCP sockets in another network namespace, for workers to reach servers from there. */
+  upstreamSockets(netns: number, family: 4 | 6, count: number): number[] {
+    const fds = addon().socketsIn(netns, family, count);
+    for (const fd of fds) this.#map('sluice_socks').update(encodeU32(fd), encodeUpstreamSock());
+    return fds;
+  }
+
+  /**
+   * From now on the kernel asks for a listener in each other network namespace it sees an agent in, and holds the
+   * connections that would need it: for as long as this process lives.
+   */
+  serveNamespaces(home: bigint): void {
+    for (const key of this.#map('sluice_netns').keys()) this.#map('sluice_netns').delete(key);
+    this.#writeConfig({ homeNetns: home, daemonPid: process.pid });
+  }
+
+  setNamespace(cookie: bigint, state: NamespaceState, quietUntilNs: bigint): void {
+    this.#map('sluice_netns').update(encodeU64(cookie), encodeNamespace(state, quietUntilNs));
+  }
+
+  forgetNamespace(cookie: bigint): void {
+    this.#map('sluice_netns').delete(encodeU64(cookie));
+  }
+
+  /** Processes that are agents and have a tag, by pid. */
+  taggedPids(): number[] {
+    return this.#map('sluice_tags')
+      .keys()
+      .map((key) => key.readUInt32LE());
   }
 
   setProxyPort(port: number): void {

@@ -12,6 +12,8 @@ import { messageOf } from '../core/errors.ts';
 
 /** The descriptor where a worker finds its end. */
 export const CHANNEL_FD = 3;
+/** And the one of the line by which it is handed descriptors (namespace-line.ts). */
+export const NAMESPACE_LINE_FD = 4;
 
 /** A batch of 256 reports at their longest stays below a megabyte. */
 export const MAX_WORKER_FRAME_BYTES = 4 * 1024 * 1024;

@@ -55,6 +55,14 @@ export type WorkerMessage =
   | NameQuestion
   | { readonly type: 'policy-applied'; readonly revision: FlowRecord['policy_revision'] }
   | { readonly type: 'flows'; readonly flows: readonly ReportedFlow[] }
+  /** Asks for unconnected sockets in an agent's network namespace; they come by the line of namespace-line.ts. */
+  | {
+      readonly type: 'sockets';
+      /** In decimal. */
+      readonly netnsCookie: string;
+      readonly family: 4 | 6;
+      readonly count: number;
+    }
   | {
       readonly type: 'stats';
       readonly openFlows: number;

@@ -22,6 +22,7 @@ import type { Opened } from './openers/opener.ts';
 import { nameOf, type Recognised, recognise, seenOf } from './recognise.ts';
 import { type Relay, streamRelay } from './relay.ts';
 import { resetSocket } from './reset.ts';
+import type { SocketPool } from './socket-pool.ts';
 import type { TlsContexts } from './tls-context.ts';
 import { Upstream } from './upstream.ts';
 import { establishedError, UpstreamError } from './upstream-error.ts';
@@ -40,6 +41,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** The name this agent last resolved to the address; asked only where the decision may depend on it. */
   readonly resolvedName?: () => Promise<string | null>;
+  /** Where the agent is in another network namespace than the worker: sockets to reach servers from there. */
+  readonly sockets?: SocketPool | null;
   readonly relay?: Relay;
 }
 
@@ -64,7 +67,7 @@ export class Session {
   #cut: Ending | null = null;
 
   constructor(options: SessionOptions) {
-    const { agent, facts, policy, worker, clock, relay = streamRelay } = options;
+    const { agent, facts, policy, worker, clock, sockets = null, relay = streamRelay } = options;
     this.#resolvedName = options.resolvedName ?? (async () => null);
     this.#agent = agent;
     this.#facts = facts;
@@ -72,7 +75,7 @@ export class Session {
     this.#clock = clock;
     this.#relay = relay;
     this.#input = new AgentInput(agent);
-    this.#upstream = new Upstream(clock);
+    this.#upstream = new Upstream(clock, sockets);
     this.#draft = new FlowDraft({
       id: facts.id,
       facts,

@@ -9,7 +9,7 @@
  * - every failure is an `UpstreamError` with the reason the flow record will show;
  * - every wait has an end: connect and handshake each have their time-out, and `reset()` ends either.
  */
-import { connect as connectTcp, isIPv4, type Socket } from 'node:net';
+import { connect as connectTcp, isIPv4, type Socket, type SocketConnectOpts } from 'node:net';
 import {
   type ConnectionOptions,
   checkServerIdentity,
@@ -23,6 +23,7 @@ import type { CompiledDestination } from '../policy/types.ts';
 import { withoutPeerCertificate } from '../tls/session-state.ts';
 import { resetSocket, resetTls } from './reset.ts';
 import type { PeerProof, ResumableSession } from './resumption.ts';
+import type { SocketPool } from './socket-pool.ts';
 import type { ServerGroup, TlsContexts } from './tls-context.ts';
 import { connectError, handshakeError, UpstreamError } from './upstream-error.ts';
 
@@ -69,6 +70,8 @@ export function reachableIp(ip: string): string {
 
 export class Upstream {
   readonly #clock: Clock;
+  readonly #sockets: SocketPool | null;
+  #wasReset = false;
   #raw: Socket | null = null;
   #secure: TLSSocket | null = null;
   #ip = '';
@@ -77,17 +80,36 @@ export class Upstream {
   tlsMs: number | null = null;
   tls: FlowTls | null = null;
 
-  constructor(clock: Clock) {
+  /** @param sockets of the agent's network namespace, where that is not the worker's own */
+  constructor(clock: Clock, sockets: SocketPool | null = null) {
     this.#clock = clock;
+    this.#sockets = sockets;
   }
 
   /** The TCP connection, paused. @throws UpstreamError */
   connect(ip: string, port: number, timeoutMs: number): Promise<Socket> {
     this.#ip = reachableIp(ip);
     this.#port = port;
+    return this.#sockets === null
+      ? this.#connect({ ...TCP_OPTIONS, host: this.#ip, port }, timeoutMs)
+      : this.#connectElsewhere(this.#sockets, timeoutMs);
+  }
+
+  async #connectElsewhere(sockets: SocketPool, timeoutMs: number): Promise<Socket> {
+    const fd = await sockets.take(this.#ip.includes(':') ? 6 : 4, timeoutMs);
+    if (this.#wasReset) {
+      sockets.giveBack(fd);
+      throw new UpstreamError('connect_failed', 'the agent left before the server was reached');
+    }
+    // Sockets take a descriptor where they connect, which the types of node:net leave out.
+    const options = { ...TCP_OPTIONS, host: this.#ip, port: this.#port, fd };
+    return await this.#connect(options, timeoutMs);
+  }
+
+  #connect(options: SocketConnectOpts, timeoutMs: number): Promise<Socket> {
     const begun = this.#clock.monotonic();
     return new Promise((resolve, reject) => {
-      const raw = connectTcp({ ...TCP_OPTIONS, host: this.#ip, port });
+      const raw = connectTcp(options);
       this.#raw = raw;
       raw.pause();
       const timer = setTimeout(() => raw.destroy(connectTimeout(timeoutMs)), timeoutMs);
@@ -130,6 +152,8 @@ export class Upstream {
     connectTimeoutMs: number,
     options: SecureOptions,
   ): Promise<TLSSocket> {
+    if (this.#sockets !== null)
+      return this.connect(ip, port, connectTimeoutMs).then(() => this.secure(options));
     this.#ip = reachableIp(ip);
     this.#port = port;
     const begun = this.#clock.monotonic();
@@ -216,6 +240,7 @@ export class Upstream {
 
   /** Ends everything with a RST; whoever waits for `connect` or `secure` is told. */
   reset(): void {
+    this.#wasReset = true;
     if (this.#raw !== null) resetSocket(this.#raw, this.#secure);
     else if (this.#secure !== null) resetTls(this.#secure);
   }

@@ -4,11 +4,13 @@
  * daemon. It writes nothing to standard output: what it has to say are messages.
  */
 import { Socket } from 'node:net';
+import { closeFd, DescriptorReader } from '../kernel/descriptors.ts';
 import { readFlow } from '../kernel/worker.ts';
-import { CHANNEL_FD, Channel, MAX_DAEMON_FRAME_BYTES } from './channel.ts';
+import { CHANNEL_FD, Channel, MAX_DAEMON_FRAME_BYTES, NAMESPACE_LINE_FD } from './channel.ts';
 import { becomeHarmless, EXIT_DEFECT } from './entry.ts';
 import { describeDefect } from './flow-report.ts';
 import type { DaemonMessage } from './ipc.ts';
+import { decodeNamespaceMessage } from './namespace-line.ts';
 import { Worker } from './worker.ts';
 
 /** Time for the reports of the flows that are cut to leave. */
@@ -31,7 +33,10 @@ function main(): void {
     onViolation: (why) => dieOf(worker, new Error(why)),
     onClose: () => process.exit(0),
   });
-  const worker: Worker = new Worker({ send: (message) => channel.send(message), readFlow });
+  const worker: Worker = new Worker({ send: (message) => channel.send(message), readFlow, closeFd });
+  new DescriptorReader(NAMESPACE_LINE_FD, (message, fds) => {
+    worker.handleNamespace(decodeNamespaceMessage(message), fds);
+  });
   process.on('uncaughtException', (error) => dieOf(worker, error));
 }
 

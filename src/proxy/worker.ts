@@ -17,10 +17,12 @@ import { maxFlows, readLimits } from './flow-limit.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
 import type { DaemonMessage, InitMessage, ListenerHandle, WorkerMessage } from './ipc.ts';
 import { NameDesk } from './name-desk.ts';
+import type { NamespaceMessage } from './namespace-line.ts';
 import { ReportBatch } from './report-batch.ts';
 import { resetSocket } from './reset.ts';
 import { type PolicyInForce, Session } from './session.ts';
 import { fdOf } from './socket-fd.ts';
+import { SocketPool } from './socket-pool.ts';
 import { systemCa, TlsContexts } from './tls-context.ts';
 import { HIGH_WATER_MARK_BYTES } from './upstream.ts';
 
@@ -33,6 +35,7 @@ export const STOP_GRACE_MS = 5_000;
 export interface WorkerDependencies {
   readonly send: (message: WorkerMessage) => void;
   readonly readFlow: (fd: number) => KernelFlow | null;
+  readonly closeFd: (fd: number) => void;
   readonly clock?: Clock;
   /** PEM of the CAs trusted where policy names none. */
   readonly systemCa?: () => string;
@@ -42,9 +45,17 @@ export interface WorkerDependencies {
   readonly listen?: (server: Server, handle: ListenerHandle) => void;
 }
 
+/** Another network namespace with agents in it. */
+interface Elsewhere {
+  readonly cookie: bigint;
+  readonly servers: readonly Server[];
+  readonly sockets: SocketPool;
+}
+
 export class Worker {
   readonly #send: WorkerDependencies['send'];
   readonly #readFlow: WorkerDependencies['readFlow'];
+  readonly #closeFd: WorkerDependencies['closeFd'];
   readonly #clock: Clock;
   readonly #systemCa: () => string;
   readonly #limits: () => string;
@@ -53,6 +64,7 @@ export class Worker {
   readonly #names: NameDesk;
   readonly #sessions = new Set<Session>();
   readonly #servers: Server[] = [];
+  readonly #elsewhere = new Map<bigint, Elsewhere>();
   #policy: PolicyInForce | null = null;
   #number = 0;
   #maxFlows = 0;
@@ -64,6 +76,7 @@ export class Worker {
   constructor(dependencies: WorkerDependencies) {
     this.#send = dependencies.send;
     this.#readFlow = dependencies.readFlow;
+    this.#closeFd = dependencies.closeFd;
     this.#clock = dependencies.clock ?? systemClock;
     this.#systemCa = dependencies.systemCa ?? systemCa;
     this.#limits = dependencies.limits ?? readLimits;
@@ -113,14 +126,54 @@ export class Worker {
     this.#policy = { prepared: preparePolicy(policy), contexts };
   }
 
-  #listen(handle: ListenerHandle): Promise<void> {
+  /** Listeners and sockets in another network namespace; those that are of no use are closed. */
+  handleNamespace(message: NamespaceMessage, fds: readonly number[]): void {
+    const { netnsCookie } = message;
+    const known = this.#elsewhere.get(netnsCookie);
+    if (message.type === 'sockets' && known !== undefined) {
+      known.sockets.give(message.family, fds);
+      return;
+    }
+    if (message.type === 'listen' && known === undefined && fds.length === message.families.length) {
+      this.#listenElsewhere(netnsCookie, fds, message.families);
+      return;
+    }
+    for (const fd of fds) this.#closeFd(fd);
+    if (message.type !== 'close' || known === undefined) return;
+    this.#elsewhere.delete(netnsCookie);
+    for (const server of known.servers) server.close();
+    known.sockets.close();
+  }
+
+  #listenElsewhere(cookie: bigint, fds: readonly number[], families: readonly (4 | 6)[]): void {
+    const sockets = new SocketPool({
+      ask: (family, count) => this.#send({ type: 'sockets', netnsCookie: String(cookie), family, count }),
+      closeFd: this.#closeFd,
+    });
+    const servers = families.map(() => this.#makeServer({ cookie, sockets }));
+    this.#elsewhere.set(cookie, { cookie, servers, sockets });
+    for (const [index, server] of servers.entries()) {
+      // A worker that cannot listen must end, so that it is replaced.
+      server.once('error', (error) => {
+        throw error;
+      });
+      this.#listenOn(server, { fd: fds[index] ?? -1, family: families[index] ?? 4 });
+    }
+  }
+
+  #makeServer(elsewhere: Pick<Elsewhere, 'cookie' | 'sockets'> | null): Server {
     const server = createServer({
       pauseOnConnect: true,
       allowHalfOpen: true,
       noDelay: true,
       highWaterMark: HIGH_WATER_MARK_BYTES,
     });
-    server.on('connection', (socket) => this.#accept(socket));
+    server.on('connection', (socket) => this.#accept(socket, elsewhere));
+    return server;
+  }
+
+  #listen(handle: ListenerHandle): Promise<void> {
+    const server = this.#makeServer(null);
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       // Nothing listens for errors later: a listener that fails must end the worker, so that it is replaced.
@@ -133,7 +186,7 @@ export class Worker {
     });
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, elsewhere: Pick<Elsewhere, 'cookie' | 'sockets'> | null): void {
     this.#accepted += 1;
     const fd = fdOf(socket);
     let flow: KernelFlow | null = null;
@@ -148,16 +201,28 @@ export class Worker {
       this.#refuse(socket, null, 'not_an_agent', 'somebody who is no agent connected to the proxy');
     } else if (this.#policy === null || open >= this.#maxFlows) {
       this.#refuse(socket, flow, 'overloaded', `the worker carries ${open} flows already`);
+    } else if (elsewhere !== null && elsewhere.cookie !== flow.facts.netnsCookie) {
+      this.#refuse(
+        socket,
+        flow,
+        'internal_error',
+        "the flow is of another network namespace than its listener's",
+      );
     } else {
-      void this.#carry(socket, flow, this.#policy);
+      void this.#carry(socket, flow, this.#policy, elsewhere?.sockets ?? null);
     }
   }
 
-  async #carry(agent: Socket, flow: KernelFlow, policy: PolicyInForce): Promise<void> {
+  async #carry(
+    agent: Socket,
+    flow: KernelFlow,
+    policy: PolicyInForce,
+    sockets: SocketPool | null,
+  ): Promise<void> {
     const { facts } = flow;
     const resolvedName = (): Promise<string | null> => this.#names.ask(facts.agentId, facts.dstIp);
     const worker = this.#number;
-    const session = new Session({ agent, facts, policy, worker, clock: this.#clock, resolvedName });
+    const session = new Session({ agent, facts, policy, worker, clock: this.#clock, sockets, resolvedName });
     this.#sessions.add(session);
     const report = await session.run();
     this.#sessions.delete(session);
@@ -200,6 +265,10 @@ export class Worker {
   /** Takes no more connections, lets flows finish for `graceMs`, cuts the rest, reports them all. */
   async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
     for (const server of this.#servers) server.close();
+    for (const { servers, sockets } of this.#elsewhere.values()) {
+      for (const server of servers) server.close();
+      sockets.close();
+    }
     if (this.#sessions.size > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(() => this.cutAll('worker_died', 'the worker was stopped'), graceMs);

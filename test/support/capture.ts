@@ -7,37 +7,63 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { must, type Running, until } from './command.ts';
-import { FAR, type Network } from './network.ts';
+import { BOX_GATEWAY, FAR, type Namespace, type Network } from './network.ts';
 import { type Conversation, conversations, findMarkers, type Packet, parsePcap, wireOf } from './pcap.ts';
 
-/** `wire`: the far end of the pair, all that left the host; `loopback`: what agents hand to the proxy. */
-export type CapturePoint = 'wire' | 'loopback';
+/**
+ * `wire`: the far end of the pair, all that left the host; `loopback`: what agents hand to the proxy; `box`: the far
+ * end of the box's own pair, all that left a network namespace of its own (box.ts).
+ */
+export type CapturePoint = 'wire' | 'loopback' | 'box';
+
+/** A way into a network namespace. */
+export type Inside = Pick<Namespace, 'wrap'>;
+
+/** Where tcpdump listens, and from where a datagram to which address is seen there. */
+interface Place {
+  readonly netns: Namespace;
+  readonly device: string;
+  readonly from: Inside;
+  readonly target: string;
+}
+
+function placeOf(network: Network, point: CapturePoint, box: Inside | null): Place {
+  const { near, far } = network;
+  if (point === 'loopback') return { netns: near, device: 'lo', from: near, target: '127.0.0.1' };
+  if (point === 'wire') return { netns: far, device: FAR.device, from: near, target: FAR.ipv4 };
+  if (box === null) throw new Error('this world has no box');
+  return { netns: far, device: BOX_GATEWAY.device, from: box, target: BOX_GATEWAY.ipv4 };
+}
 
 /** The discard port: nobody listens, and the answer (port unreachable) is as good as none. */
 const SENTINEL_PORT = 9;
 
 export class Capture {
-  readonly #network: Network;
-  readonly #point: CapturePoint;
+  readonly #place: Place;
   readonly #file: string;
   readonly #tcpdump: Running;
   #sentinels = 0;
 
-  private constructor(network: Network, point: CapturePoint, file: string, tcpdump: Running) {
-    this.#network = network;
-    this.#point = point;
+  private constructor(place: Place, file: string, tcpdump: Running) {
+    this.#place = place;
     this.#file = file;
     this.#tcpdump = tcpdump;
   }
 
-  static async start(network: Network, point: CapturePoint, file: string): Promise<Capture> {
+  static async start(
+    network: Network,
+    point: CapturePoint,
+    file: string,
+    box: Inside | null = null,
+  ): Promise<Capture> {
     mkdirSync(dirname(file), { recursive: true });
-    const [netns, device] = point === 'wire' ? [network.far, FAR.device] : [network.near, 'lo'];
+    const place = placeOf(network, point, box);
+    const { netns, device } = place;
     // -Z root: Debian's tcpdump would become another user, who may not write here. -B: room for bursts, in KiB.
     const argv = ['tcpdump', '-i', device, '-n', '-U', '-s', '0', '-B', '65536', '-Z', 'root', '-w', file];
     const tcpdump = netns.start([...argv, '--immediate-mode']);
     await tcpdump.waitFor((r) => /listening on/.test(r.stderr));
-    return new Capture(network, point, file, tcpdump);
+    return new Capture(place, file, tcpdump);
   }
 
   /** Everything captured up to now, our own sentinels left out. */
@@ -102,10 +128,10 @@ export class Capture {
     if (this.#tcpdump.ended) return;
     this.#sentinels += 1;
     const text = `capture-sentinel-${process.pid}-${this.#sentinels};`;
-    const target = this.#point === 'wire' ? FAR.ipv4 : '127.0.0.1';
+    const { from, target } = this.#place;
     const before = statSync(this.#file).size;
     await must(
-      this.#network.near.wrap([
+      from.wrap([
         'bash',
         '-c',
         `printf '%s' "$1" >"/dev/udp/$2/$3"`,

@@ -48,7 +48,11 @@ export function worldDir(world: string): string {
   return join(tmpdir(), world);
 }
 
-export function netnsName(world: string, side: 'near' | 'far'): string {
+/** The host, the network beyond it, and a container of the host with a network of its own (box.ts). */
+const SIDES = ['near', 'far', 'box'] as const;
+export type Side = (typeof SIDES)[number];
+
+export function netnsName(world: string, side: Side): string {
   return `${world}-${side}`;
 }
 
@@ -58,7 +62,7 @@ export function sluiceMark(world: string): string {
 
 /** Ends what runs in the world and removes it. Safe to call for a world half made or already gone. */
 export function dismantle(world: string): void {
-  const sides = (['near', 'far'] as const).map((side) => netnsName(world, side));
+  const sides = SIDES.map((side) => netnsName(world, side));
   for (const netns of sides) endProcesses(netns);
   if (existsSync(sluiceMark(world))) {
     // Pins outlive their daemon by design, and with them the gate stays shut for the next test.
@@ -77,7 +81,7 @@ export function reap(): void {
   const names = new Set<string>();
   for (const dir of [NETNS_DIR, tmpdir()]) {
     for (const entry of existsSync(dir) ? readdirSync(dir) : []) {
-      const match = /^(slw-(\d+)-(\d+)-\d+)(?:-near|-far)?$/.exec(entry);
+      const match = /^(slw-(\d+)-(\d+)-\d+)(?:-near|-far|-box)?$/.exec(entry);
       if (match && startTime(Number(match[2])) !== match[3]) names.add(match[1] ?? '');
     }
   }

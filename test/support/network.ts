@@ -12,6 +12,13 @@ import { netnsName } from './leftovers.ts';
 /** The same in every world: nothing outside the two namespaces ever sees them. */
 export const NEAR = { ipv4: '10.198.1.1', ipv6: 'fd00:198::1', device: 'near0' } as const;
 export const FAR = { ipv4: '10.198.1.2', ipv6: 'fd00:198::2', device: 'far0' } as const;
+/**
+ * A network namespace of its own beside `near`, as a container has: `box` with a pair of its own to `far`, so that
+ * what leaves it does not cross `near`.
+ */
+export const BOX = { ipv4: '10.197.1.1', ipv6: 'fd00:197::1', device: 'box0' } as const;
+export const BOX_GATEWAY = { ipv4: '10.197.1.2', ipv6: 'fd00:197::2', device: 'far1' } as const;
+
 /** Routed to the far side and dropped there without a word: a connection to it can only time out. */
 export const SILENT = '10.199.9.9';
 
@@ -76,12 +83,41 @@ async function refuseConnectedHost(): Promise<void> {
     );
 }
 
-async function configure(
-  netns: Namespace,
-  own: typeof NEAR | typeof FAR,
-  peer: typeof NEAR | typeof FAR,
-): Promise<void> {
-  const steps = [
+/** The box of a world, whose `far` must be there; `ip netns del` takes it away with its pair. */
+export async function makeBox(world: string, far: Namespace): Promise<Namespace> {
+  const name = netnsName(world, 'box');
+  await must(['ip', 'netns', 'add', name]);
+  await joinBox(`/run/netns/${name}`, far);
+  return new Namespace(name);
+}
+
+/** Joins a namespace, by the path of its file, to `far` as the box is. */
+export async function joinBox(netns: string, far: Namespace): Promise<void> {
+  const { device, ipv4, ipv6 } = BOX_GATEWAY;
+  const link = `link add ${BOX.device} netns ${netns} type veth peer name ${device} netns ${far.name}`;
+  await must(['ip', '-batch', '-'], { input: `${link}\n` });
+  const inside = interfaceSteps(BOX, BOX_GATEWAY).join('\n');
+  await must(['nsenter', `--net=${netns}`, 'ip', '-batch', '-'], { input: `${inside}\n` });
+  await far.configure([
+    `link set ${device} addrgenmode none`,
+    `link set ${device} up`,
+    `addr add ${ipv4}/24 dev ${device}`,
+    `addr add ${ipv6}/64 dev ${device} nodad`,
+  ]);
+}
+
+interface End {
+  readonly ipv4: string;
+  readonly ipv6: string;
+  readonly device: string;
+}
+
+async function configure(netns: Namespace, own: End, peer: End): Promise<void> {
+  await netns.configure(interfaceSteps(own, peer));
+}
+
+function interfaceSteps(own: End, peer: End): string[] {
+  return [
     'link set lo up',
     // No link-local address: its neighbour and router chatter would only be noise in the captures.
     `link set ${own.device} addrgenmode none`,
@@ -92,7 +128,6 @@ async function configure(
     `route add default via ${peer.ipv4}`,
     `route add default via ${peer.ipv6}`,
   ];
-  await netns.configure(steps);
 }
 
 /** The hosts file agents see: every test name at the far side, in both families. */

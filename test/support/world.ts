@@ -5,10 +5,18 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Capture, type CapturePoint } from './capture.ts';
+import { Capture, type CapturePoint, type Inside } from './capture.ts';
 import type { CommandOptions, Finished } from './command.ts';
 import { claimWorld, dismantle, worldDir } from './leftovers.ts';
-import { FAR, makeNetwork, type Namespace, type NearSide, type Network, writeHosts } from './network.ts';
+import {
+  FAR,
+  makeBox,
+  makeNetwork,
+  type Namespace,
+  type NearSide,
+  type Network,
+  writeHosts,
+} from './network.ts';
 import { HTTPS_NAMES, Nginx, type SiteName } from './nginx.ts';
 import { type Certificate, Pki } from './pki.ts';
 import { POSTGRES, Postgres } from './postgres.ts';
@@ -40,6 +48,7 @@ export class World {
   readonly #postgres: Postgres | null;
   readonly #raw: RawServers | null;
   readonly #captures: Capture[] = [];
+  #box: Namespace | null = null;
   readonly #closing: (() => Promise<unknown>)[] = [];
 
   private constructor(
@@ -136,9 +145,16 @@ export class World {
     return this.near.run(this.agentCommand(argv, options), options);
   }
 
-  async capture(point: CapturePoint = 'wire'): Promise<Capture> {
+  /** A network namespace of its own, as a container has; one for a world. */
+  async addBox(): Promise<Namespace> {
+    this.#box ??= await makeBox(this.name, this.far);
+    return this.#box;
+  }
+
+  /** @param box for the point `box`, where it is not the world's own */
+  async capture(point: CapturePoint = 'wire', box: Inside | null = this.#box): Promise<Capture> {
     const file = join(this.dir, `${point}-${this.#captures.length}.pcap`);
-    const capture = await Capture.start(this.network, point, file);
+    const capture = await Capture.start(this.network, point, file, box);
     this.#captures.push(capture);
     return capture;
   }

@@ -8,6 +8,7 @@ import {
   checkCgroup,
   checkDaemon,
   checkKernel,
+  checkNamespaces,
   checkPrograms,
   checkWorkerUser,
 } from '#src/cli/doctor-checks.ts';
@@ -88,6 +89,15 @@ t.test('programs', async (t) => {
   t.equal(checkPrograms(down, null).level, 'fail', 'no daemon and nothing pinned');
   t.match(checkPrograms(down, programs), { level: 'warn', text: /agents cannot connect/ });
   t.equal(checkPrograms(down, idle).level, 'fail');
+});
+
+t.test('namespaces', async (t) => {
+  const counted = (counts: Record<string, number>) => checkNamespaces(sampleStatus({ counters: counts }));
+  t.match(counted({ 'namespaces.served': 3 }), { level: 'ok', text: /^3 beside the daemon's own/ });
+  t.match(counted({ 'namespaces.refused_owner': 1 }), { level: 'ok', text: /made by an unprivileged user/ });
+  t.match(counted({ 'namespaces.refused_limit': 2 }), { level: 'warn', mend: /journalctl/ });
+  t.match(counted({ 'namespaces.refused_error': 2 }), { level: 'warn', text: /no listener/ });
+  t.equal(checkNamespaces(down), null, 'nobody to ask');
 });
 
 t.test('canary', async (t) => {

@@ -110,6 +110,8 @@ t.test('configuration survives the way there and back', async (t) => {
     proxyPort: 65_535,
     unknownAgent: 0xfedcba98,
     dnsPort: 65_534,
+    daemonPid: 4_194_303,
+    homeNetns: 4_097n,
   };
   t.same(decodeConfig(encodeConfig(config)), config);
 });

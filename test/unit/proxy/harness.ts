@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { WorkerFlowReport } from '#src/flow/record.ts';
+import { closeFd } from '#src/kernel/descriptors.ts';
 import type { FlowFacts, KernelFlow } from '#src/kernel/facts.ts';
 import { agentId } from '#src/policy/agent-id.ts';
 import type { CompiledDestination, CompiledPolicy, CompiledRule } from '#src/policy/types.ts';
@@ -184,6 +185,7 @@ export class TestProxy {
     this.worker = new Worker({
       send: (message) => this.#onMessage(message),
       readFlow: () => (this.target === null ? null : kernelFlow(this.target)),
+      closeFd,
       systemCa: () => options.systemCa ?? '',
       listen: (server) => {
         server.listen(0, '127.0.0.1', () => {

@@ -2,7 +2,10 @@ import { once } from 'node:events';
 import t from 'tap';
 import { systemClock } from '#src/core/clock.ts';
 import type { Reason } from '#src/flow/record.ts';
+import { addon } from '#src/kernel/addon.ts';
+import { closeFd } from '#src/kernel/descriptors.ts';
 import type { CompiledTls } from '#src/policy/types.ts';
+import { SocketPool } from '#src/proxy/socket-pool.ts';
 import { TlsContexts } from '#src/proxy/tls-context.ts';
 import { reachableIp, type SecureOptions, Upstream } from '#src/proxy/upstream.ts';
 import { UpstreamError } from '#src/proxy/upstream-error.ts';
@@ -12,6 +15,8 @@ import { closedPort, destination, plainServer, tlsServer } from './harness.ts';
 
 const X25519MLKEM768 = 0x11ec;
 const X25519 = 0x001d;
+/** Entering another one takes privileges. */
+const OWN_NETNS = -1;
 
 const certificates = await makeCertificates((remove) => t.teardown(remove));
 const tls: CompiledTls = {
@@ -210,4 +215,39 @@ t.test('the unspecified address is this host', async (t) => {
   t.equal(reachableIp('0.0.0.0'), '127.0.0.1');
   t.equal(reachableIp('::'), '::1');
   t.equal(reachableIp('192.0.2.1'), '192.0.2.1');
+});
+
+t.test('in another network namespace the connection is made by a socket of its pool', async (t) => {
+  const plain = await plainServer(t.teardown, (s) => s.end('hello'));
+  const closed: number[] = [];
+  const asked: number[] = [];
+  const pool = new SocketPool({
+    ask: (_family, count) => {
+      asked.push(count);
+      // The daemon's answer comes later.
+      setImmediate(() => pool.give(4, addon().socketsIn(OWN_NETNS, 4, count)));
+    },
+    closeFd: (fd) => {
+      closed.push(fd);
+      closeFd(fd);
+    },
+  });
+  t.teardown(() => pool.close());
+  const raw = await new Upstream(systemClock, pool).connect('127.0.0.1', plain.port, 5_000);
+  const [answer] = (await once(raw.resume(), 'data')) as [Buffer];
+  t.equal(answer.toString(), 'hello');
+  t.equal(asked.length, 1);
+
+  const port = await tlsServer(t.teardown, certificates.valid, (s) => s.end('sealed'));
+  const secure = await new Upstream(systemClock, pool).connectSecure('127.0.0.1', port, 5_000, options());
+  t.equal(((await once(secure.resume(), 'data')) as [Buffer])[0].toString(), 'sealed');
+
+  const refused = new Upstream(systemClock, pool).connect('127.0.0.1', await closedPort(), 5_000);
+  t.equal(await reasonOf(refused), 'connect_refused');
+
+  const left = new Upstream(systemClock, pool);
+  const attempt = left.connect('127.0.0.1', plain.port, 5_000);
+  left.reset();
+  t.equal(await reasonOf(attempt), 'connect_failed', 'an agent that left while its socket was on its way');
+  t.equal(closed.length, 1, 'which is given back');
 });

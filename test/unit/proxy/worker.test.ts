@@ -1,4 +1,6 @@
 import t from 'tap';
+import type { WorkerMessage } from '#src/proxy/ipc.ts';
+import { Worker } from '#src/proxy/worker.ts';
 import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
 import { destination, endOf, plainServer, policy, readAll, readBytes, rule, TestProxy } from './harness.ts';
 
@@ -86,4 +88,33 @@ t.test('every connection of a storm has one report', async (t) => {
   const ids = new Set<string>();
   for (let reported = 0; reported < count; reported += 1) ids.add((await proxy.report()).id);
   t.equal(ids.size, count);
+});
+
+t.test('what a worker is handed for another network namespace it uses or closes', async (t) => {
+  const closed: number[] = [];
+  const sent: WorkerMessage[] = [];
+  const listened: number[] = [];
+  const worker = new Worker({
+    send: (message) => void sent.push(message),
+    readFlow: () => null,
+    closeFd: (fd) => void closed.push(fd),
+    systemCa: () => '',
+    listen: (server, { fd }) => {
+      listened.push(fd);
+      server.listen(0, '127.0.0.1');
+    },
+  });
+  const netnsCookie = 4_097n;
+  worker.handleNamespace({ type: 'sockets', netnsCookie, family: 4 }, [1]);
+  worker.handleNamespace({ type: 'listen', netnsCookie, families: [4, 6] }, [2]);
+  t.same(closed, [1, 2], 'of no namespace it knows; descriptors that were lost on the way');
+  worker.handleNamespace({ type: 'listen', netnsCookie, families: [4, 6] }, [3, 4]);
+  t.same(listened, [3, 4]);
+  worker.handleNamespace({ type: 'listen', netnsCookie, families: [4, 6] }, [5, 6]);
+  t.same(closed.splice(0), [1, 2, 5, 6], 'told twice');
+  worker.handleNamespace({ type: 'sockets', netnsCookie, family: 4 }, [7, 8]);
+  worker.handleNamespace({ type: 'close', netnsCookie }, []);
+  t.same(closed, [7, 8], 'it keeps nothing of a namespace without agents');
+  worker.handleNamespace({ type: 'close', netnsCookie }, []);
+  await worker.stop(0);
 });

@@ -1,0 +1,40 @@
+/** Descriptors on their way from the daemon to a worker: whole messages with what belongs to them. */
+import { addon, type NativeDescriptorReader } from './addon.ts';
+
+/** At most this many go with one message; native/src/descriptors.cc has the same bound. */
+export const MAX_DESCRIPTORS = 64;
+
+/** Two ends of a line: the daemon's and the worker's. */
+export function descriptorPair(): readonly [number, number] {
+  return addon().descriptorPair();
+}
+
+/**
+ * Sends and never waits; false when the other side is gone or has not read for long. The sender keeps its
+ * descriptors either way.
+ */
+export function sendDescriptors(line: number, message: Buffer, fds: readonly number[]): boolean {
+  return addon().sendDescriptors(line, message, fds);
+}
+
+/** Those that read: nothing else may hold a reader, and one that is collected as garbage hangs up. */
+const reading = new Set<DescriptorReader>();
+
+/** Reads until closed. `onMessage` owns the descriptors it is given. */
+export class DescriptorReader {
+  readonly #native: NativeDescriptorReader;
+
+  constructor(fd: number, onMessage: (message: Buffer, fds: readonly number[]) => void) {
+    this.#native = new (addon().DescriptorReader)(fd, onMessage);
+    reading.add(this);
+  }
+
+  close(): void {
+    reading.delete(this);
+    this.#native.close();
+  }
+}
+
+export function closeFd(fd: number): void {
+  addon().closeFd(fd);
+}
