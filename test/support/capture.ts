@@ -59,8 +59,10 @@ export class Capture {
     mkdirSync(dirname(file), { recursive: true });
     const place = placeOf(network, point, box);
     const { netns, device } = place;
-    // -Z root: Debian's tcpdump would become another user, who may not write here. -B: room for bursts, in KiB.
-    const argv = ['tcpdump', '-i', device, '-n', '-U', '-s', '0', '-B', '65536', '-Z', 'root', '-w', file];
+    // -Z root: Debian's tcpdump would become another user, who may not write here. -B: room for bursts, in KiB. It is
+    // divided into slots of the length of -s, so that is no longer than the longest segment offload makes.
+    const argv = ['tcpdump', '-i', device, '-n', '-U', ...['-s', '66000', '-B', '131072'], '-Z', 'root'];
+    argv.push('-w', file);
     const tcpdump = netns.start([...argv, '--immediate-mode']);
     await tcpdump.waitFor((r) => /listening on/.test(r.stderr));
     return new Capture(place, file, tcpdump);
