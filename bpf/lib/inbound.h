@@ -22,8 +22,8 @@ static __always_inline bool sluice_at_most(__u64 high, __u64 low, const __u64 *b
   return high < bound[0] || (high == bound[0] && low <= bound[1]);
 }
 
-/* Id of the rule that allows it, or 0. Not static: so the verifier walks the loop once, and not once for each way
- * that leads here; kernels before 6.5 run out of patience otherwise. */
+/* Id of the rule that allows it, or 0. Not static: so the verifier walks the loop once, and not once for each
+ * way that leads here; kernels before 6.5 run out of patience otherwise. */
 __noinline __u32 sluice_inbound_rule(const struct sluice_request *request) {
   if (!request)
     return 0;
