@@ -5,15 +5,13 @@
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** systemd.unified_cgroup_hierarchy and friends, kernel-command-line of systemd(1). */
-export type CgroupLayout = 'unified' | 'hybrid' | 'legacy';
-
 export interface Pair {
-  /** As `--pair` takes it: SUITE/KERNEL, and the layout if it is not the usual one. */
+  /** As `--pair` takes it: SUITE/KERNEL, and what is not usual about it. */
   readonly name: string;
   readonly suite: 'bookworm' | 'trixie';
   readonly kernel: KernelName;
-  readonly cgroups: CgroupLayout;
+  /** Put on the kernel's command line: how cgroups are laid out, and whatever else makes this guest another. */
+  readonly kernelArguments: readonly string[];
   /** Folder of test/vm/payloads: what must hold in this guest. */
   readonly expects: 'works' | 'refuses';
 }
@@ -28,13 +26,34 @@ export const KERNELS = {
 
 export type KernelName = keyof typeof KERNELS;
 
+/** How systemd lays cgroups out: systemd.unified_cgroup_hierarchy and friends, kernel-command-line(7). */
+const UNIFIED = ['systemd.unified_cgroup_hierarchy=1'];
+const HYBRID = ['systemd.unified_cgroup_hierarchy=0', 'systemd.legacy_systemd_cgroup_controller=0'];
+const LEGACY = ['systemd.unified_cgroup_hierarchy=0', 'systemd.legacy_systemd_cgroup_controller=1'];
+
+const works = (suite: Pair['suite'], kernel: KernelName): Pair => ({
+  name: `${suite}/${kernel}`,
+  suite,
+  kernel,
+  kernelArguments: UNIFIED,
+  expects: 'works',
+});
+
+const refuses = (kernel: KernelName, kernelArguments: readonly string[], layout?: string): Pair => ({
+  name: ['bookworm', kernel, ...(layout === undefined ? [] : [layout])].join('/'),
+  suite: 'bookworm',
+  kernel,
+  kernelArguments,
+  expects: 'refuses',
+});
+
 export const PAIRS: readonly Pair[] = [
-  { name: 'bookworm/6.1', suite: 'bookworm', kernel: '6.1', cgroups: 'unified', expects: 'works' },
-  { name: 'trixie/6.12', suite: 'trixie', kernel: '6.12', cgroups: 'unified', expects: 'works' },
-  { name: 'trixie/7.3', suite: 'trixie', kernel: '7.3', cgroups: 'unified', expects: 'works' },
-  { name: 'bookworm/5.10', suite: 'bookworm', kernel: '5.10', cgroups: 'unified', expects: 'refuses' },
-  { name: 'bookworm/6.1/hybrid', suite: 'bookworm', kernel: '6.1', cgroups: 'hybrid', expects: 'refuses' },
-  { name: 'bookworm/6.1/v1', suite: 'bookworm', kernel: '6.1', cgroups: 'legacy', expects: 'refuses' },
+  works('bookworm', '6.1'),
+  works('trixie', '6.12'),
+  works('trixie', '7.3'),
+  refuses('5.10', UNIFIED),
+  refuses('6.1', HYBRID, 'hybrid'),
+  refuses('6.1', LEGACY, 'v1'),
 ];
 
 /** What runs without `--pair` or `--all`: the oldest kernel all of Sluice works on. */
@@ -48,11 +67,4 @@ export function testsFor(pair: Pair): string[] {
   const root = join(import.meta.dirname, '../..');
   const own = globSync(`test/vm/payloads/${pair.expects}/*.test.ts`, { cwd: root }).sort();
   return pair.expects === 'works' ? [...own, ...ON_EVERY_KERNEL] : own;
-}
-
-/** The kernel's command line that makes systemd lay cgroups out so. */
-export function cgroupArguments(layout: CgroupLayout): string[] {
-  if (layout === 'unified') return ['systemd.unified_cgroup_hierarchy=1'];
-  const controller = layout === 'hybrid' ? '0' : '1';
-  return ['systemd.unified_cgroup_hierarchy=0', `systemd.legacy_systemd_cgroup_controller=${controller}`];
 }

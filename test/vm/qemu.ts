@@ -9,7 +9,7 @@ import type { Cache } from './cache.ts';
 import { Channel, type Verdict } from './channel.ts';
 import { ROOT_PARTUUID } from './disk.ts';
 import { getKernel } from './kernel.ts';
-import { cgroupArguments, type Pair } from './pairs.ts';
+import type { Pair } from './pairs.ts';
 import { getBootDisk, getModulesDisk, makeCodeDisk } from './root.ts';
 
 /** Emulated, a machine is ten to twenty times slower. */
@@ -85,7 +85,7 @@ function commandLine(pair: Pair, tests: readonly string[]): string[] {
     ...['rootwait', 'rw', 'rootfstype=ext4', 'console=ttyS0', 'quiet', 'loglevel=4', 'net.ifnames=0'],
     // A panic ends QEMU (-no-reboot) instead of hanging until the limit.
     ...['panic=-1', 'mitigations=off', 'random.trust_cpu=on', 'systemd.unit=sluice-guest.target'],
-    ...cgroupArguments(pair.cgroups),
+    ...pair.kernelArguments,
     // What the kernel does not know goes into the environment of the first process.
     `SLUICE_GUEST_TESTS=${tests.join(',')}`,
     ...['SLUICE_GUEST_CHANNEL=/dev/ttyS1', `SLUICE_GUEST_TIMEOUT=${FILE_TIMEOUT_SECONDS}`],

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { cgroupArguments, DEFAULT_PAIR, PAIRS, testsFor } from '#test/vm/pairs.ts';
+import { DEFAULT_PAIR, PAIRS, testsFor } from '#test/vm/pairs.ts';
 
 t.test(
   'every kernel Sluice is said to work on has its pair, and each pair has something to run',
@@ -23,8 +23,14 @@ t.test('a payload runs where its folder says', async (t) => {
   }
 });
 
-t.test('cgroup layouts as systemd is told them', async (t) => {
-  t.same(cgroupArguments('unified'), ['systemd.unified_cgroup_hierarchy=1']);
-  t.match(cgroupArguments('hybrid'), [/unified_cgroup_hierarchy=0/, /legacy_systemd_cgroup_controller=0/]);
-  t.match(cgroupArguments('legacy'), [/unified_cgroup_hierarchy=0/, /legacy_systemd_cgroup_controller=1/]);
-});
+t.test(
+  'a name says what a guest is, and each guest has its own cgroup layout on its command line',
+  async (t) => {
+    t.equal(new Set(PAIRS.map((pair) => pair.name)).size, PAIRS.length);
+    const layout = (name: string): string =>
+      PAIRS.find((pair) => pair.name === name)?.kernelArguments.join(' ') ?? '';
+    t.equal(layout(DEFAULT_PAIR), 'systemd.unified_cgroup_hierarchy=1');
+    t.match(layout('bookworm/6.1/hybrid'), /unified_cgroup_hierarchy=0 .*legacy_systemd_cgroup_controller=0/);
+    t.match(layout('bookworm/6.1/v1'), /unified_cgroup_hierarchy=0 .*legacy_systemd_cgroup_controller=1/);
+  },
+);
