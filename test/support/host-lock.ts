@@ -1,9 +1,11 @@
 /**
  * One Sluice per host: its programs hang at the root of the cgroup hierarchy. So only one test at a time may
- * have them, whoever started it; a second one waits here.
+ * have them, whoever started it; a second one waits here. Who has the lock clears away what killed ones left.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { DEFAULT_PIN_DIR } from '#src/api/paths.ts';
 import { must, Running, until } from './command.ts';
+import { reap } from './leftovers.ts';
 
 const LOCK_FILE = '/run/lock/sluice-tests.lock';
 /** Longer than any one test file may take. */
@@ -24,6 +26,7 @@ export async function takeHostLock(): Promise<() => Promise<void>> {
   };
   try {
     removeStalePins();
+    reap('holds the host');
     await until('a host without Sluice', isFree, FREE_WAIT_MS);
   } catch (error) {
     await release();
@@ -43,6 +46,7 @@ function removeStalePins(): void {
 }
 
 async function isFree(): Promise<boolean> {
-  if (existsSync(`${BPF_DIR}/sluice`)) return false;
+  // What a test left is gone by now. These are somebody's, and stay.
+  if (existsSync(DEFAULT_PIN_DIR)) throw new Error(`${DEFAULT_PIN_DIR} is no test's`);
   return !/\bname sluice_/.test(await must(['bpftool', 'prog', 'list']));
 }

@@ -4,15 +4,19 @@
  *
  * A world's name carries the pid and start time of the process that made it, so a later run knows for certain
  * which worlds have lost their owner, even when the pid has been given to somebody else.
+ *
+ * Pins of a Sluice are the host's and there is one set of them, so a world writes down which are its own: another
+ * Sluice, which somebody has installed since, is left alone.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DEFAULT_PIN_DIR } from '#src/api/paths.ts';
 
 const PREFIX = 'slw';
 const NETNS_DIR = '/run/netns';
-/** A file of this name in the world's directory: Sluice was started in it and has to be uninstalled. */
+/** A file of this name in the world's directory: Sluice was started in it, by the pins it names. */
 const SLUICE_MARK = 'sluice-was-started';
 const root = join(import.meta.dirname, '../..');
 
@@ -24,7 +28,7 @@ let watching = false;
 export function claimWorld(): string {
   if (!watching) {
     watching = true;
-    reap();
+    reap('without the host');
     process.on('exit', dismantleAll);
     for (const [signal, number] of [
       ['SIGINT', 2],
@@ -60,24 +64,55 @@ export function sluiceMark(world: string): string {
   return join(worldDir(world), SLUICE_MARK);
 }
 
+/**
+ * Makes the directory of the pins and writes down that they are this world's. To be called before each start of a
+ * daemon, by who holds the host and has found it free, or has started one already.
+ */
+export function markSluice(world: string): void {
+  mkdirSync(DEFAULT_PIN_DIR, { recursive: true, mode: 0o700 });
+  writeFileSync(sluiceMark(world), String(pinsNow()));
+}
+
+/** What tells these pins from all others: the boot, and the number bpffs gave their directory, never given again. */
+function pinsNow(): string | null {
+  if (!existsSync(DEFAULT_PIN_DIR)) return null;
+  return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${statSync(DEFAULT_PIN_DIR).ino}`;
+}
+
+/** Takes the world's pins off the host, which outlive their daemon by design. Whether there are none any more. */
+function uninstall(world: string): boolean {
+  const mark = sluiceMark(world);
+  if (!existsSync(mark) || readFileSync(mark, 'utf8') !== pinsNow()) return true;
+  // It refuses while a daemon holds the pins, whoever started that.
+  const argv = ['uninstall', '--runtime-dir', join(worldDir(world), 'sluice-run')];
+  const done = spawnSync(join(root, 'bin/sluice'), argv, { encoding: 'utf8', timeout: 30_000 });
+  if (done.status === 0) return true;
+  process.stderr.write(`sluice uninstall failed:\n${done.stdout}${done.stderr}\n`);
+  return false;
+}
+
 /** Ends what runs in the world and removes it. Safe to call for a world half made or already gone. */
 export function dismantle(world: string): void {
-  const sides = SIDES.map((side) => netnsName(world, side));
-  for (const netns of sides) endProcesses(netns);
-  if (existsSync(sluiceMark(world))) {
-    // Pins outlive their daemon by design, and with them the gate stays shut for the next test.
-    const done = spawnSync(join(root, 'bin/sluice'), ['uninstall'], { encoding: 'utf8', timeout: 30_000 });
-    if (done.status !== 0) process.stderr.write(`sluice uninstall failed:\n${done.stdout}${done.stderr}\n`);
-  }
-  for (const netns of sides) {
-    if (existsSync(join(NETNS_DIR, netns))) spawnSync('ip', ['netns', 'del', netns]);
-  }
-  rmSync(worldDir(world), { recursive: true, force: true, maxRetries: 3 });
+  removeNetwork(world, () => uninstall(world));
   alive.delete(world);
 }
 
-/** Dismantles the worlds of processes that are no more. */
-export function reap(): void {
+function removeNetwork(world: string, mayForget: () => boolean): void {
+  const sides = SIDES.map((side) => netnsName(world, side));
+  for (const netns of sides) endProcesses(netns);
+  const forget = mayForget();
+  for (const netns of sides) {
+    if (existsSync(join(NETNS_DIR, netns))) spawnSync('ip', ['netns', 'del', netns]);
+  }
+  // What is still installed is found again by its mark.
+  if (forget) rmSync(worldDir(world), { recursive: true, force: true, maxRetries: 3 });
+}
+
+/**
+ * Dismantles the worlds of processes that are no more. Their pins are taken off by who holds the host only: to anybody
+ * else they may be those of a test that runs.
+ */
+export function reap(who: 'holds the host' | 'without the host'): void {
   const names = new Set<string>();
   for (const dir of [NETNS_DIR, tmpdir()]) {
     for (const entry of existsSync(dir) ? readdirSync(dir) : []) {
@@ -85,7 +120,9 @@ export function reap(): void {
       if (match && startTime(Number(match[2])) !== match[3]) names.add(match[1] ?? '');
     }
   }
-  for (const name of names) dismantle(name);
+  for (const name of names)
+    if (who === 'holds the host') dismantle(name);
+    else removeNetwork(name, () => !existsSync(sluiceMark(name)));
 }
 
 function dismantleAll(): void {

@@ -11,7 +11,7 @@ import type { Status } from '#src/api/types.ts';
 import type { FlowRecord } from '#src/flow/record.ts';
 import { type CommandOptions, type Finished, type Running, until } from './command.ts';
 import { takeHostLock } from './host-lock.ts';
-import { sluiceMark } from './leftovers.ts';
+import { markSluice, sluiceMark } from './leftovers.ts';
 import type { AgentOptions, World } from './world.ts';
 import { worldPolicy } from './world-policy.ts';
 
@@ -64,7 +64,7 @@ export class TestSluice {
   }
 
   async startDaemon(): Promise<void> {
-    writeFileSync(sluiceMark(this.world.name), '');
+    markSluice(this.world.name);
     const dirs = ['--runtime-dir', this.runtimeDir, '--state-dir', this.stateDir];
     const workers = ['--workers', String(this.#options.workers ?? 2)];
     const command = [SLUICE, 'daemon', '--policy', this.policyPath, ...dirs, ...workers];
