@@ -6,6 +6,10 @@
 #include "enrol.h"
 #include "event.h"
 
+/* Directories and mounts that are followed from an executable up to the root. What lies deeper is left to
+ * userspace. */
+#define SLUICE_EXE_PATH_STEPS 48
+
 static __always_inline void sluice_set_tag(struct task_struct *task, __u32 agent, __u32 why, __u32 flags) {
   __u32 pid = BPF_CORE_READ(task, tgid);
   struct sluice_tag value = {.agent = agent, .why = why, .flags = flags};
@@ -40,48 +44,56 @@ static __always_inline __u32 sluice_current_agent(void) {
   return sluice_agent_of((struct task_struct *)bpf_get_current_task(), SLUICE_TAG_RUNNING);
 }
 
-/* Remembers the path of an executable by walking its dentries up to the root of its mounts. */
-static __noinline int sluice_remember_exe(struct task_struct *task, struct sluice_exe_key *key) {
-  __u32 zero = 0;
-  struct sluice_scratch *scratch = bpf_map_lookup_elem(&sluice_scratch, &zero);
-  if (!scratch || !key)
+/* Puts the name at `dentry` before what scratch->exe has; the offset where the text begins now, or 0 if there
+ * is no room. */
+__noinline __u32 sluice_prepend_name(__u64 address, __u32 offset) {
+  struct dentry *dentry = (struct dentry *)address;
+  struct sluice_scratch *scratch = sluice_get_scratch();
+  __u32 length = BPF_CORE_READ(dentry, d_name.len);
+  if (!scratch || length >= SLUICE_NAME_MAX || length + 1 > offset)
     return 0;
-  struct sluice_exe_path *out = &scratch->exe;
+  char *text = scratch->exe.text;
+  offset -= length + 1;
+  offset &= SLUICE_EXE_PATH_MAX - 1;
+  text[offset] = '/';
+  if (bpf_probe_read_kernel(&text[offset + 1], length & (SLUICE_NAME_MAX - 1),
+                            BPF_CORE_READ(dentry, d_name.name)))
+    return 0;
+  return offset;
+}
+
+/* Remembers the path of the task's executable by walking its dentries up to the root of its mounts. */
+__noinline int sluice_remember_exe(__u64 address, __u64 ino, __u32 dev) {
+  struct task_struct *task = (struct task_struct *)address;
+  struct sluice_exe_key key = {.ino = ino, .dev = dev};
+  struct sluice_scratch *scratch = sluice_get_scratch();
+  if (!scratch)
+    return 0;
   struct file *exe = BPF_CORE_READ(task, mm, exe_file);
   struct dentry *dentry = BPF_CORE_READ(exe, f_path.dentry);
   struct vfsmount *mnt = BPF_CORE_READ(exe, f_path.mnt);
   struct mount *mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
   __u32 offset = SLUICE_EXE_PATH_MAX - 1;
-  bool whole = false;
 
-  out->text[offset] = 0;
-  for (int step = 0; step < 48; step++) {
+  scratch->exe.text[offset] = 0;
+  for (int step = 0; step < SLUICE_EXE_PATH_STEPS; step++) {
     struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
     struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-    if (dentry == root || dentry == parent) {
-      struct mount *above = BPF_CORE_READ(mount, mnt_parent);
-      if (above == mount) {
-        whole = true;
-        break;
-      }
-      dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-      mount = above;
+    if (dentry != root && dentry != parent) {
+      offset = sluice_prepend_name(sluice_address_of(dentry), offset);
+      if (!offset)
+        return 0;
+      dentry = parent;
       continue;
     }
-    __u32 length = BPF_CORE_READ(dentry, d_name.len);
-    const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
-    if (length >= SLUICE_NAME_MAX || length + 1 > offset)
-      break;
-    offset -= length + 1;
-    offset &= SLUICE_EXE_PATH_MAX - 1;
-    out->text[offset] = '/';
-    if (bpf_probe_read_kernel(&out->text[offset + 1], length & (SLUICE_NAME_MAX - 1), name))
-      break;
-    dentry = parent;
-  }
-  if (whole) {
-    out->offset = offset;
-    bpf_map_update_elem(&sluice_exe_paths, key, out, BPF_ANY);
+    struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+    if (above == mount) {
+      scratch->exe.offset = offset;
+      bpf_map_update_elem(&sluice_exe_paths, &key, &scratch->exe, BPF_ANY);
+      return 0;
+    }
+    dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+    mount = above;
   }
   return 0;
 }
@@ -108,7 +120,7 @@ static __always_inline void sluice_fill_facts(struct sluice_flow *flow, __u32 ag
   sluice_fill_task(flow, task, agent, generation);
   struct sluice_exe_key exe = {.ino = flow->exe_ino, .dev = flow->exe_dev};
   if (exe.ino && !bpf_map_lookup_elem(&sluice_exe_paths, &exe))
-    sluice_remember_exe(task, &exe);
+    sluice_remember_exe(sluice_address_of(task), exe.ino, exe.dev);
 }
 
 #endif

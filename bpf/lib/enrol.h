@@ -100,26 +100,56 @@ __noinline __u32 sluice_step_globs(__u32 generation, __u32 level, __u32 length) 
   return 0;
 }
 
+/* Takes the walk in scratch->walk one component on, into the cgroup at this address: the agent that has it,
+ * or 0. At one component the plain path wins. */
+__noinline __u32 sluice_step_cgroup(__u64 address, __u32 generation) {
+  struct cgroup *cgrp = (struct cgroup *)address;
+  struct sluice_scratch *scratch = sluice_get_scratch();
+  if (!scratch)
+    return 0;
+  struct sluice_walk *walk = &scratch->walk;
+  struct sluice_path_key *key = &scratch->path;
+  __builtin_memset(key, 0, sizeof(*key));
+  key->generation = generation;
+  key->parent = walk->node;
+  long length = bpf_probe_read_kernel_str(key->name, sizeof(key->name), BPF_CORE_READ(cgrp, kn, name));
+  if (length <= 0) {
+    walk->done = true;
+    return 0;
+  }
+  walk->level++;
+  struct sluice_path_node *next = walk->in_trie ? bpf_map_lookup_elem(&sluice_paths, key) : NULL;
+  __u32 here = next ? next->agent : 0;
+  walk->in_trie = next != NULL;
+  walk->node = next ? next->node : 0;
+  if (walk->has_globs) {
+    __u32 fits = sluice_step_globs(generation, walk->level, length - 1);
+    if (!here)
+      here = fits;
+  }
+  walk->done = walk->level == SLUICE_PATH_DEPTH || (!walk->in_trie && !walk->has_globs);
+  return here;
+}
+
 /* Walks the cgroup's path from the daemon's root; what is not below that has no agent. The deepest component
- * with an agent wins; at one, the plain path does. */
+ * with an agent wins. */
 __noinline __u32 sluice_walk_cgroup(__u64 address, __u32 generation) {
   struct cgroup *cgrp = (struct cgroup *)address;
   struct sluice_scratch *scratch = sluice_get_scratch();
   struct sluice_config *config = sluice_get_config();
   if (!scratch || !config)
     return 0;
-  bool has_globs = bpf_map_lookup_elem(&sluice_globs, &generation) != NULL;
-  bool in_trie = true;
-  struct sluice_path_key *key = &scratch->path;
   int depth = BPF_CORE_READ(cgrp, level);
   __u64 ancestors = address + bpf_core_field_offset(struct cgroup, ancestors);
-  __u32 agent = 0, node = 0, level = 0;
+  __u32 agent = 0;
   bool below = false;
 
+  scratch->walk = (struct sluice_walk){.in_trie = true,
+                                       .has_globs = bpf_map_lookup_elem(&sluice_globs, &generation) != NULL};
   for (int word = 0; word < SLUICE_GLOB_WORDS; word++)
     scratch->live[word] = ~0ull;
   for (int at = 0; at <= SLUICE_ROOT_DEPTH + SLUICE_PATH_DEPTH; at++) {
-    if (at > depth || level == SLUICE_PATH_DEPTH || (!in_trie && !has_globs))
+    if (at > depth || scratch->walk.done)
       break;
     struct cgroup *ancestor = NULL;
     if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)(ancestors + at * sizeof(void *))))
@@ -128,23 +158,7 @@ __noinline __u32 sluice_walk_cgroup(__u64 address, __u32 generation) {
       below = BPF_CORE_READ(ancestor, kn, id) == config->root_cgroup;
       continue;
     }
-    level++;
-    const char *name = BPF_CORE_READ(ancestor, kn, name);
-    __builtin_memset(key, 0, sizeof(*key));
-    key->generation = generation;
-    key->parent = node;
-    long length = bpf_probe_read_kernel_str(key->name, sizeof(key->name), name);
-    if (length <= 0)
-      break;
-    struct sluice_path_node *next = in_trie ? bpf_map_lookup_elem(&sluice_paths, key) : NULL;
-    __u32 here = next ? next->agent : 0;
-    in_trie = next != NULL;
-    node = next ? next->node : 0;
-    if (has_globs) {
-      __u32 fits = sluice_step_globs(generation, level, length - 1);
-      if (!here)
-        here = fits;
-    }
+    __u32 here = sluice_step_cgroup(sluice_address_of(ancestor), generation);
     if (here)
       agent = here;
   }

@@ -215,12 +215,22 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_counters SEC(".maps");
 
+/* How far a walk of a cgroup's path has come. */
+struct sluice_walk {
+  __u32 node; /* in sluice_paths */
+  __u32 level;
+  bool in_trie; /* the path so far is a step of some plain path */
+  bool has_globs;
+  bool done; /* nothing deeper can have an agent */
+};
+
 /*
  * Room that does not fit the 512-byte stack. On a kernel that preempts, two tasks can be in it on one CPU at
  * a time: who decides by what it held takes a turn first, and looks afterwards whether another was taken.
  */
 struct sluice_scratch {
   __u64 turn;
+  struct sluice_walk walk;
   struct sluice_path_key path;
   struct sluice_path_key glob;
   char spare[SLUICE_NAME_MAX]; /* the verifier takes both halves of a component for as long as they may be */

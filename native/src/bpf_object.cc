@@ -62,6 +62,16 @@ std::string ProgramName(uint32_t id) {
   return info.name;
 }
 
+// How many instructions the verifier went through, each as often as it came by; 0 before the load.
+uint32_t VerifiedInstructions(const bpf_program *program) {
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  int fd = bpf_program__fd(program);
+  if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size))
+    return 0;
+  return info.verified_insns;
+}
+
 } // namespace
 
 Napi::Function BpfObject::Init(Napi::Env env) {
@@ -112,7 +122,7 @@ Napi::Value BpfObject::Load(const Napi::CallbackInfo &info) {
   return info.Env().Undefined();
 }
 
-// programs() -> [{name, section, attachType}]
+// programs() -> [{name, section, attachType, verifiedInstructions}]
 Napi::Value BpfObject::Programs(const Napi::CallbackInfo &info) {
   auto result = Napi::Array::New(info.Env());
   bpf_program *program;
@@ -122,6 +132,7 @@ Napi::Value BpfObject::Programs(const Napi::CallbackInfo &info) {
     entry.Set("name", bpf_program__name(program));
     entry.Set("section", bpf_program__section_name(program));
     entry.Set("attachType", static_cast<uint32_t>(bpf_program__expected_attach_type(program)));
+    entry.Set("verifiedInstructions", VerifiedInstructions(program));
     result.Set(index++, entry);
   }
   return result;

@@ -19,6 +19,8 @@ export interface NativeProgram {
   readonly section: string;
   /** `enum bpf_attach_type` of linux/bpf.h. */
   readonly attachType: number;
+  /** Steps the verifier took; 0 before `load`. */
+  readonly verifiedInstructions: number;
 }
 
 export interface NativeObject {
