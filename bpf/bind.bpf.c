@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
- * bind(): keeps agents off the proxy's port and the forwarder's, and tells a service at once that it will not
- * be heard.
+ * bind(): keeps agents off the proxy's ports and the forwarder's, and tells a service at once that it will
+ * not be heard.
  *
  * With SO_REUSEPORT a process of the daemon's user could listen beside the daemon, have every connection
  * steered to itself, and read what other agents send. The mark does not help there: the kernel picks one
@@ -14,6 +14,7 @@
  */
 #include "lib/agent.h"
 #include "lib/inbound.h"
+#include "lib/listener.h"
 
 #define ALLOW 1
 #define DENY 0
@@ -28,7 +29,7 @@ static __always_inline bool is_listeners(const __u32 *addr) {
 }
 
 static __always_inline bool is_ours(struct sluice_config *config, __u32 protocol, __u16 port) {
-  return (protocol == IPPROTO_TCP && port == config->proxy_port) || port == config->dns_port;
+  return (protocol == IPPROTO_TCP && is_proxy_port(config, port)) || port == config->dns_port;
 }
 
 static __always_inline bool anybody_is_served(struct sluice_config *config, __u32 agent, __u16 port) {

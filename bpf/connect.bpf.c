@@ -63,9 +63,9 @@ static __always_inline int take_in(struct bpf_sock_addr *ctx, struct sluice_conf
 
   bool to_loopback = v6_route ? (daddr[0] == 0 && daddr[1] == 0 && daddr[2] == 0 && daddr[3] == bpf_htonl(1))
                               : (daddr[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
-  if (to_loopback && flow->dport && (flow->dport == config->proxy_port || flow->dport == config->dns_port))
+  if (to_loopback && flow->dport && (is_proxy_port(config, flow->dport) || flow->dport == config->dns_port))
     return deny(flow, SLUICE_REASON_PROXY_DIRECT);
-  __u16 port = dns ? config->dns_port : config->proxy_port;
+  __u16 port = dns ? config->dns_port : proxy_port_for(config, flow->id);
   sock->held = 0;
   if (!listener_is_ours(ctx, config, port, v6_route)) {
     __u32 tid = (__u32)bpf_get_current_pid_tgid();

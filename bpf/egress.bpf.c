@@ -31,9 +31,7 @@ static __always_inline bool same_address(const __u32 *addr, const __u8 *bytes) {
 static __always_inline bool may_go_to_proxy(struct __sk_buff *skb, struct sluice_config *config,
                                             struct sluice_sock *sock, struct packet *packet) {
   if (!is_for_daemon(skb, packet) || packet->sport != sock->tuple.sport ||
-      !same_address(packet->saddr, sock->tuple.saddr))
-    return false;
-  if (packet->dport != config->proxy_port && packet->dport != config->dns_port)
+      packet->dport != sock->tuple.dport || !same_address(packet->saddr, sock->tuple.saddr))
     return false;
   return !(packet->tcp_flags & TCP_FLAG_SYN) || listener_is_ours(skb, config, packet->dport, packet->v6);
 }
@@ -101,7 +99,7 @@ static __always_inline bool waits(struct __sk_buff *skb, struct sluice_config *c
                                   struct sluice_sock *sock, struct packet *packet) {
   if (!sock->held || packet->oddity || !(packet->tcp_flags & TCP_FLAG_SYN) || !is_for_daemon(skb, packet))
     return false;
-  if (packet->dport != config->proxy_port || packet->sport != sock->tuple.sport)
+  if (packet->dport != sock->tuple.dport || packet->sport != sock->tuple.sport)
     return false;
   return netns_want_listener(config, sock->flow.netns_cookie, sock->flow.pid, true);
 }

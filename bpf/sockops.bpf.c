@@ -6,6 +6,7 @@
  */
 #include "lib/finish.h"
 #include "lib/inbound.h"
+#include "lib/listener.h"
 #include "lib/netns.h"
 
 #define STATE_CB BPF_SOCK_OPS_STATE_CB_FLAG
@@ -34,11 +35,18 @@ static __always_inline void remote_addr(__u8 *out, volatile struct bpf_sock_ops 
   __builtin_memcpy(out, addr, sizeof(addr));
 }
 
+/* Egress lets a socket send to the port it was published with, so that must be one of the daemon's: another
+ * program at connect() may have changed it behind ours. */
 static __always_inline void publish(struct bpf_sock_ops *ops, struct sluice_sock *sock) {
   struct sluice_tuple tuple = {.netns_cookie = bpf_get_netns_cookie(ops)};
+  __u32 zero = 0;
+  struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
   local_addr(tuple.saddr, ops);
   tuple.sport = ops->local_port;
   tuple.dport = bpf_ntohl(ops->remote_port);
+  sock->tuple.sport = 0;
+  if (!config || !tuple.dport || (!is_proxy_port(config, tuple.dport) && tuple.dport != config->dns_port))
+    return;
   sock->tuple = tuple;
   /* A full table leaves the worker without a flow: it then refuses the connection. */
   if (bpf_map_update_elem(&sluice_tuples, &tuple, &sock->flow, BPF_ANY) == 0)
@@ -51,7 +59,7 @@ static __always_inline void publish(struct bpf_sock_ops *ops, struct sluice_sock
 static __always_inline void adopt(struct bpf_sock_ops *ops, struct bpf_sock *sk, struct sluice_sock *sock,
                                   struct sluice_config *config) {
   if (sock->mark != config->mark ||
-      (ops->local_port != config->proxy_port && ops->local_port != config->dns_port))
+      (!is_proxy_port(config, ops->local_port) && ops->local_port != config->dns_port))
     return;
   struct sluice_tuple tuple = {.netns_cookie = bpf_get_netns_cookie(ops)};
   remote_addr(tuple.saddr, ops);
@@ -134,7 +142,7 @@ static __always_inline void closed(struct bpf_sock_ops *ops, struct sluice_sock 
 static __always_inline void shorten_timeout(struct bpf_sock_ops *ops) {
   __u32 zero = 0;
   struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
-  if (!config || bpf_ntohl(ops->remote_port) != config->proxy_port)
+  if (!config || !is_proxy_port(config, bpf_ntohl(ops->remote_port)))
     return;
   struct bpf_sock *sk = ops->sk;
   struct sluice_sock *sock = sk ? bpf_sk_storage_get(&sluice_socks, sk, 0, 0) : NULL;

@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI 1
+#define SLUICE_ABI 2
 
 /* Private socket option by which a worker reads the flow of an accepted socket; "SL" and outside every level
  * and option the kernel knows. */
@@ -166,21 +166,26 @@ struct sluice_told {
 #define SLUICE_TELL_PROCESS 32
 #define SLUICE_TELL_AGENT 256
 
+/* Most ports of the proxy: connections of one source address to one of them run out of local ports at 28,000.
+ */
+#define SLUICE_PROXY_PORTS 16
+
 /* Single entry; written by the daemon. */
 struct sluice_config {
   __u32 abi;
   __u32 generation; /* which set of enrolment entries is in force */
   __u32 flags;      /* SLUICE_HAS_* */
   __u32 worker_uid;
-  __u64 mark;          /* the value a listener must carry; new for each daemon */
-  __u64 self_cgroup;   /* the daemon's own cgroup */
-  __u64 root_cgroup;   /* where paths begin: the root of the hierarchy, or of the daemon's cgroup namespace */
-  __u16 proxy_port;    /* host byte order */
+  __u64 mark;        /* the value a listener must carry; new for each daemon */
+  __u64 self_cgroup; /* the daemon's own cgroup */
+  __u64 root_cgroup; /* where paths begin: the root of the hierarchy, or of the daemon's cgroup namespace */
+  __u16 proxy_port_count;
   __u16 dns_port;      /* of the forwarder, UDP and TCP; 0: agents have no DNS */
   __u32 unknown_agent; /* id of processes that are governed without being known, and allowed nothing */
   __u64 home_netns;    /* cookie of the daemon's network namespace; 0: listeners are opened nowhere else */
   __u32 daemon_pid;    /* 0: no daemon; the kernel clears it when the daemon exits, however it does */
   __u32 pad1;
+  __u16 proxy_ports[SLUICE_PROXY_PORTS]; /* host byte order; 0 behind the first `proxy_port_count` */
 };
 
 #define SLUICE_HAS_UID 1u

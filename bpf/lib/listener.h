@@ -6,6 +6,20 @@
 
 #include "maps.h"
 
+/* Without branches: sixteen of them would be as many paths for the verifier. */
+static __always_inline bool is_proxy_port(struct sluice_config *config, __u16 port) {
+  __u32 found = 0;
+  for (int at = 0; at < SLUICE_PROXY_PORTS; at++)
+    found |= ((__u32)(config->proxy_ports[at] ^ port) - 1) >> 31;
+  return port && found;
+}
+
+/* All ports in turn, so that none runs out of local ports before the others. */
+static __always_inline __u16 proxy_port_for(struct sluice_config *config, __u64 flow_id) {
+  __u32 count = config->proxy_port_count;
+  return count ? config->proxy_ports[(__u32)flow_id % count & (SLUICE_PROXY_PORTS - 1)] : 0;
+}
+
 /* Source port 0 never belongs to an established connection, so only a listener can match. */
 static __always_inline __u32 listener_tuple(struct bpf_sock_tuple *tuple, __u16 port, bool v6) {
   if (v6) {

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { PROXY_PORTS_MAX } from '../kernel/layout.ts';
 import { type Cli, pinDirOption, runtimeDirOption, stateDirOption, wholeNumber } from './cli.ts';
 import { EXIT_OK } from './exit-codes.ts';
 import { reportError } from './report-error.ts';
@@ -15,6 +16,9 @@ const MAX_FLOWS = 500_000;
 /** Twice what a busy host is measured with; a worker takes fewer if its open files do not suffice. */
 const DEFAULT_MAX_FLOWS = 20_000;
 
+/** Each is 28,000 connections of all agents, IPv4 and IPv6 apart. */
+const DEFAULT_LISTEN_PORTS = 4;
+
 interface DaemonCommandOptions {
   readonly policy: string;
   readonly workers?: number;
@@ -23,6 +27,7 @@ interface DaemonCommandOptions {
   readonly stateDir: string;
   readonly pinDir: string;
   readonly maxFlows: number;
+  readonly listenPorts: number;
   readonly logFlows: boolean;
 }
 
@@ -37,6 +42,12 @@ export function registerDaemon(program: Command, cli: Cli): void {
     .addOption(stateDirOption())
     .addOption(pinDirOption())
     .option('--max-flows <n>', 'open flows of one worker', wholeNumber(1, MAX_FLOWS), DEFAULT_MAX_FLOWS)
+    .option(
+      '--listen-ports <n>',
+      'ports of the proxy, each for some 28,000 connections of all agents',
+      wholeNumber(1, PROXY_PORTS_MAX),
+      DEFAULT_LISTEN_PORTS,
+    )
     .option('--log-flows', 'write each flow record to standard output as NDJSON (default)', true)
     .option('--no-log-flows', 'do not')
     .addHelpText(
@@ -57,7 +68,8 @@ Exit codes: 0 stopped in good order, 1 failed, 2 wrong use.`,
 }
 
 async function start(cli: Cli, options: DaemonCommandOptions): Promise<number> {
-  const { policy, workers, maxFlows, workerUser, runtimeDir, stateDir, pinDir, logFlows } = options;
+  const { policy, workers, maxFlows, listenPorts, workerUser, runtimeDir, stateDir, pinDir, logFlows } =
+    options;
   try {
     await cli.parts.runDaemon({
       policyPath: resolve(policy),
@@ -67,6 +79,7 @@ async function start(cli: Cli, options: DaemonCommandOptions): Promise<number> {
       stateDirectory: resolve(stateDir),
       pinDirectory: resolve(pinDir),
       maxFlows,
+      listenPorts,
       logFlows,
     });
     return EXIT_OK;

@@ -79,7 +79,7 @@ function formatStatus(status: Status, width: number | null, painter: Painter): s
     '\n',
     formatPrograms(status.programs, width, painter),
     '\n',
-    formatTable(LISTENER_COLUMNS, status.listeners.map(listenerRow), width, painter),
+    formatTable(LISTENER_COLUMNS, listenerRows(status.listeners), width, painter),
     '\n',
     formatTable(WORKER_COLUMNS, status.workers.map(workerRow), width, painter),
     ...formatDenials(status.denials, width, painter),
@@ -174,12 +174,18 @@ function formatDenials(denials: readonly DenialStatus[], width: number | null, p
 
 const LISTENER_COLUMNS: readonly Column[] = [
   { title: 'LISTENER', shrinkTo: 12 },
-  { title: 'PORT', align: 'right' },
+  { title: 'PORTS', shrinkTo: 12 },
   { title: 'NAMESPACE', shrinkTo: 8 },
 ];
 
-function listenerRow({ ip, port, netns }: Status['listeners'][number]): string[] {
-  return [ip, String(port), netns];
+/** One for each address, with all its ports. */
+function listenerRows(listeners: Status['listeners']): string[][] {
+  const rows = new Map<string, string[]>();
+  for (const { ip, port, netns } of listeners) {
+    const known = rows.get(`${ip} ${netns}`);
+    rows.set(`${ip} ${netns}`, [ip, known === undefined ? String(port) : `${known[1]} ${port}`, netns]);
+  }
+  return [...rows.values()];
 }
 
 const WORKER_COLUMNS: readonly Column[] = [

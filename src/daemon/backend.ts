@@ -77,7 +77,7 @@ function denials(daemon: Daemon): DenialStatus[] {
 function listeners(daemon: Daemon): Status['listeners'] {
   const home = { netns: namespaceText(daemon.home.inode), addresses: daemon.listeners.addresses };
   return [home, ...daemon.namespaces.served()].flatMap(({ netns, addresses }) =>
-    addresses.map((ip) => ({ ip, port: daemon.listeners.port, netns })),
+    addresses.flatMap((ip) => daemon.listeners.ports.map((port) => ({ ip, port, netns }))),
   );
 }
 

@@ -152,6 +152,7 @@ export class Daemon {
     this.listeners = openListeners(
       (ip, port, backlog) => this.plane.listen(ip, port, backlog),
       options.workers,
+      options.listenPorts,
     );
     this.#dnsSockets = openDnsSockets(
       (ip, port) => this.plane.listenUdp(ip, port),
@@ -161,7 +162,7 @@ export class Daemon {
     this.namespaces = new Namespaces({
       home: this.home,
       workers: options.workers,
-      port: this.listeners.port,
+      ports: this.listeners.ports,
       open: openNamespace,
       inodeOf: namespaceOf,
       listen: (ip, port, backlog, netns) => this.plane.listen(ip, port, backlog, netns),
@@ -203,7 +204,7 @@ export class Daemon {
       onNameAnswer: (worker, answer) => this.#pool?.answerName(worker, answer),
       onDeath: (how) => this.#log(`the DNS forwarder died (${how}); starting another`),
     });
-    this.plane.setProxyPort(this.listeners.port);
+    this.plane.setProxyPorts(this.listeners.ports);
     this.plane.setForwarderPort(this.#dnsSockets.port);
     this.plane.serveNamespaces(this.home.cookie);
     this.#enrol(this.policies.tables);

@@ -1,6 +1,7 @@
 /**
- * The daemon's listeners: for each worker one on 127.0.0.1 and, where the host has IPv6, one on ::1, all on one port; and
- * the same for the forwarder, on another.
+ * The daemon's listeners: for each worker and port one on 127.0.0.1 and, where the host has IPv6, one on ::1; and the
+ * same for the forwarder, on a port of its own. There are several ports because all connections of a host's agents have
+ * two addresses at most: to one port they run out of local ports at 28,000.
  */
 import { errnoOf, SluiceError } from '../core/errors.ts';
 import { addon } from '../kernel/addon.ts';
@@ -14,14 +15,20 @@ const DNS_BACKLOG = 256;
 const ATTEMPTS = 16;
 
 export interface Listeners {
-  readonly port: number;
+  readonly ports: readonly number[];
   readonly byWorker: readonly (readonly PoolListener[])[];
   readonly addresses: readonly string[];
 }
 
 type Listen = (ip: string, port: number, backlog: number) => { readonly fd: number; readonly port: number };
 
-function openOnPort(listen: Listen, workers: number): Listeners {
+interface OnePort {
+  readonly port: number;
+  /** A worker's, IPv4 first. */
+  readonly byWorker: readonly (readonly PoolListener[])[];
+}
+
+function openOnPort(listen: Listen, workers: number): OnePort {
   const opened: number[] = [];
   const open = (ip: string, port: number): { readonly fd: number; readonly port: number } => {
     const listener = listen(ip, port, BACKLOG);
@@ -44,16 +51,32 @@ function openOnPort(listen: Listen, workers: number): Listeners {
       }
       byWorker.push(listeners);
     }
-    return { port: first.port, byWorker, addresses: hasV6 ? ['127.0.0.1', '::1'] : ['127.0.0.1'] };
+    return { port: first.port, byWorker };
   } catch (error) {
     for (const fd of opened) addon().closeFd(fd);
     throw error;
   }
 }
 
-/** @throws SluiceError KERNEL when no port is free for both families. */
-export function openListeners(listen: Listen, workers: number): Listeners {
-  return onFreePort(() => openOnPort(listen, workers));
+/**
+ * @param count number of ports
+ * @throws SluiceError KERNEL when no port is free for both families.
+ */
+export function openListeners(listen: Listen, workers: number, count: number): Listeners {
+  const opened: OnePort[] = [];
+  try {
+    for (let n = 0; n < count; n += 1) opened.push(onFreePort(() => openOnPort(listen, workers)));
+  } catch (error) {
+    for (const { fd } of opened.flatMap(({ byWorker }) => byWorker.flat())) addon().closeFd(fd);
+    throw error;
+  }
+  const byWorker = Array.from({ length: workers }, (_, n) => opened.flatMap((one) => one.byWorker[n] ?? []));
+  const hasV6 = byWorker.flat().some(({ family }) => family === 6);
+  return {
+    ports: opened.map(({ port }) => port),
+    byWorker,
+    addresses: hasV6 ? ['127.0.0.1', '::1'] : ['127.0.0.1'],
+  };
 }
 
 function onFreePort<T>(open: () => T): T {

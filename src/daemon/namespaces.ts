@@ -19,7 +19,7 @@ import type { NamespaceEvent, NamespaceState } from '../kernel/namespace-layout.
 import { encodeNamespaceMessage } from '../proxy/namespace-line.ts';
 import { SOCKETS_MAX } from '../proxy/socket-pool.ts';
 
-/** A worker has two listeners and a few sockets in each: some ten thousand descriptors at the most. */
+/** A worker has two listeners for each port, and a few sockets, in each: some ten thousand descriptors by default. */
 const MAX_NAMESPACES = 256;
 /** Workers in one namespace: enough for a container, few enough that many containers on many cores are affordable. */
 const WORKERS_PER_NAMESPACE = 4;
@@ -36,8 +36,8 @@ export interface NamespacesOptions {
   readonly home: { readonly cookie: bigint; readonly inode: number };
   /** Number of workers. */
   readonly workers: number;
-  /** The proxy's port, the same everywhere. */
-  readonly port: number;
+  /** The proxy's ports, the same everywhere. */
+  readonly ports: readonly number[];
   /** Opens the namespace a task is in; throws when it is gone. */
   readonly open: (tid: number) => NamespaceHandle;
   /** Inode of the namespace a task is in now. */
@@ -157,20 +157,21 @@ export class Namespaces {
   }
 
   #openFor(worker: number, netns: number, opened: number[]): Lent {
-    const { listen, port } = this.#options;
+    const { listen, ports } = this.#options;
     const families: (4 | 6)[] = [];
     const fds: number[] = [];
-    for (const family of [4, 6] as const) {
-      try {
-        const { fd } = listen(family === 4 ? '127.0.0.1' : '::1', port, BACKLOG, netns);
-        opened.push(fd);
-        fds.push(fd);
-        families.push(family);
-      } catch (error) {
-        // A kernel without IPv6.
-        if (family === 4 || errnoOf(error) !== 'EAFNOSUPPORT') throw error;
+    for (const port of ports)
+      for (const family of [4, 6] as const) {
+        try {
+          const { fd } = listen(family === 4 ? '127.0.0.1' : '::1', port, BACKLOG, netns);
+          opened.push(fd);
+          fds.push(fd);
+          families.push(family);
+        } catch (error) {
+          // A kernel without IPv6.
+          if (family === 4 || errnoOf(error) !== 'EAFNOSUPPORT') throw error;
+        }
       }
-    }
     return { worker, fds, families };
   }
 
@@ -287,7 +288,7 @@ export class Namespaces {
   served(): readonly ServedNamespace[] {
     return [...this.#served.values()].map(({ handle, lent }) => ({
       netns: namespaceText(handle.inode),
-      addresses: (lent[0]?.families ?? []).map((family) => (family === 4 ? '127.0.0.1' : '::1')),
+      addresses: [...new Set(lent[0]?.families)].map((family) => (family === 4 ? '127.0.0.1' : '::1')),
     }));
   }
 

@@ -14,6 +14,8 @@ export interface DaemonOptions {
   readonly pinDirectory: string;
   /** Open flows of one worker; it takes fewer if its descriptors do not suffice. */
   readonly maxFlows: number;
+  /** Ports of the proxy, 1 to PROXY_PORTS_MAX. */
+  readonly listenPorts: number;
   /** Flow records as NDJSON on stdout. */
   readonly logFlows: boolean;
 }

@@ -8,7 +8,7 @@ import type { Inbound, KernelEvent, KernelEventKind, KernelReason, Refusal } fro
 import type { FlowFacts } from './facts.ts';
 import { techniqueOf } from './techniques.ts';
 
-export const SLUICE_ABI = 1;
+export const SLUICE_ABI = 2;
 
 if (endianness() !== 'LE')
   throw new SluiceError('NOT_SUPPORTED', 'Sluice runs on little-endian machines only');
@@ -59,7 +59,7 @@ export const layout = {
   },
   sluice_inbound: { size: 3080, fields: { count: 0, pad: 4, ranges: 8 } },
   sluice_config: {
-    size: 64,
+    size: 96,
     fields: {
       abi: 0,
       generation: 4,
@@ -68,12 +68,13 @@ export const layout = {
       mark: 16,
       self_cgroup: 24,
       root_cgroup: 32,
-      proxy_port: 40,
+      proxy_port_count: 40,
       dns_port: 42,
       unknown_agent: 44,
       home_netns: 48,
       daemon_pid: 56,
       pad1: 60,
+      proxy_ports: 64,
     },
   },
   sluice_path_key: { size: 264, fields: { generation: 0, parent: 4, name: 8 } },
@@ -297,7 +298,8 @@ export interface KernelConfig {
   readonly selfCgroup: bigint;
   /** Where cgroup paths begin. */
   readonly rootCgroup: bigint;
-  readonly proxyPort: number;
+  /** At most PROXY_PORTS_MAX, none of them 0. */
+  readonly proxyPorts: readonly number[];
   /** Id of processes that are governed without being known. */
   readonly unknownAgent: number;
   /** 0: agents have no DNS. */
@@ -310,6 +312,9 @@ export interface KernelConfig {
 
 const config = layout.sluice_config.fields;
 
+/** SLUICE_PROXY_PORTS: most ports the proxy can listen on. */
+export const PROXY_PORTS_MAX = 16;
+
 export function encodeConfig(value: KernelConfig): Buffer {
   const bytes = Buffer.alloc(layout.sluice_config.size);
   bytes.writeUInt32LE(value.abi, config.abi);
@@ -319,7 +324,8 @@ export function encodeConfig(value: KernelConfig): Buffer {
   bytes.writeBigUInt64LE(value.mark, config.mark);
   bytes.writeBigUInt64LE(value.selfCgroup, config.self_cgroup);
   bytes.writeBigUInt64LE(value.rootCgroup, config.root_cgroup);
-  bytes.writeUInt16LE(value.proxyPort, config.proxy_port);
+  bytes.writeUInt16LE(value.proxyPorts.length, config.proxy_port_count);
+  for (const [n, port] of value.proxyPorts.entries()) bytes.writeUInt16LE(port, config.proxy_ports + 2 * n);
   bytes.writeUInt32LE(value.unknownAgent, config.unknown_agent);
   bytes.writeUInt16LE(value.dnsPort, config.dns_port);
   bytes.writeUInt32LE(value.daemonPid, config.daemon_pid);
@@ -338,7 +344,9 @@ export function decodeConfig(bytes: Buffer): KernelConfig {
     mark: bytes.readBigUInt64LE(config.mark),
     selfCgroup: bytes.readBigUInt64LE(config.self_cgroup),
     rootCgroup: bytes.readBigUInt64LE(config.root_cgroup),
-    proxyPort: bytes.readUInt16LE(config.proxy_port),
+    proxyPorts: Array.from({ length: bytes.readUInt16LE(config.proxy_port_count) }, (_, n) =>
+      bytes.readUInt16LE(config.proxy_ports + 2 * n),
+    ),
     unknownAgent: bytes.readUInt32LE(config.unknown_agent),
     dnsPort: bytes.readUInt16LE(config.dns_port),
     daemonPid: bytes.readUInt32LE(config.daemon_pid),

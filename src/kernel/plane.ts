@@ -115,7 +115,7 @@ export class KernelPlane {
       mark: this.#mark,
       selfCgroup: options.selfCgroupId,
       rootCgroup: cgroupId(options.cgroupRoot),
-      proxyPort: 0,
+      proxyPorts: [],
       unknownAgent: options.unknownAgentId,
       dnsPort: 0,
       daemonPid: 0,
@@ -222,17 +222,13 @@ export class KernelPlane {
     if (next === 0n) this.#map('sluice_seq').update(ONLY_ENTRY, encodeU64(start));
   }
 
-  get proxyPort(): number {
-    return this.#config.proxyPort;
-  }
-
   #writeConfig(change: Partial<KernelConfig>): void {
     this.#config = { ...this.#config, ...change };
     this.#map('sluice_config').update(ONLY_ENTRY, encodeConfig(this.#config));
   }
 
   /**
-   * Opens a listener no agent can be sent to yet: the mark makes it the daemon's, `setProxyPort` puts it in force.
+   * Opens a listener no agent can be sent to yet: the mark makes it the daemon's, `setProxyPorts` puts it in force.
    *
    * @param netns descriptor of another network namespace to listen in
    */
@@ -285,8 +281,9 @@ export class KernelPlane {
       .map((key) => key.readUInt32LE());
   }
 
-  setProxyPort(port: number): void {
-    this.#writeConfig({ proxyPort: port });
+  /** Agents' connections go to all of them in turn: each must have a listener. */
+  setProxyPorts(ports: readonly number[]): void {
+    this.#writeConfig({ proxyPorts: ports });
   }
 
   /** Where agents' DNS goes, UDP and TCP, from the next `setEnrolment` with DNS on. */

@@ -205,7 +205,7 @@ t.test('a freed port in other hands gets nothing', async (t) => {
 
 t.test('a SYN that is sent again goes to the daemon or nowhere', async (t) => {
   const { fd, port } = fixture.plane.listen('127.0.0.1', 0, 0);
-  fixture.plane.setProxyPort(port);
+  fixture.plane.setProxyPorts([port]);
   // Nobody accepts: the first connection fills the queue, and the SYN of the second is dropped until it is sent again.
   const agent = fixture.agent(
     attempt(`

@@ -45,6 +45,11 @@ async function served(): Promise<string[]> {
   return [...new Set(listeners.map(({ netns }) => netns))].filter((netns) => netns !== home);
 }
 
+/** Of the proxy, the same in each. */
+async function proxyPorts(): Promise<number[]> {
+  return [...new Set((await sluice.status()).listeners.map(({ port }) => port))];
+}
+
 const noneServed = (): Promise<true> =>
   until('no namespace to be served', async () => ((await served()).length === 0 ? true : null));
 
@@ -171,11 +176,13 @@ t.test('a namespace dies with its agent: nothing of Sluice keeps it', async (t) 
 });
 
 t.test('a namespace that outlives its agents keeps no listener', async (t) => {
-  const { port } = (await sluice.status()).listeners[0] ?? { port: 0 };
-  const listeners = (): Promise<string> => must(box.wrap(['ss', '-Hltn', `sport = :${port}`]));
+  const ports = await proxyPorts();
+  const some = ports.map((port) => `sport = :${port}`).join(' or ');
+  const listeners = (): Promise<string> => must(box.wrap(['ss', '-Hltn', some]));
   const agent = puppet(AGENTS.shop, box.wrap([]));
   t.match(await tell(agent, `${FAR.ipv4} ${RAW_PORTS.echo} ping`), /^answer ping/);
-  t.match(await listeners(), /127\.0\.0\.1/);
+  const there = await listeners();
+  for (const port of ports) for (const ip of ['127.0.0.1', '[::1]']) t.match(there, `${ip}:${port} `);
   await agent.stop('SIGKILL');
   await noneServed();
   t.equal(await listeners(), '');
@@ -230,7 +237,7 @@ for attempt in range(3):
 });
 
 t.test('address translation in the namespace neither diverts nor disguises', async (t) => {
-  const { port } = (await sluice.status()).listeners[0] ?? { port: 0 };
+  const port = `{ ${(await proxyPorts()).join(', ')} }`;
   const nft = (rules: string): Promise<string> =>
     must(box.wrap(['nft', '-f', '-']), { input: `flush ruleset\n${rules}` });
   const chain = (hook: string, rule: string): string =>

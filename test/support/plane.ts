@@ -46,7 +46,8 @@ export class PlaneFixture {
   readonly accepted: Accepted[] = [];
   readonly cgroupRoot: string;
   readonly agentCgroup = `${CGROUP}/agent`;
-  readonly port: number;
+  /** Of the proxy. */
+  readonly ports: readonly number[];
   /** Of the forwarder. In force once `enrol` was called with `dns`. */
   readonly dnsPort: number;
   /** What agents asked it. Each is answered by what it said, after `answer to `. */
@@ -57,7 +58,7 @@ export class PlaneFixture {
   readonly #home: string;
   readonly #unlock: () => Promise<void>;
 
-  private constructor(unlock: () => Promise<void>) {
+  private constructor(unlock: () => Promise<void>, ports: number) {
     this.#unlock = unlock;
     this.cgroupRoot = findCgroup2();
     this.#home = ownCgroup();
@@ -70,10 +71,12 @@ export class PlaneFixture {
       selfCgroupId: cgroupId(`${this.cgroupRoot}${CGROUP}/self`),
       unknownAgentId: UNKNOWN_ID,
     });
-    const v4 = this.plane.listen('127.0.0.1', 0, 512);
-    const v6 = this.plane.listen('::1', v4.port, 512);
-    this.port = v4.port;
-    this.plane.setProxyPort(v4.port);
+    const proxies = Array.from({ length: ports }, () => {
+      const v4 = this.plane.listen('127.0.0.1', 0, 512);
+      return [v4, this.plane.listen('::1', v4.port, 512)];
+    }).flat();
+    this.ports = [...new Set(proxies.map(({ port }) => port))];
+    this.plane.setProxyPorts(this.ports);
     const dns4 = this.plane.listenUdp('127.0.0.1', 0);
     const dns6 = this.plane.listenUdp('::1', dns4.port);
     this.dnsPort = dns4.port;
@@ -89,21 +92,27 @@ export class PlaneFixture {
       new EventRing(PIN_DIRECTORY, 'sluice_ring_flow', onEvents),
       new EventRing(PIN_DIRECTORY, 'sluice_ring_deny', onEvents),
     ];
-    this.#servers = [v4, v6, ...dnsTcp].map(({ fd }) =>
+    this.#servers = [...proxies, ...dnsTcp].map(({ fd }) =>
       createServer((socket) => this.#accept(socket)).listen({ fd }),
     );
   }
 
-  static async open(): Promise<PlaneFixture> {
+  /** @param ports of the proxy */
+  static async open(ports = 1): Promise<PlaneFixture> {
     const unlock = await takeHostLock();
     clearLeftovers();
     try {
-      return new PlaneFixture(unlock);
+      return new PlaneFixture(unlock, ports);
     } catch (error) {
       removePins(PIN_DIRECTORY);
       await unlock();
       throw error;
     }
+  }
+
+  /** The proxy's, or its first. */
+  get port(): number {
+    return this.ports[0] ?? 0;
   }
 
   get directory(): string {

@@ -104,9 +104,14 @@ async function killWorkers({ sluice }: Field): Promise<void> {
   await until('all workers', async () => (await sluice.status()).workers.every(({ pid }) => pid !== null));
 }
 
-/** A daemon is needed to say which port is its. */
+/** A daemon is needed to say which ports are its. */
+async function proxyPorts(field: Field): Promise<number[]> {
+  return [...new Set((await field.sluice.status()).listeners.map(({ port }) => port))];
+}
+
+/** One of them. */
 export async function proxyPort(field: Field): Promise<number> {
-  return (await field.sluice.status()).listeners[0]?.port ?? 0;
+  return (await proxyPorts(field))[0] ?? 0;
 }
 
 const loopback = (attempt: Attempt): string => (attempt.family === '6' ? '::1' : '127.0.0.1');
@@ -125,15 +130,23 @@ async function impostorBeside(field: Field, attempt: Attempt): Promise<Outcome> 
 
 /** The impostor is nobody's agent. What the agents are told is the row's answer. */
 async function impostorAfter(field: Field, attempt: Attempt): Promise<Outcome> {
-  const option = String(await proxyPort(field));
+  const ports = await proxyPorts(field);
+  const option = String(ports[0]);
   await field.sluice.stop('SIGKILL');
   try {
     const posing = { ...attempt, address: loopback(attempt) };
     const impostor = field.start(field.command(posing, { technique: 'impostor', option, outside: true }));
     await listening(impostor);
-    const answer = await said(field.start(field.command(attempt, { technique: 'tcp' })));
+    // The ports take turns: one of these attempts is for the impostor's.
+    const answers: Said[] = [];
+    for (const _ of ports)
+      answers.push(await said(field.start(field.command(attempt, { technique: 'tcp' }))));
     const { stdout } = await impostor.stop('SIGKILL');
-    return { said: answer, stolen: stdout.includes('stolen') };
+    const [first] = answers;
+    return {
+      said: answers.find(({ said: word }) => word !== first?.said) ?? (first as Said),
+      stolen: stdout.includes('stolen'),
+    };
   } finally {
     await field.sluice.startDaemon();
   }

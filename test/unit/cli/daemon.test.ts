@@ -22,6 +22,7 @@ t.test('defaults', async (t) => {
     stateDirectory: '/var/lib/sluice',
     pinDirectory: '/sys/fs/bpf/sluice',
     maxFlows: 20_000,
+    listenPorts: 4,
     logFlows: true,
   });
 });
@@ -29,7 +30,7 @@ t.test('defaults', async (t) => {
 t.test('every option arrives', async (t) => {
   const dirs = ['--runtime-dir', '/r', '--state-dir', '/s', '--pin-dir', '/b'];
   const args = ['--policy', 'p.yaml', '--workers', '3', '--worker-user', 'w', ...dirs, '--max-flows', '9'];
-  t.same(await optionsOf([...args, '--no-log-flows']), {
+  t.same(await optionsOf([...args, '--listen-ports', '16', '--no-log-flows']), {
     policyPath: `${process.cwd()}/p.yaml`,
     workers: 3,
     workerUser: 'w',
@@ -37,11 +38,18 @@ t.test('every option arrives', async (t) => {
     stateDirectory: '/s',
     pinDirectory: '/b',
     maxFlows: 9,
+    listenPorts: 16,
     logFlows: false,
   });
 });
 
 t.test('wrong use', async (t) => {
+  const policy = ['daemon', '--policy', 'p'];
+  t.match(
+    await testCli([...policy, '--listen-ports', '17']),
+    { code: 2 },
+    'more than the kernel programs know',
+  );
   t.match(await testCli(['daemon']), { code: 2, stderr: /required option '--policy <file>' not specified/ });
   for (const workers of ['0', '-1', 'x', '1.5', '1025']) {
     t.match(await testCli(['daemon', '--policy', 'p', '--workers', workers]), { code: 2 }, workers);

@@ -20,7 +20,7 @@ $ sluice status
 | PROGRAM          ATTACHED TO           EFFECTIVE  PINNED
 | sluice_connect4  cgroup_inet4_connect  yes        yes
 |
-| LISTENER    PORT  NAMESPACE
+| LISTENER   PORTS  NAMESPACE
 | 127.0.0.1  15001  host
 |
 | WORKER  PID  OPEN  ACCEPTED  REFUSED  RESTARTS

@@ -26,7 +26,7 @@ class Host {
     this.namespaces = new Namespaces({
       home: HOME,
       workers: 2,
-      port: 4000,
+      ports: [4000, 4001],
       open: (tid) => {
         const task = this.tasks.get(tid);
         if (task === undefined) throw Object.assign(new Error('gone'), { code: 'ENOENT' });
@@ -84,7 +84,7 @@ function inodeOf(cookie: bigint): number {
   return 999 + Number(cookie);
 }
 
-t.test('a namespace with an agent has a listener for each worker and family', async (t) => {
+t.test('a namespace with an agent has a listener for each worker, port and family', async (t) => {
   const host = new Host();
   host.enters(50, 7n);
   t.same(host.namespaces.served(), [{ netns: 'net:[1006]', addresses: ['127.0.0.1', '::1'] }]);
@@ -92,15 +92,15 @@ t.test('a namespace with an agent has a listener for each worker and family', as
   t.same(
     host.sent.map(({ worker, type, fds }) => [worker, type, fds]),
     [
-      [0, 'listen', 2],
-      [1, 'listen', 2],
+      [0, 'listen', 4],
+      [1, 'listen', 4],
     ],
   );
   host.namespaces.wanted({ cookie: 7n, tid: 50 });
   host.namespaces.wanted({ cookie: HOME.cookie, tid: 50 });
   t.equal(host.sent.length, 2, 'once');
   host.namespaces.workerReady(1);
-  t.match(host.sent.at(-1), { worker: 1, type: 'listen', fds: 2 }, 'a new worker gets its own');
+  t.match(host.sent.at(-1), { worker: 1, type: 'listen', fds: 4 }, 'a new worker gets its own');
 });
 
 t.test('it is closed with its last agent, and every descriptor with it', async (t) => {

@@ -107,7 +107,7 @@ t.test('configuration survives the way there and back', async (t) => {
     mark: 0xfedcba9876543210n,
     selfCgroup: 120n,
     rootCgroup: 1n,
-    proxyPort: 65_535,
+    proxyPorts: [65_535, 1, 40_000],
     unknownAgent: 0xfedcba98,
     dnsPort: 65_534,
     daemonPid: 4_194_303,
