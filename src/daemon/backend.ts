@@ -106,6 +106,7 @@ function counted(daemon: Daemon): Record<string, number> {
     'store.errors': errors,
     'store.backlog': backlog,
     'flow_log.dropped': daemon.flowLogDropped(),
+    'rings.forced': daemon.ringCounts().forced,
   };
 }
 

@@ -10,7 +10,7 @@ import { messageOf } from '../core/errors.ts';
 import type { FlowRecord } from '../flow/record.ts';
 import { Ledger } from '../flowlog/ledger.ts';
 import { NdjsonLog } from '../flowlog/ndjson.ts';
-import { RecordLines, recordOf } from '../flowlog/record-line.ts';
+import { lineOf, RecordLines } from '../flowlog/record-line.ts';
 import { Attestor } from '../identity/attest.ts';
 import { BootClock } from '../identity/boot-clock.ts';
 import { addon } from '../kernel/addon.ts';
@@ -127,7 +127,9 @@ export class Daemon {
     this.processes = new Processes(options.pinDirectory);
     this.enroller = this.#makeEnroller(cgroupId(`${this.#cgroupRoot}${selfCgroup}`));
     this.runs = new Runs(this.#cgroupRoot);
-    this.store = FlowStore.open(`${options.stateDirectory}/flows.db`, RETENTION);
+    this.store = FlowStore.open(`${options.stateDirectory}/flows.db`, RETENTION, {
+      onSettled: (id, json) => this.#settled(id, json),
+    });
     this.#ndjson = options.logFlows ? new NdjsonLog(1) : null;
     this.#attestor = new Attestor({
       cgroupRoot: this.#cgroupRoot,
@@ -209,18 +211,23 @@ export class Daemon {
     this.plane.serveNamespaces(this.home.cookie);
     this.#enrol(this.policies.tables);
     this.plane.attach();
-    const onEvents = (events: readonly KernelEvent[]): void => {
-      for (const event of events) this.ledger.kernelEvent(event);
+    // Whether the event has to stay in its ring, for the next daemon, because no record has come of it yet.
+    const onEvent = (event: KernelEvent): boolean => {
+      this.ledger.kernelEvent(event);
+      return this.ledger.isEnding(event.id) || this.store.isUnsettled(event.id);
     };
     const pinDirectory = this.options.pinDirectory;
     this.#rings = {
-      flow: new EventRing(pinDirectory, 'sluice_ring_flow', onEvents),
-      deny: new EventRing(pinDirectory, 'sluice_ring_deny', onEvents),
+      flow: new EventRing(pinDirectory, 'sluice_ring_flow', onEvent),
+      deny: new EventRing(pinDirectory, 'sluice_ring_deny', onEvent),
       netns: new NamespaceRing(pinDirectory, (event) => this.namespaces.wanted(event)),
     };
     this.#resolvers = resolversOf(this.policies.policy);
     this.#every(NAMESPACES_INTERVAL_MS, () => this.namespaces.tick());
-    this.#every(TICK_MS, () => this.ledger.tick());
+    this.#every(TICK_MS, () => {
+      this.ledger.tick();
+      this.#releaseRings();
+    });
     this.#every(UPKEEP_INTERVAL_MS, () => void this.#upkeep());
     this.#every(SELF_TEST_INTERVAL_MS, () => void this.selfTest());
     await this.selfTest();
@@ -333,10 +340,20 @@ export class Daemon {
   }
 
   #emit(record: FlowRecord): void {
-    const line = this.#lines.lineOf(record);
-    this.store.append(record, recordOf(line));
-    this.#ndjson?.write(line);
+    this.store.append(record, this.#lines.jsonOf(record));
     for (const follower of this.#followers) follower(record);
+  }
+
+  /** Told to the log when it is certain: a record that a kill took away is made again, and would be told twice. */
+  #settled(id: string, json: string): void {
+    this.#ndjson?.write(lineOf(json));
+    this.#rings?.flow.settled(id);
+    this.#rings?.deny.settled(id);
+  }
+
+  #releaseRings(): void {
+    this.#rings?.flow.release();
+    this.#rings?.deny.release();
   }
 
   /** Makes the cgroup of a run, and remembers it: the run may be over before anybody looks it up. */
@@ -381,8 +398,13 @@ export class Daemon {
     return this.#forwarder?.state() ?? null;
   }
 
-  ringCounts(): { readonly flow: number; readonly deny: number } {
-    return { flow: this.#rings?.flow.received ?? 0, deny: this.#rings?.deny.received ?? 0 };
+  ringCounts(): { readonly flow: number; readonly deny: number; readonly forced: number } {
+    const { flow, deny } = this.#rings ?? {};
+    return {
+      flow: flow?.received ?? 0,
+      deny: deny?.received ?? 0,
+      forced: (flow?.forced ?? 0) + (deny?.forced ?? 0),
+    };
   }
 
   attestationCounters(): ReturnType<Attestor['counters']> {
@@ -405,10 +427,11 @@ export class Daemon {
     this.#rings?.deny.drain();
     await Promise.race([this.ledger.settled(), new Promise((resolve) => setTimeout(resolve, SETTLE_MS))]);
     this.ledger.finish();
+    this.store.close();
+    this.#releaseRings();
     this.#rings?.flow.close();
     this.#rings?.deny.close();
     this.#ndjson?.close();
-    this.store.close();
     this.processes.close();
     this.plane.close();
   }

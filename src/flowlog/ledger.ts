@@ -190,6 +190,11 @@ export class Ledger {
     else this.#refused(event, facts);
   }
 
+  /** Whether the flow has ended, and its record is still to be given out. */
+  isEnding(id: string): boolean {
+    return this.#closing.has(id) || this.#waiting.has(id);
+  }
+
   /** Reports as they came from a worker, unchecked. */
   workerReports(flows: readonly unknown[]): void {
     for (const flow of flows) {

@@ -23,14 +23,14 @@ export class RecordLines {
     },
   );
 
-  /** The line with its line feed. */
-  lineOf(record: FlowRecord): string {
+  /** The record alone, as JSON. */
+  jsonOf(record: FlowRecord): string {
     this.#log.info(record);
-    return this.#line;
+    return `{${this.#line.slice(EVENT.length, -1)}`;
   }
 }
 
-/** The record alone, as JSON, of a line `lineOf` made. */
-export function recordOf(line: string): string {
-  return `{${line.slice(EVENT.length, -1)}`;
+/** The line, with its line feed, of a record as `jsonOf` made it. */
+export function lineOf(json: string): string {
+  return `${EVENT}${json.slice(1)}\n`;
 }

@@ -33,8 +33,12 @@ export interface NativeObject {
 }
 
 export interface NativeRing {
-  /** Whole events, one after the other. */
+  /** Of the ring, bytes; each event takes `RING_HEAD_BYTES` more than it has. */
+  readonly size: number;
+  /** Whole events that were not given yet, one after the other. */
   consume(): Buffer;
+  /** Lets go of the first `count` of those that were given: until then they are there for the next reader. */
+  commit(count: number): void;
   close(): void;
 }
 

@@ -5,6 +5,9 @@
  * synchronous=NORMAL: a power failure may cost the last records, never the file). When the store cannot be written,
  * it is *degraded*: records wait in memory up to a bound, writing is tried again at growing intervals, and what does not fit
  * is dropped and counted. `health()` says so.
+ *
+ * Each record that was taken over is *settled* once: when it is stored, so that not even SIGKILL takes it away any more,
+ * or when the store cannot say that it will be. Whoever could make the record again keeps what it takes until then.
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type Clock, systemClock } from '../core/clock.ts';
@@ -33,6 +36,8 @@ export interface FlowStoreOptions {
   readonly maxBacklogBytes?: number;
   /** A size of the file at which SQLite itself refuses to write more; for a disk shared with what matters more. */
   readonly hardMaxBytes?: number;
+  /** Told of each record, with its text as it was handed in, once it is settled. Must not throw. */
+  readonly onSettled?: (id: string, json: string) => void;
 }
 
 export interface StoreHealth {
@@ -55,7 +60,9 @@ export interface StoreHealth {
 
 interface Row {
   readonly id: string;
+  readonly json: string;
   readonly bytes: number;
+  settled: boolean;
   readonly values: readonly (string | number | null)[];
 }
 
@@ -71,6 +78,7 @@ export class FlowStore {
   readonly #clock: Clock;
   readonly #maxBacklogBytes: number;
   readonly #hardMaxBytes: number | null;
+  readonly #onSettled: (id: string, json: string) => void;
   #connection: Connection | null = null;
   #queue: Row[] = [];
   readonly #queued = new Set<string>();
@@ -94,6 +102,7 @@ export class FlowStore {
     this.#clock = options.clock ?? systemClock;
     this.#maxBacklogBytes = options.maxBacklogBytes ?? MAX_BACKLOG_BYTES;
     this.#hardMaxBytes = options.hardMaxBytes ?? null;
+    this.#onSettled = options.onSettled ?? (() => {});
   }
 
   /**
@@ -123,6 +132,11 @@ export class FlowStore {
   flush(): void {
     if (this.#trouble !== null && this.#clock.monotonic() < this.#trouble.retryAtMs) return;
     this.#write();
+  }
+
+  /** Whether a record with the id waits to be settled. */
+  isUnsettled(id: string): boolean {
+    return this.#trouble === null && this.#queued.has(id);
   }
 
   /** Whether the id is stored or waits to be. */
@@ -185,14 +199,24 @@ export class FlowStore {
 
   #enqueue(record: FlowRecord, json: string): void {
     const bytes = Buffer.byteLength(json);
+    const { id } = record;
     if (this.#closed || this.#queuedBytes + bytes > this.#maxBacklogBytes) {
       this.#dropped++;
+      this.#onSettled(id, json);
       return;
     }
-    if (this.#queued.has(record.id)) return;
-    this.#queued.add(record.id);
+    if (this.#queued.has(id)) return;
+    this.#queued.add(id);
     this.#queuedBytes += bytes;
-    this.#queue.push({ id: record.id, bytes, values: this.#columns(record, json) });
+    const row = { id, json, bytes, settled: false, values: this.#columns(record, json) };
+    this.#queue.push(row);
+    if (this.#trouble !== null) this.#settle(row);
+  }
+
+  #settle(row: Row): void {
+    if (row.settled) return;
+    row.settled = true;
+    this.#onSettled(row.id, row.json);
   }
 
   #columns(record: FlowRecord, json: string): Row['values'] {
@@ -252,6 +276,7 @@ export class FlowStore {
     for (const row of batch) {
       this.#queued.delete(row.id);
       this.#queuedBytes -= row.bytes;
+      this.#settle(row);
     }
     this.#unpruned += added;
     if (this.#unpruned >= ROWS_BETWEEN_STEPS || this.#rows > this.#retention.maxRows) this.#prune(db);
@@ -310,6 +335,7 @@ export class FlowStore {
     this.#errors++;
     if (leavesConnectionUsable(error)) this.#rollBack();
     else this.#disconnect();
+    for (const row of this.#queue) this.#settle(row);
     const waitMs = Math.min(MAX_RETRY_MS, (this.#trouble?.waitMs ?? FIRST_RETRY_MS / 2) * 2);
     this.#trouble = {
       error: describeStoreError(error),

@@ -53,7 +53,9 @@ export class PlaneFixture {
   /** What agents asked it. Each is answered by what it said, after `answer to `. */
   readonly asked: Datagram[] = [];
   readonly #forwarders: DatagramSocket[];
-  readonly #rings: EventRing[];
+  #rings: readonly EventRing[] = [];
+  /** Whether an event is to stay in its ring. */
+  holds: (event: KernelEvent) => boolean = () => false;
   readonly #servers: Server[];
   readonly #home: string;
   readonly #unlock: () => Promise<void>;
@@ -87,11 +89,7 @@ export class PlaneFixture {
     this.plane.setForwarderPort(dns4.port);
     this.enrol({ ...NO_TABLES, cgroups: [{ path: this.agentCgroup, agentId: AGENT_ID }] });
     this.plane.attach();
-    const onEvents = (events: readonly KernelEvent[]): void => void this.events.push(...events);
-    this.#rings = [
-      new EventRing(PIN_DIRECTORY, 'sluice_ring_flow', onEvents),
-      new EventRing(PIN_DIRECTORY, 'sluice_ring_deny', onEvents),
-    ];
+    this.openRings();
     this.#servers = [...proxies, ...dnsTcp].map(({ fd }) =>
       createServer((socket) => this.#accept(socket)).listen({ fd }),
     );
@@ -117,6 +115,26 @@ export class PlaneFixture {
 
   get directory(): string {
     return `${this.cgroupRoot}${this.agentCgroup}`;
+  }
+
+  /** Reads the rings anew, as the next daemon does. */
+  openRings(): void {
+    for (const ring of this.#rings) ring.close();
+    const onEvent = (event: KernelEvent): boolean => {
+      this.events.push(event);
+      return this.holds(event);
+    };
+    this.#rings = (['sluice_ring_flow', 'sluice_ring_deny'] as const).map(
+      (name) => new EventRing(PIN_DIRECTORY, name, onEvent),
+    );
+  }
+
+  /** As the daemon when a record is stored. */
+  settled(id: string): void {
+    for (const ring of this.#rings) {
+      ring.settled(id);
+      ring.release();
+    }
   }
 
   enrol(tables: EnrolmentTables): void {

@@ -66,7 +66,7 @@ t.test('closed before the report, as batches make it', async (t) => {
   const { ledger, records, pass } = setUp();
   ledger.kernelEvent(event('open', A));
   ledger.kernelEvent(event('closed', A));
-  t.match(ledger.counters(), { open: 0, closing: 1 });
+  t.match({ ...ledger.counters(), ending: ledger.isEnding(A.id) }, { open: 0, closing: 1, ending: true });
   pass(1_999);
   t.equal(records.length, 0);
   ledger.workerReports([reported(A)]);

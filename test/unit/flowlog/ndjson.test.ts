@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { completeRecord } from '#src/flowlog/complete.ts';
 import { NdjsonLog } from '#src/flowlog/ndjson.ts';
-import { RecordLines } from '#src/flowlog/record-line.ts';
+import { lineOf, RecordLines } from '#src/flowlog/record-line.ts';
 import { ATTESTED, facts, flowId, report } from '#test/unit/flowlog/made.ts';
 
 t.test('one line for each record, with its fields under their names and nothing else', async (t) => {
@@ -25,7 +25,7 @@ t.test('one line for each record, with its fields under their names and nothing 
     ),
   );
   const lines = new RecordLines();
-  for (const record of records) log.write(lines.lineOf(record));
+  for (const record of records) log.write(lineOf(lines.jsonOf(record)));
   log.close();
   const written = readFileSync(path, 'utf8').trimEnd().split('\n');
   t.strictSame(

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { completeRecord } from '#src/flowlog/complete.ts';
-import { RecordLines, recordOf } from '#src/flowlog/record-line.ts';
+import { lineOf, RecordLines } from '#src/flowlog/record-line.ts';
 import { ATTESTED, facts, flowId, report } from '#test/unit/flowlog/made.ts';
 
 t.test('the store is given the record as the log has it, without the name of the event', async (t) => {
@@ -18,9 +18,10 @@ t.test('the store is given the record as the log has it, without the name of the
       },
       ATTESTED,
     );
-    const line = lines.lineOf(record);
+    const json = lines.jsonOf(record);
+    const line = lineOf(json);
     t.equal(line.indexOf('\n'), line.length - 1);
     t.strictSame(JSON.parse(line), { event: 'flow', ...record });
-    t.strictSame(JSON.parse(recordOf(line)), record);
+    t.strictSame(JSON.parse(json), record);
   }
 });

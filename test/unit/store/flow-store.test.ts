@@ -72,6 +72,50 @@ t.test('knows ids that are stored and ids that wait', async (t) => {
   store.close();
 });
 
+t.test('tells of a record once it is stored', async (t) => {
+  const told: string[] = [];
+  const onSettled = (id: string, json: string): void => void told.push(`${id} ${JSON.parse(json).id}`);
+  const path = fileOf(t);
+  const store = FlowStore.open(path, KEEP_ALL, { onSettled });
+  append(store, records(2));
+  t.ok(store.isUnsettled(flowId(1)));
+  t.strictSame(told, []);
+  store.flush();
+  t.strictSame(
+    told,
+    [1, 2].map((n) => `${flowId(n)} ${flowId(n)}`),
+  );
+  t.notOk(store.isUnsettled(flowId(1)));
+  append(store, records(1, 3));
+  store.close();
+  t.equal(told.length, 3, 'what the end wrote, too');
+  append(store, records(1, 4));
+  t.equal(told.length, 4, 'and what was not taken any more');
+});
+
+t.test('tells of a record once, when it cannot say whether it will be stored', async (t) => {
+  const told: string[] = [];
+  const { clock, pass } = fakeClock();
+  const path = fileOf(t);
+  const store = FlowStore.open(path, KEEP_ALL, { clock, onSettled: (id) => told.push(id) });
+  const other = new DatabaseSync(path);
+  other.exec('BEGIN IMMEDIATE');
+  append(store, records(2));
+  t.strictSame(told, []);
+  store.flush();
+  t.strictSame(told, [flowId(1), flowId(2)], 'nobody waits for a store that is locked');
+  append(store, records(1, 3));
+  t.equal(told.length, 3);
+  t.notOk(store.isUnsettled(flowId(3)));
+  other.exec('COMMIT');
+  other.close();
+  pass(500);
+  store.flush();
+  t.equal(store.health().rows, 3);
+  t.equal(told.length, 3, 'and nobody is told again');
+  store.close();
+});
+
 t.test('writes by itself, soon', async (t) => {
   const path = fileOf(t);
   const store = FlowStore.open(path, KEEP_ALL);
