@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI 2
+#define SLUICE_ABI 3
 
 /* Private socket option by which a worker reads the flow of an accepted socket; "SL" and outside every level
  * and option the kernel knows. */
@@ -51,7 +51,9 @@ enum sluice_reason {
   SLUICE_REASON_NOT_DELIVERED = 7,
   SLUICE_REASON_STATE_LOST = 8, /* the original destination could not be saved */
   SLUICE_REASON_INBOUND = 9,    /* somebody asked an agent for service, or an agent set out to serve */
-  SLUICE_REASON_MAX = 10,
+  SLUICE_REASON_FOREIGN = 10,   /* a socket of somebody who is no agent, in an agent's hands */
+  SLUICE_REASON_UNIX = 11,      /* a Unix socket that policy closes to agents */
+  SLUICE_REASON_MAX = 12,
 };
 
 /* What an agent, or somebody who wanted to be served by one, tried when it was refused: finer than the
@@ -69,7 +71,8 @@ enum sluice_technique {
   SLUICE_TECHNIQUE_SOCKET_MPTCP = 14,
   SLUICE_TECHNIQUE_SOCKET_DCCP = 15,
   SLUICE_TECHNIQUE_SOCKET_OTHER = 16,
-  SLUICE_TECHNIQUE_SOCKET_STATE = 17, /* one agents may have, but there was no room for its state */
+  SLUICE_TECHNIQUE_SOCKET_STATE = 17,  /* one agents may have, but there was no room for its state */
+  SLUICE_TECHNIQUE_SOCKET_FAMILY = 18, /* an address family agents may not have */
 
   /* setsockopt() */
   SLUICE_TECHNIQUE_SO_BINDTODEVICE = 30,
@@ -103,6 +106,16 @@ enum sluice_technique {
   SLUICE_TECHNIQUE_BIND = 80,        /* bind() to a port no inbound rule names */
   SLUICE_TECHNIQUE_INBOUND_TCP = 81, /* a connection to an agent's listening socket */
   SLUICE_TECHNIQUE_INBOUND_UDP = 82, /* a datagram to an agent's socket */
+
+  /* Sockets of somebody who is no agent */
+  SLUICE_TECHNIQUE_FOREIGN_SEND = 90,    /* sending on one */
+  SLUICE_TECHNIQUE_FOREIGN_ACCEPT = 91,  /* accepting from one */
+  SLUICE_TECHNIQUE_FOREIGN_RECEIVE = 92, /* being given one, by SCM_RIGHTS or pidfd_getfd() */
+
+  /* Unix sockets that are closed to agents */
+  SLUICE_TECHNIQUE_UNIX_CONNECT = 100,
+  SLUICE_TECHNIQUE_UNIX_SEND = 101, /* a datagram to one, or anything on a connection that was there before */
+  SLUICE_TECHNIQUE_UNIX_RECEIVE = 102, /* being given a connection to one */
 };
 
 /* One connection, as seen in the context of the process that made it. Times are CLOCK_BOOTTIME. */
@@ -124,7 +137,8 @@ struct sluice_flow {
   __u8 family;      /* of the agent's socket: 4 or 6 */
   __u8 protocol;    /* IPPROTO_* */
   /* Refused option: level << 16 | option. Refused socket, and connect(): family << 24 | type << 16 |
-   * protocol. Refused ICMP packet: type << 8 | code. Served: id of the inbound rule. */
+   * protocol, and so for a foreign socket. Refused ICMP packet: type << 8 | code. Served: id of the inbound
+   * rule. Unix socket: id of the path policy closes. */
   __u32 detail;
 };
 

@@ -3,7 +3,7 @@
 #ifndef SLUICE_ITER_H
 #define SLUICE_ITER_H
 
-#include "kernel.h"
+#include "socket.h"
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -23,33 +23,6 @@ struct bpf_iter__task_file {
   struct task_struct *task;
   __u32 fd;
   struct file *file;
-};
-
-struct in6_addr {
-  union {
-    __u32 u6_addr32[4];
-  } in6_u;
-};
-
-struct sock_common {
-  __u32 skc_daddr;
-  __u32 skc_rcv_saddr;
-  __u16 skc_dport;
-  __u16 skc_num;
-  unsigned short skc_family;
-  volatile unsigned char skc_state;
-  struct in6_addr skc_v6_daddr;
-  struct in6_addr skc_v6_rcv_saddr;
-};
-
-struct sock {
-  struct sock_common __sk_common;
-  __u16 sk_type;
-  __u16 sk_protocol;
-};
-
-struct socket {
-  struct sock *sk;
 };
 
 #pragma clang attribute pop

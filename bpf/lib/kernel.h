@@ -15,8 +15,12 @@
 
 #include "../api/sluice.h"
 
+#define EPERM 1
+#define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
+#define AF_NETLINK 16
+#define AF_ALG 38
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
 #define SOCK_RAW 3

@@ -106,6 +106,26 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_exe_places SEC(".maps");
 
+/* Unix sockets that are closed to agents: by the inode they are bound to, which links and mounts do not
+ * change, and by the place where one made anew would lie. Keyed as executables are. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 8192);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sluice_exe_key);
+  __type(value, __u32);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_unix_files SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 8192);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sluice_exe_place);
+  __type(value, __u32);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_unix_places SEC(".maps");
+
 /* Enrolled processes by pid. Kept by the process programs; a full table is counted, and leaves a process to
  * be found by its cgroup, executable or uid alone. */
 struct {

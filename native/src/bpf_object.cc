@@ -43,8 +43,9 @@ void PinLink(Napi::Env env, bpf_link *link, const std::string &pin) {
     throw ErrorWithLog(env, "pin " + pin, -error);
 }
 
-// A tracing link cannot be given another program (bpf_link_update answers EINVAL), so the new one is put
-// beside the old and takes over its pin; for that moment both run, and what they do twice they do alike.
+// A tracing link, and so one of the BPF LSM, cannot be given another program (bpf_link_update answers
+// EINVAL), so the new one is put beside the old and takes over its pin; for that moment both run, and what
+// they do twice they do alike.
 void AttachTracing(Napi::Env env, bpf_program *program, const std::string &pin) {
   std::string fresh = pin + "_new"; // bpffs keeps dots in names to itself
   unlink(fresh.c_str());            // of an attempt that was interrupted
@@ -151,7 +152,8 @@ Napi::Value BpfObject::Attach(const Napi::CallbackInfo &info) {
   libbpf_log.clear();
 
   Fd pinned(bpf_obj_get(pin.c_str()));
-  if (bpf_program__type(program) == BPF_PROG_TYPE_TRACING) {
+  if (bpf_program__type(program) == BPF_PROG_TYPE_TRACING ||
+      bpf_program__type(program) == BPF_PROG_TYPE_LSM) {
     AttachTracing(env, program, pin);
   } else if (pinned) {
     if (bpf_link_update(pinned.get(), bpf_program__fd(program), nullptr))

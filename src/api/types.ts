@@ -99,8 +99,10 @@ export interface Status {
   readonly enforcing: boolean;
   /** One sentence for each thing that is not as it should be; empty when all is well. */
   readonly reasons: readonly string[];
-  /** Enforcement tier in force. This version has one, `base`. */
+  /** Enforcement tier in force, as measured: `base`, the cgroup hooks, or `lsm`, the BPF LSM as well. */
   readonly tier: string;
+  /** One sentence: why the tier is not the highest; null when it is. */
+  readonly tierReason: string | null;
   readonly programs: readonly ProgramStatus[];
   readonly listeners: readonly ListenerStatus[];
   readonly workers: readonly WorkerStatus[];

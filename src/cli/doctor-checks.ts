@@ -107,6 +107,26 @@ export function checkWorkerUser(user: string, passwd: string): Finding {
   }
 }
 
+/** `modules`: those the kernel lists, null where that cannot be read. Without a daemon nobody has tried them. */
+export function checkTier(answer: StatusOrError, modules: readonly string[] | null): Finding {
+  if (!(answer instanceof SluiceError)) {
+    const { tier, tierReason } = answer;
+    return tierReason === null
+      ? ok(`${tier}: the BPF LSM refuses what it should`)
+      : noLsm(`${tier}: ${tierReason}`);
+  }
+  if (modules === null) return ok('not measured: no daemon runs, and securityfs is not mounted');
+  return modules.includes('bpf')
+    ? ok('not measured: no daemon runs; the kernel lists the BPF LSM')
+    : noLsm(`base: the kernel's security modules are ${modules.join(',')}, without bpf`);
+}
+
+function noLsm(text: string): Finding {
+  const mend =
+    'boot a kernel with CONFIG_BPF_LSM=y and bpf in lsm= on its command line; until then take CAP_NET_RAW from agents and restrict their address families';
+  return { level: 'warn', text, mend };
+}
+
 /** The daemon's status, or why it could not be had. */
 export type StatusOrError = Status | SluiceError;
 

@@ -4,6 +4,7 @@ import { release } from 'node:os';
 import type { Command } from 'commander';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import { addon, buildPaths } from '../kernel/addon.ts';
+import { activeModules } from '../kernel/lsm.ts';
 import { type Cli, clientFor, outputOption, pinDirOption, runtimeDirOption } from './cli.ts';
 import {
   type BuildFacts,
@@ -17,6 +18,7 @@ import {
   checkKernel,
   checkNamespaces,
   checkPrograms,
+  checkTier,
   checkWorkerUser,
   type Finding,
   type StatusOrError,
@@ -109,6 +111,7 @@ function checksOf(cli: Cli, options: DoctorOptions): readonly Check[] {
         return checkPrograms(answer, pins);
       },
     },
+    { name: 'tier', run: async () => checkTier(await statusOnce(), activeModules()) },
     { name: 'namespaces', run: async () => checkNamespaces(await statusOnce()) },
     { name: 'canary', run: async () => checkCanary(await client.selfTest().catch(asSluiceError)) },
   ];

@@ -98,7 +98,7 @@ function summary(status: Status, painter: Painter): [string, string][] {
       'sluice',
       `${painter(state, paint)}, version ${status.version}, pid ${status.pid}, since ${formatTime(status.startedAt)}`,
     ],
-    ['tier', safeText(status.tier)],
+    ['tier', safeText(status.tierReason === null ? status.tier : `${status.tier}; ${status.tierReason}`)],
     ['policy', `${policy.revision} from ${safeText(policy.path)}, loaded ${formatTime(policy.loadedAt)}`],
     ['self-test', `${test}${selfTest === null ? '' : `: ${safeText(selfTest.detail)}`}`],
     [

@@ -7,7 +7,7 @@ import { messageOf } from '../core/errors.ts';
 import { namespaceText } from '../kernel/namespace.ts';
 import { agentId } from '../policy/agent-id.ts';
 import { type Daemon, version } from './daemon.ts';
-import { reservedAgents, TIER } from './options.ts';
+import { reservedAgents } from './options.ts';
 
 /** What puts enforcement in doubt, and what merely makes it worse: a worker that is gone refuses, it does not leak. */
 function statusReasons(daemon: Daemon): { readonly doubts: string[]; readonly others: string[] } {
@@ -36,8 +36,9 @@ function status(daemon: Daemon): Status {
     startedAt: daemon.startedAt.toISOString(),
     enforcing: doubts.length === 0,
     reasons: [...doubts, ...others],
-    tier: TIER,
-    programs: daemon.plane.programs(),
+    tier: daemon.tier.state.tier,
+    tierReason: daemon.tier.state.reason,
+    programs: [...daemon.plane.programs(), ...daemon.plane.lsmPrograms()],
     listeners: listeners(daemon),
     workers: daemon.workers(),
     policy: daemon.policies.state(),

@@ -5,6 +5,8 @@
  * Coming up, nothing is in force until everything behind it is ready; going down, enforcement stays.
  */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { apiSocketPath } from '../api/paths.ts';
 import { systemClock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { FlowRecord } from '../flow/record.ts';
@@ -17,6 +19,7 @@ import { addon } from '../kernel/addon.ts';
 import { cgroupId, moveSelf, ownCgroup, requireCgroup2, sluiceCgroups } from '../kernel/cgroup.ts';
 import { closeFd } from '../kernel/descriptors.ts';
 import type { KernelEvent } from '../kernel/events.ts';
+import { LsmLayer } from '../kernel/lsm.ts';
 import { homeNamespace, namespaceOf, openNamespace } from '../kernel/namespace.ts';
 import { KernelPlane } from '../kernel/plane.ts';
 import { Processes } from '../kernel/processes.ts';
@@ -26,17 +29,19 @@ import { type DnsPolicy, dnsPolicy } from '../policy/dns-names.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import { FlowStore } from '../store/flow-store.ts';
 import { listAgents } from './agents.ts';
+import { closedSocketId } from './closed-sockets.ts';
 import { Enroller } from './enrol.ts';
 import { type AgentTables, enrolmentTables } from './enrolment.ts';
 import { ExeWatch } from './exe-watch.ts';
 import { ForwarderProcess } from './forwarder-process.ts';
 import { type DnsSockets, type Listeners, openDnsSockets, openListeners } from './listeners.ts';
 import { Namespaces } from './namespaces.ts';
-import { type DaemonOptions, reservedAgents, TIER } from './options.ts';
+import { type DaemonOptions, reservedAgents } from './options.ts';
 import { PolicyKeeper } from './policy-keeper.ts';
 import { resolversOf } from './resolvers.ts';
 import { Runs } from './runs.ts';
-import { selfTest } from './self-test.ts';
+import { selfTest, tryLsm } from './self-test.ts';
+import { TierKeeper } from './tier.ts';
 import { findUser } from './user.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -84,6 +89,7 @@ export class Daemon {
   /** The daemon's own network namespace. */
   readonly home = homeNamespace();
   readonly namespaces: Namespaces;
+  readonly tier: TierKeeper;
   readonly #attestor: Attestor;
   readonly #lines = new RecordLines();
   readonly #ndjson: NdjsonLog | null;
@@ -107,9 +113,17 @@ export class Daemon {
     this.#log = log;
     this.#user = findUser(options.workerUser);
     this.#cgroupRoot = requireCgroup2();
+    this.tier = new TierKeeper(new LsmLayer(options.pinDirectory));
     const selfCgroup = ownPlace();
     this.policies = new PolicyKeeper(options.policyPath, {
-      tables: (policy) => enrolmentTables(policy, { selfCgroup, workerUid: this.#user.uid }),
+      admit: (policy) => this.tier.demand(policy),
+      tables: (policy) =>
+        enrolmentTables(policy, {
+          selfCgroup,
+          workerUid: this.#user.uid,
+          apiSocket: apiSocketPath(options.runtimeDirectory),
+          canarySocket: this.#canarySocket,
+        }),
       toWorkers: async (policy) => {
         await Promise.all([this.#pool?.setPolicy(policy), this.#forwarder?.setPolicy(forForwarder(policy))]);
       },
@@ -148,7 +162,8 @@ export class Daemon {
       agentName: (id) => this.#agentName(id),
       inboundRule: (id) => this.policies.policy.inbound.find((rule) => rule.id === id)?.name ?? null,
       policyRevision: () => this.policies.policy.revision,
-      tier: () => TIER,
+      closedSocket: (id) => this.#closedSocket(id),
+      tier: () => this.tier.state.tier,
       ignoredAgent: canaryId,
     });
     this.listeners = openListeners(
@@ -210,6 +225,7 @@ export class Daemon {
     this.plane.setForwarderPort(this.#dnsSockets.port);
     this.plane.serveNamespaces(this.home.cookie);
     this.#enrol(this.policies.tables);
+    await this.#raiseTier();
     this.plane.attach();
     // Whether the event has to stay in its ring, for the next daemon, because no record has come of it yet.
     const onEvent = (event: KernelEvent): boolean => {
@@ -257,13 +273,28 @@ export class Daemon {
     await this.#refresh();
   }
 
-  /** Finds executables again that were replaced. */
+  /** Finds executables and closed sockets again that were replaced. */
   async #refresh(): Promise<void> {
     try {
-      if (await this.policies.refresh()) this.#log('enrolment changed: an executable was replaced');
+      if (await this.policies.refresh()) this.#log('an executable or a closed socket was replaced');
     } catch (error) {
-      this.#log(`looking for executables: ${messageOf(error)}`);
+      this.#log(`looking for executables and sockets: ${messageOf(error)}`);
     }
+  }
+
+  /** Policy may demand the third layer: then nothing is put in force without it. */
+  async #raiseTier(): Promise<void> {
+    const { tier, reason } = await this.tier.raise(() => tryLsm(this.#cgroupRoot, this.#canarySocket));
+    this.#log(reason === null ? `tier ${tier}` : `tier ${tier}: ${reason}`);
+    this.tier.demand(this.policies.policy);
+  }
+
+  get #canarySocket(): string {
+    return join(this.options.runtimeDirectory, 'canary.sock');
+  }
+
+  #closedSocket(id: number): string | null {
+    return this.policies.policy.closedSockets.find((path) => closedSocketId(path) === id) ?? null;
   }
 
   #agentName(id: number): string | null {
@@ -325,7 +356,7 @@ export class Daemon {
     this.plane.setEnrolment(tables);
     this.#tagRunning();
     this.namespaces.search();
-    this.#exeWatch.set(tables.exePaths);
+    this.#exeWatch.set([...tables.exePaths, ...tables.socketPaths]);
     for (const doubt of tables.doubts) this.#log(`warning: ${doubt}`);
   }
 
@@ -376,13 +407,20 @@ export class Daemon {
 
   async selfTest(): Promise<SelfTestState> {
     const agentCgroups = this.policies.tables.cgroups.map(({ path }) => path);
-    const result = await selfTest({
+    const tested = await selfTest({
       cgroupRoot: this.#cgroupRoot,
       agentCgroups,
       programs: (cgroup) => this.plane.programs(cgroup),
+      closedSocket: this.#canarySocket,
     });
+    const former = this.tier.state.tier;
+    const { tier, reason } = this.tier.measured(tested.openToLsm);
+    if (tier !== former)
+      this.#log(`tier ${tier}, no longer ${former}: ${reason ?? 'as the self-test found'}`);
+    const short = this.tier.shortOf(this.policies.policy);
+    const result = short === null ? tested : { ok: false, detail: short };
     if (!result.ok) this.#log(`NOT ENFORCING as it should: ${result.detail}`);
-    this.#selfTest = { at: new Date().toISOString(), ...result };
+    this.#selfTest = { at: new Date().toISOString(), ok: result.ok, detail: result.detail };
     return this.#selfTest;
   }
 

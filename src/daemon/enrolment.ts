@@ -8,6 +8,7 @@ import type { CgroupRule, EnrolmentTables, UidRule } from '../kernel/enrolment.t
 import { agentId } from '../policy/agent-id.ts';
 import { inboundRanges } from '../policy/inbound.ts';
 import type { CompiledAgent, CompiledPolicy, Enrolment } from '../policy/types.ts';
+import { findClosedSockets, placeOnly } from './closed-sockets.ts';
 import { type Executable, lookAtExecutable } from './executables.ts';
 import { reservedAgents } from './options.ts';
 import { resolversOf } from './resolvers.ts';
@@ -16,6 +17,9 @@ export interface EnrolmentContext {
   /** Cgroup path of the daemon and its workers. */
   readonly selfCgroup: string;
   readonly workerUid: number;
+  /** Sockets of the daemon's own, which are closed to agents whatever policy says. */
+  readonly apiSocket: string;
+  readonly canarySocket: string;
 }
 
 /** The kernel's tables, and what whoever runs the host has to be told about them. */
@@ -24,6 +28,8 @@ export interface AgentTables extends EnrolmentTables {
   readonly doubts: readonly string[];
   /** As policy names them. */
   readonly exePaths: readonly string[];
+  /** Where sockets lie that are closed to agents, or would. */
+  readonly socketPaths: readonly string[];
 }
 
 const unknownId = agentId(reservedAgents.unknown);
@@ -105,5 +111,11 @@ export function enrolmentTables(policy: CompiledPolicy, context: EnrolmentContex
   const inbound = policy.agents
     .map((agent) => ({ agentId: agent.id, ranges: inboundRanges(policy, agent.name) }))
     .filter(({ ranges }) => ranges.length > 0);
-  return { cgroups, uids, exes, places, dns, inbound, doubts, exePaths };
+  const { watched, files, places: found } = findClosedSockets([context.apiSocket, ...policy.closedSockets]);
+  const canary = placeOnly(context.canarySocket);
+  const closedSockets = { files, places: canary === null ? found : [canary, ...found] };
+  return {
+    ...{ cgroups, uids, exes, places, closedSockets, dns, inbound, doubts, exePaths },
+    socketPaths: watched,
+  };
 }

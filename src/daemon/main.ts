@@ -49,6 +49,17 @@ function prepare(options: DaemonOptions): Daemon {
   }
 }
 
+/** One that finds while starting that it cannot be relied on takes away what it made. */
+async function start(daemon: Daemon, options: DaemonOptions): Promise<void> {
+  try {
+    await daemon.start();
+  } catch (error) {
+    await daemon.stop();
+    if (!hasLinks(options.pinDirectory)) removePins(options.pinDirectory);
+    throw error;
+  }
+}
+
 /**
  * Runs until SIGTERM or SIGINT, and resolves when it has stopped in good order.
  *
@@ -61,7 +72,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   makePinDirectories(options.pinDirectory);
   lockPins(options.pinDirectory);
   const daemon = prepare(options);
-  await daemon.start();
+  await start(daemon, options);
   const api = await serveApi(apiSocketPath(options.runtimeDirectory), backendOf(daemon), {
     onError: (error) => log(`API: ${messageOf(error)}`),
   });

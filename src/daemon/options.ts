@@ -25,9 +25,6 @@ export interface UninstallOptions {
   readonly pinDirectory: string;
 }
 
-/** Enforcement tier of this version: cgroup programs, no LSM programs yet. */
-export const TIER = 'base';
-
 /** Agent names Sluice keeps for itself. */
 export const reservedAgents = {
   /** The self-test's process. */

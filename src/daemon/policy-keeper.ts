@@ -10,6 +10,8 @@ import type { CompiledPolicy } from '../policy/types.ts';
 import type { AgentTables } from './enrolment.ts';
 
 export interface PolicyTargets {
+  /** @throws SluiceError NOT_SUPPORTED when this host cannot do what the policy demands. */
+  readonly admit: (policy: CompiledPolicy) => void;
   /** @throws SluiceError POLICY when an agent cannot be enrolled. */
   readonly tables: (policy: CompiledPolicy) => AgentTables;
   readonly toWorkers: (policy: CompiledPolicy) => Promise<void>;
@@ -97,6 +99,7 @@ export class PolicyKeeper {
     return this.#inTurn(async () => {
       try {
         const { path, policy } = load();
+        this.#targets.admit(policy);
         const tables = this.#targets.tables(policy);
         await this.#putInForce(policy, tables);
         this.#policy = policy;

@@ -49,6 +49,8 @@ export type Reason =
   | 'not_delivered' // connect() never reached the proxy: no port, no memory, backlog full, aborted
   | 'state_lost' // the kernel could not save the original destination
   | 'inbound_denied' // somebody asked an agent for service, or it set out to serve, and no inbound rule allows it
+  | 'foreign_socket' // a socket somebody who is no agent opened, in an agent's hands
+  | 'unix_denied' // a Unix socket that policy closes to agents
   // Refused by the worker.
   | 'not_an_agent' // somebody else connected to the proxy
   | 'policy_denied' // a deny rule

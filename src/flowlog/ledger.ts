@@ -18,7 +18,7 @@ import type { FlowFacts } from '../kernel/facts.ts';
 import { decodeFlow } from '../kernel/layout.ts';
 import { isReportedFlow } from './check-report.ts';
 import { type ConcludedEnding, completeRecord, concludedReport, type FlowStart } from './complete.ts';
-import { refusalText } from './refusal.ts';
+import { refusalText, type UnixPath } from './refusal.ts';
 
 /** How long a closed flow may stay unreported: forty batches of the workers' reports. */
 export const REPORT_GRACE_MS = 2_000;
@@ -50,6 +50,8 @@ export interface LedgerOptions {
   readonly agentName: (agentId: number) => string | null;
   /** Name of the inbound rule with this id; null if the policy has it no longer. */
   readonly inboundRule: (ruleId: number) => string | null;
+  /** Path of a Unix socket that is closed to agents, by its id; null: policy closes it no longer. */
+  readonly closedSocket?: UnixPath;
   readonly policyRevision: () => string;
   readonly tier: () => string;
   /** Flows of this agent are nobody's business: the daemon's self-test makes them. */
@@ -308,7 +310,7 @@ export class Ledger {
       disposition: 'denied',
       totalMs: elapsedMs(facts, timeNs),
       worker: null,
-      detail: refusalText(event),
+      detail: refusalText(event, this.#options.closedSocket),
       localPort: event.inbound?.localPort ?? null,
     });
   }

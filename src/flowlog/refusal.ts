@@ -5,7 +5,23 @@
 import type { KernelEvent, Refusal } from '../kernel/events.ts';
 import { REASON_TEXT } from './reasons.ts';
 
-const FAMILIES: Readonly<Record<number, string>> = { 2: 'AF_INET', 10: 'AF_INET6' };
+const AF_INET = 2;
+const AF_INET6 = 10;
+const FAMILIES: Readonly<Record<number, string>> = {
+  1: 'AF_UNIX',
+  [AF_INET]: 'AF_INET',
+  [AF_INET6]: 'AF_INET6',
+  15: 'AF_KEY',
+  17: 'AF_PACKET',
+  21: 'AF_RDS',
+  26: 'AF_LLC',
+  29: 'AF_CAN',
+  30: 'AF_TIPC',
+  31: 'AF_BLUETOOTH',
+  40: 'AF_VSOCK',
+  43: 'AF_SMC',
+  44: 'AF_XDP',
+};
 
 const SOCKET_TYPES: Readonly<Record<number, string>> = {
   1: 'SOCK_STREAM',
@@ -75,12 +91,27 @@ function packetText({ technique, protocol, detail }: Refusal, to: string): strin
   return oddity === undefined ? `${name} to ${to}` : `${oddity} (${name}) to ${to}`;
 }
 
+const USES: Readonly<Record<string, string>> = {
+  foreign_send: 'sending on',
+  foreign_accept: 'accepting from',
+  foreign_receive: 'being given',
+  unix_connect: 'connect() to',
+  unix_send: 'sending to',
+  unix_receive: 'being given a connection to',
+};
+
+function foreignText({ technique, detail }: Refusal, to: string): string {
+  const family = detail >>> 24;
+  const isInternet = family === AF_INET || family === AF_INET6;
+  return `${USES[technique ?? ''] ?? 'using'} ${socketText(detail)}${isInternet ? ` with ${to}` : ''}`;
+}
+
 function endpoint(ip: string, port: number): string {
   if (port === 0) return ip;
   return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }
 
-function subject({ reason, refusal, inbound, facts }: KernelEvent): string | null {
+function subject({ reason, refusal, inbound, facts }: KernelEvent, unixPath: UnixPath): string | null {
   if (refusal === null) return null;
   const other = endpoint(facts.dstIp, facts.dstPort);
   switch (reason) {
@@ -93,6 +124,10 @@ function subject({ reason, refusal, inbound, facts }: KernelEvent): string | nul
     case 'egress_denied':
     case 'udp_denied':
       return packetText(refusal, other);
+    case 'foreign_socket':
+      return foreignText(refusal, other);
+    case 'unix_denied':
+      return `${USES[refusal.technique ?? ''] ?? 'using'} ${unixPath(refusal.detail) ?? 'a Unix socket'}`;
     case 'inbound_denied':
       return refusal.technique === 'bind'
         ? `bind() to port ${inbound?.localPort ?? '?'}`
@@ -102,10 +137,13 @@ function subject({ reason, refusal, inbound, facts }: KernelEvent): string | nul
   }
 }
 
+/** The path that policy closes to agents, by its id in the kernel. */
+export type UnixPath = (id: number) => string | null;
+
 /** One sentence or two for the `detail` of a record. */
-export function refusalText(event: KernelEvent): string | null {
+export function refusalText(event: KernelEvent, unixPath: UnixPath = () => null): string | null {
   const { reason } = event;
   if (reason === null) return null;
-  const of = subject(event);
+  const of = subject(event, unixPath);
   return of === null ? REASON_TEXT[reason] : `${of}: ${REASON_TEXT[reason]}`;
 }

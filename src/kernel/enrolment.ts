@@ -22,6 +22,18 @@ export interface UidRule {
   readonly agentId: number;
 }
 
+/** Unix sockets agents may not connect to. `id` is of the path policy names, and comes back in events. */
+export interface ClosedSockets {
+  readonly files: readonly { readonly inode: bigint; readonly dev: number; readonly id: number }[];
+  /** Where they lie: another that is made there is closed before anybody has looked at it. */
+  readonly places: readonly {
+    readonly directoryInode: bigint;
+    readonly dev: number;
+    readonly name: string;
+    readonly id: number;
+  }[];
+}
+
 export interface EnrolmentTables {
   /** Of patterns that fit alike, the first decides. */
   readonly cgroups: readonly CgroupRule[];
@@ -33,6 +45,7 @@ export interface EnrolmentTables {
     readonly dev: number;
     readonly name: string;
   }[];
+  readonly closedSockets: ClosedSockets;
   /** Whether what agents send to port 53 goes to the forwarder; else it is like any other port. */
   readonly dns: boolean;
   /** Whom each agent may serve; one that is not here may serve nobody. */

@@ -15,7 +15,9 @@ export type KernelReason =
   | 'egress_denied'
   | 'not_delivered'
   | 'state_lost'
-  | 'inbound_denied';
+  | 'inbound_denied'
+  | 'foreign_socket'
+  | 'unix_denied';
 
 /**
  * `open`: connect() was redirected to the proxy. `denied`: refused in the kernel. `undelivered`: redirected, but

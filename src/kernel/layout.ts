@@ -8,7 +8,7 @@ import type { Inbound, KernelEvent, KernelEventKind, KernelReason, Refusal } fro
 import type { FlowFacts } from './facts.ts';
 import { techniqueOf } from './techniques.ts';
 
-export const SLUICE_ABI = 2;
+export const SLUICE_ABI = 3;
 
 if (endianness() !== 'LE')
   throw new SluiceError('NOT_SUPPORTED', 'Sluice runs on little-endian machines only');
@@ -149,18 +149,6 @@ const eventKinds: Readonly<Record<number, KernelEventKind>> = {
   5: 'served',
 };
 
-const kernelReasons: Readonly<Record<number, KernelReason>> = {
-  1: 'no_listener',
-  2: 'proxy_direct',
-  3: 'udp_denied',
-  4: 'socket_denied',
-  5: 'option_denied',
-  6: 'egress_denied',
-  7: 'not_delivered',
-  8: 'state_lost',
-  9: 'inbound_denied',
-};
-
 /** Index into `sluice_counters` behind the two for lost events. */
 export const reasonNumbers: Readonly<Record<KernelReason, number>> = {
   no_listener: 1,
@@ -172,7 +160,13 @@ export const reasonNumbers: Readonly<Record<KernelReason, number>> = {
   not_delivered: 7,
   state_lost: 8,
   inbound_denied: 9,
+  foreign_socket: 10,
+  unix_denied: 11,
 };
+
+const kernelReasons: ReadonlyMap<number, KernelReason> = new Map(
+  Object.entries(reasonNumbers).map(([name, number]) => [number, name as KernelReason]),
+);
 
 const ROLE_LISTENER = 2;
 const ROLE_UPSTREAM = 4;
@@ -246,7 +240,7 @@ class DecodedEvent implements KernelEvent {
 
   constructor(bytes: Buffer, at: number, kind: KernelEventKind) {
     this.kind = kind;
-    this.reason = kernelReasons[bytes.readUInt16LE(at + event.reason)] ?? null;
+    this.reason = kernelReasons.get(bytes.readUInt16LE(at + event.reason)) ?? null;
     this.id = decodeFlowId(bytes, at + event.flow);
     this.#bytes = bytes;
     this.#at = at;

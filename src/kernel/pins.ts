@@ -41,6 +41,17 @@ export const programTypes: Readonly<Record<string, { readonly type: number | nul
     sluice_sockops: { type: 3, text: 'cgroup_sock_ops' },
   };
 
+/** Programs of the BPF LSM, by their hook; not every kernel takes them, and before 6.5 there is one more. */
+export const lsmPrograms: Readonly<Record<string, string>> = {
+  sluice_lsm_accept: 'lsm socket_accept',
+  sluice_lsm_create: 'lsm socket_create',
+  sluice_lsm_receive: 'lsm file_receive',
+  sluice_lsm_send: 'lsm socket_sendmsg',
+  sluice_lsm_splice: 'lsm file_permission',
+  sluice_lsm_unix_connect: 'lsm unix_stream_connect',
+  sluice_lsm_unix_send: 'lsm unix_may_send',
+};
+
 /** The kernel keeps 15 characters of a program's name. */
 export function kernelName(program: string): string {
   return program.slice(0, 15);
@@ -94,6 +105,13 @@ export function programStates(directory: string, cgroup: string): ProgramState[]
   });
 }
 
+/** Those of the BPF LSM whose link is pinned. Whether the kernel asks them, only an attempt can tell. */
+export function lsmStates(directory: string): ProgramState[] {
+  return Object.entries(lsmPrograms)
+    .filter(([name]) => pinnedProgram(pinPaths(directory).link(name)) !== null)
+    .map(([name, attachType]) => ({ name, attachType, effective: true, pinned: true }));
+}
+
 /**
  * Programs of another Sluice at the root of the hierarchy: attached under our names, but not by our pins. Two
  * of them would redirect the same connections.
@@ -119,7 +137,7 @@ export function hasLinks(directory: string): boolean {
 export function describePins(directory: string = DEFAULT_PIN_DIRECTORY): ProgramState[] | null {
   // A directory without a link in it governs nobody.
   if (!hasLinks(directory)) return null;
-  return programStates(directory, findCgroup2());
+  return [...programStates(directory, findCgroup2()), ...lsmStates(directory)];
 }
 
 /** Removes every pin, links first: the hooks go before the tables they need. Returns what was removed. */

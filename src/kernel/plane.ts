@@ -40,7 +40,14 @@ import {
 } from './layout.ts';
 import { missingIn } from './missing.ts';
 import { encodeNamespace, type NamespaceState } from './namespace-layout.ts';
-import { foreignPrograms, makePinDirectories, type ProgramState, pinPaths, programStates } from './pins.ts';
+import {
+  foreignPrograms,
+  lsmStates,
+  makePinDirectories,
+  type ProgramState,
+  pinPaths,
+  programStates,
+} from './pins.ts';
 import { type Technique, techniqueOf } from './techniques.ts';
 
 /** SLUICE_COUNTER_UNTAGGED of bpf/lib/maps.h: behind two for the rings and SLUICE_REASON_MAX for the reasons. */
@@ -89,6 +96,8 @@ type MapName =
   | 'sluice_uids'
   | 'sluice_exes'
   | 'sluice_exe_places'
+  | 'sluice_unix_files'
+  | 'sluice_unix_places'
   | 'sluice_tags'
   | 'sluice_netns'
   | 'sluice_exe_paths'
@@ -311,6 +320,13 @@ export class KernelPlane {
         encodeExePlace(directoryInode, dev, generation, name),
         encodeU32(1),
       );
+    for (const { inode, dev, id } of tables.closedSockets.files)
+      this.#map('sluice_unix_files').update(encodeExeKey(inode, dev, generation), encodeU32(id));
+    for (const { directoryInode, dev, name, id } of tables.closedSockets.places)
+      this.#map('sluice_unix_places').update(
+        encodeExePlace(directoryInode, dev, generation, name),
+        encodeU32(id),
+      );
     for (const { agentId, ranges } of tables.inbound)
       this.#map('sluice_inbound').update(encodeInboundKey(generation, agentId), encodeInbound(ranges));
     const has = { hasUids: tables.uids.length > 0, hasExes: tables.exes.length > 0 };
@@ -358,6 +374,8 @@ export class KernelPlane {
       ['sluice_uids', generationOf.uid],
       ['sluice_exes', generationOf.exe],
       ['sluice_exe_places', generationOf.place],
+      ['sluice_unix_files', generationOf.exe],
+      ['sluice_unix_places', generationOf.place],
       ['sluice_inbound', generationOf.inbound],
     ] as const;
     for (const [name, of] of tables)
@@ -382,6 +400,11 @@ export class KernelPlane {
   /** Which programs are effective at `cgroup` (default: the root). */
   programs(cgroup: string = this.#options.cgroupRoot): ProgramState[] {
     return programStates(this.#options.pinDirectory, cgroup);
+  }
+
+  /** Those of the BPF LSM that are attached. */
+  lsmPrograms(): ProgramState[] {
+    return lsmStates(this.#options.pinDirectory);
   }
 
   /** Path of an executable agents have run, as the kernel remembers it. */

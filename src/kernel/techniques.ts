@@ -13,6 +13,7 @@ export const TECHNIQUES = {
   socket_dccp: 15,
   socket_other: 16,
   socket_state: 17,
+  socket_family: 18,
   so_bindtodevice: 30,
   so_bindtoifindex: 31,
   ip_hdrincl: 32,
@@ -40,6 +41,12 @@ export const TECHNIQUES = {
   bind: 80,
   inbound_tcp: 81,
   inbound_udp: 82,
+  foreign_send: 90,
+  foreign_accept: 91,
+  foreign_receive: 92,
+  unix_connect: 100,
+  unix_send: 101,
+  unix_receive: 102,
 } as const;
 
 export type Technique = keyof typeof TECHNIQUES;

@@ -2,6 +2,7 @@
 import { normaliseIp } from '../core/dns-name.ts';
 import { mergeRanges, parseCidr } from './address.ts';
 import { agentId } from './agent-id.ts';
+import { closedSockets } from './closed-sockets.ts';
 import { compileAgent } from './compile-agent.ts';
 import {
   DEFAULTS,
@@ -29,7 +30,7 @@ export function compileDocument(
   files: PolicyFiles,
   revision: string,
 ): CompiledPolicy {
-  const { limits = {}, dns = {} } = document;
+  const { limits = {}, dns = {}, enforcement = {} } = document;
   return {
     revision,
     trustDomain: document.trust_domain ?? DEFAULTS.trustDomain,
@@ -44,6 +45,8 @@ export function compileDocument(
     destinations: (document.destinations ?? []).map((entry) => compileDestination(entry, files)),
     rules: (document.rules ?? []).map(compileRule),
     inbound: (document.inbound ?? []).map(compileInbound),
+    enforcement: { minimum: enforcement.minimum ?? DEFAULTS.minimumTier },
+    closedSockets: closedSockets(document),
     limits: {
       detectTimeoutMs: limits.detect_timeout_ms ?? DEFAULTS.detectTimeoutMs,
       connectTimeoutMs: limits.connect_timeout_ms ?? DEFAULTS.connectTimeoutMs,

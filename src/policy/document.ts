@@ -15,6 +15,8 @@ export interface PolicyDocument {
     readonly connect_timeout_ms?: number;
     readonly handshake_timeout_ms?: number;
   };
+  readonly enforcement?: { readonly minimum?: 'base' | 'lsm' };
+  readonly unix_sockets?: { readonly deny?: readonly string[]; readonly allow?: readonly string[] };
   readonly agents?: readonly AgentEntry[];
   readonly destinations?: readonly DestinationEntry[];
   readonly rules?: readonly RuleEntry[];
@@ -83,4 +85,5 @@ export const DEFAULTS = {
   detectTimeoutMs: 3_000,
   connectTimeoutMs: 10_000,
   handshakeTimeoutMs: 10_000,
+  minimumTier: 'base',
 } as const;

@@ -95,6 +95,12 @@ export interface CompiledPolicy {
   readonly destinations: readonly CompiledDestination[];
   readonly rules: readonly CompiledRule[];
   readonly inbound: readonly CompiledInbound[];
+  readonly enforcement: {
+    /** Tier without which the policy is not put in force. */
+    readonly minimum: 'base' | 'lsm';
+  };
+  /** Paths of Unix sockets agents may not connect to where the tier is `lsm`; a component may be `*`. */
+  readonly closedSockets: readonly string[];
   readonly limits: {
     readonly detectTimeoutMs: number;
     readonly connectTimeoutMs: number;

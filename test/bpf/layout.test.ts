@@ -27,6 +27,8 @@ t.test('numbers are those of the header', async (t) => {
       option_denied: 'OPTION',
       egress_denied: 'EGRESS',
       inbound_denied: 'INBOUND',
+      foreign_socket: 'FOREIGN',
+      unix_denied: 'UNIX',
     };
     const name = (stem as Record<string, string>)[reason] ?? reason.toUpperCase();
     t.match(header, new RegExp(`SLUICE_REASON_${name} = ${number}\\b`), reason);

@@ -29,6 +29,7 @@ export const NO_TABLES: EnrolmentTables = {
   uids: [],
   exes: [],
   places: [],
+  closedSockets: { files: [], places: [] },
   dns: false,
   inbound: [],
 };

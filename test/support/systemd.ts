@@ -77,11 +77,16 @@ export class CommandUnit {
   }
 }
 
-/** README's steps after the build. */
-export async function install(policy: string): Promise<ApiClient> {
+/** The user workers run as, which README has made at installation. */
+export function makeWorkerUser(): Promise<string> {
   const user =
     'id sluice || useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sluice';
-  await must(['sh', '-c', user]);
+  return must(['sh', '-c', user]);
+}
+
+/** README's steps after the build. */
+export async function install(policy: string): Promise<ApiClient> {
+  await makeWorkerUser();
   mkdirSync(dirname(POLICY_FILE), { recursive: true });
   writeFileSync(POLICY_FILE, policy);
   if (!existsSync(COMMAND)) symlinkSync(join(checkout, 'bin/sluice'), COMMAND);

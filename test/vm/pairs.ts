@@ -13,7 +13,7 @@ export interface Pair {
   /** Put on the kernel's command line: how cgroups are laid out, and whatever else makes this guest another. */
   readonly kernelArguments: readonly string[];
   /** Folder of test/vm/payloads: what must hold in this guest. */
-  readonly expects: 'works' | 'refuses';
+  readonly expects: 'works' | 'refuses' | 'without-lsm';
 }
 
 /** Where each kernel comes from: the suites of Debian that have it. */
@@ -51,6 +51,13 @@ export const PAIRS: readonly Pair[] = [
   works('bookworm', '6.1'),
   works('trixie', '6.12'),
   works('trixie', '7.3'),
+  // Security modules as Debian has them, but for the BPF LSM.
+  {
+    ...works('trixie', '6.12'),
+    name: 'trixie/6.12/without-lsm',
+    kernelArguments: [...UNIFIED, 'lsm=landlock,lockdown,yama,integrity,apparmor'],
+    expects: 'without-lsm',
+  },
   refuses('5.10', UNIFIED),
   refuses('6.1', HYBRID, 'hybrid'),
   refuses('6.1', LEGACY, 'v1'),

@@ -1,5 +1,6 @@
-/** Checks what stands beside the three lists: the SPIFFE template and the resolvers. */
+/** Checks what stands beside the lists: the SPIFFE template, the resolvers, the Unix sockets. */
 import { normaliseIp } from '../../core/dns-name.ts';
+import { CLOSED_BY_DEFAULT } from '../closed-sockets.ts';
 import { DEFAULTS } from '../document.ts';
 import { unknownHint } from '../nearest.ts';
 import type { Cursor } from './cursor.ts';
@@ -15,6 +16,33 @@ export function checkSettings(root: Cursor): void {
       'name servers are given by address, without a port',
     );
   }
+  checkSockets(root.get('unix_sockets'));
+}
+
+function checkSockets(sockets: Cursor): void {
+  const denied = [...sockets.get('deny').items()];
+  const allowed = [...sockets.get('allow').items()];
+  for (const path of [...denied, ...allowed]) if (path.text !== null) checkSocketPath(path, path.text);
+  for (const path of allowed) {
+    if (path.text === null || !path.clean || CLOSED_BY_DEFAULT.includes(path.text)) continue;
+    path.error(
+      `"${path.text}" is not closed by default`,
+      unknownHint(path.text, [...CLOSED_BY_DEFAULT], 'socket'),
+    );
+  }
+}
+
+/** The kernel compares names as they are: what could be written in two ways is not understood in one. */
+function checkSocketPath(path: Cursor, text: string): void {
+  const names = text.split('/').slice(1);
+  const isName = (name: string): boolean =>
+    name !== '' && name !== '.' && name !== '..' && (name === '*' || !name.includes('*'));
+  if (!text.startsWith('/') || text.includes('\0') || !names.every(isName))
+    path.error(
+      `"${text}" is no path of a socket`,
+      'an absolute path without empty, . or .. components; * stands alone for any name',
+    );
+  else if (names.at(-1) === '*') path.error(`"${text}" names no socket`, 'the last component is a name');
 }
 
 function checkTemplate(template: Cursor, trustDomain: string): void {

@@ -42,6 +42,7 @@ const BY_LSM: readonly Open[] = [
 
 export const DECLARED: Readonly<Record<string, readonly Open[]>> = {
   base: [...BY_LSM, ...BEYOND_SOCKETS],
+  lsm: BEYOND_SOCKETS,
 };
 
 export function declaredFor(tier: string, cell: Cell): Open | undefined {

@@ -48,7 +48,8 @@ export class Judge {
     if (tried.stolen) return cell('open', 'taken by somebody else');
     if (this.#evidence.raw.includes(canary)) return cell('open', 'plain bytes on the wire');
     const address = tried.address.replace(/^::ffff:/, '');
-    if (this.strayPackets(address).length > 0) return cell('open', 'packets on the wire');
+    if (row.openedOutside !== true && this.strayPackets(address).length > 0)
+      return cell('open', 'packets on the wire');
     if (said.said === 'given') return cell('open', 'the socket was handed out');
     if (said.said === 'not run') return cell('not run', said.why);
     if (said.said === 'tally') return cell(...this.#tally(tried, said));

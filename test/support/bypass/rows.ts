@@ -239,6 +239,7 @@ export const SECTIONS: readonly Section[] = [
       {
         name: 'inherited-listener',
         title: 'the far side connects to a listener that somebody else opened',
+        openedOutside: true,
       },
     ],
   },
@@ -246,7 +247,7 @@ export const SECTIONS: readonly Section[] = [
     title: 'Sockets from, and to, others',
     rows: [
       { name: 'inherited-unconnected', title: 'inherited TCP socket, not connected' },
-      { name: 'inherited-connected', title: 'inherited TCP connection' },
+      { name: 'inherited-connected', title: 'inherited TCP connection', openedOutside: true },
       { name: 'inherited-udp', title: 'inherited UDP socket' },
       { name: 'inherited-udp-connected', title: 'inherited UDP socket, connected' },
       { name: 'inherited-raw', title: 'inherited raw socket', families: DUAL },
@@ -255,9 +256,13 @@ export const SECTIONS: readonly Section[] = [
       { name: 'inherited-lsrr', title: 'inherited TCP socket with LSRR, not connected', families: V4 },
       { name: 'inherited-bound', title: 'inherited TCP socket bound to a device, not connected' },
       { name: 'scm-rights-unconnected', title: 'TCP socket by SCM_RIGHTS, not connected' },
-      { name: 'scm-rights-connected', title: 'TCP connection by SCM_RIGHTS' },
+      { name: 'scm-rights-connected', title: 'TCP connection by SCM_RIGHTS', openedOutside: true },
       { name: 'scm-rights-out', title: "the agent's socket given by SCM_RIGHTS to somebody who connects it" },
-      { name: 'pidfd-getfd', title: 'TCP connection by pidfd_getfd() out of a process of the same user' },
+      {
+        name: 'pidfd-getfd',
+        title: 'TCP connection by pidfd_getfd() out of a process of the same user',
+        openedOutside: true,
+      },
       { name: 'unix-helper', title: 'a helper outside, asked by AF_UNIX' },
     ],
   },

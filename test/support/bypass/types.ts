@@ -14,6 +14,11 @@ export interface Row {
   readonly option?: string;
   readonly who?: readonly Who[];
   readonly families?: readonly Family[];
+  /**
+   * Somebody who is no agent connects or listens first: the packets of that are not the agent's, whose bytes alone
+   * tell.
+   */
+  readonly openedOutside?: boolean;
   /** Tried alone: it changes what others would run into. */
   readonly alone?: boolean;
 }

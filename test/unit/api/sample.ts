@@ -73,6 +73,7 @@ export function sampleStatus(change: Partial<Status> = {}): Status {
     enforcing: true,
     reasons: [],
     tier: 'base',
+    tierReason: 'the kernel does not load programs for the BPF LSM',
     programs: [
       { name: 'sluice_connect4', attachType: 'cgroup_inet4_connect', effective: true, pinned: true },
     ],

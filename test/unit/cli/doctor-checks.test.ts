@@ -10,6 +10,7 @@ import {
   checkKernel,
   checkNamespaces,
   checkPrograms,
+  checkTier,
   checkWorkerUser,
 } from '#src/cli/doctor-checks.ts';
 import { SluiceError } from '#src/core/errors.ts';
@@ -98,6 +99,15 @@ t.test('namespaces', async (t) => {
   t.match(counted({ 'namespaces.refused_limit': 2 }), { level: 'warn', mend: /journalctl/ });
   t.match(counted({ 'namespaces.refused_error': 2 }), { level: 'warn', text: /no listener/ });
   t.equal(checkNamespaces(down), null, 'nobody to ask');
+});
+
+t.test('tier', async (t) => {
+  t.match(checkTier(sampleStatus({ tier: 'lsm', tierReason: null }), null), { level: 'ok', text: /^lsm: / });
+  const base = checkTier(sampleStatus({ tier: 'base', tierReason: 'refused' }), ['bpf']);
+  t.match(base, { level: 'warn', text: 'base: refused', mend: /lsm=/ });
+  t.match(checkTier(down, ['landlock', 'bpf']), { level: 'ok', text: /not measured.*lists/ });
+  t.match(checkTier(down, ['landlock']), { level: 'warn', text: /landlock, without bpf/ });
+  t.match(checkTier(down, null), { level: 'ok', text: /not measured/ });
 });
 
 t.test('canary', async (t) => {

@@ -7,7 +7,7 @@ import { testCli } from './in-process.ts';
 import { setStage } from './script.ts';
 
 /** What the host itself is like is not for a unit test to say: only the lines about the daemon are compared. */
-const ABOUT_DAEMON = /^.{4} {2}(daemon|programs|namespaces|canary) .*/ms;
+const ABOUT_DAEMON = /^.{4} {2}(daemon|programs|tier|namespaces|canary) .*/ms;
 
 async function served(t: Test, backend: FakeBackend): Promise<string> {
   const directory = temporaryDirectory(t);
@@ -23,6 +23,8 @@ t.test('a daemon in good order', async (t) => {
     `\
 ok    daemon        version 0.1.0, tier base, policy 0123456789ab
 ok    programs      1 in force
+warn  tier          base: the kernel does not load programs for the BPF LSM
+      mend: boot a kernel with CONFIG_BPF_LSM=y and bpf in lsm= on its command line; until then take CAP_NET_RAW from agents and restrict their address families
 ok    namespaces    0 beside the daemon's own with agents in them
 ok    canary        canary refused
 `,
@@ -64,6 +66,7 @@ t.test('json: one finding a line, with names that stay', async (t) => {
       'worker user',
       'daemon',
       'programs',
+      'tier',
       'namespaces',
       'canary',
     ],

@@ -9,7 +9,7 @@ t.test('enforcing', (t) =>
     `
 $ sluice status
 | sluice     enforcing, version 0.1.0, pid 100, since 2026-01-31 11:00:00
-| tier       base
+| tier       base; the kernel does not load programs for the BPF LSM
 | policy     0123456789ab from /etc/sluice/policy.yaml, loaded 2026-01-31 11:00:00
 | self-test  ok at 2026-01-31 11:00:01: canary refused as it should be
 | flows      1 open, 5 allowed, 1 denied, 0 failed, 0 without report
@@ -46,7 +46,7 @@ t.test('degraded: says why and exits with 1', (t) => {
     `
 $ sluice status
 | sluice     degraded, version 0.1.0, pid 100, since 2026-01-31 11:00:00
-| tier       base
+| tier       base; the kernel does not load programs for the BPF LSM
 | policy     0123456789ab from /etc/sluice/policy.yaml, loaded 2026-01-31 11:00:00
 | self-test  not run yet
 | flows      1 open, 5 allowed, 1 denied, 0 failed, 0 without report

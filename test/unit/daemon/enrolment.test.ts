@@ -7,7 +7,12 @@ import { kernelDevice } from '#src/identity/file-id.ts';
 import { agentId } from '#src/policy/agent-id.ts';
 import type { CompiledPolicy, Enrolment } from '#src/policy/types.ts';
 
-const context = { selfCgroup: '/system.slice/sluice.service', workerUid: 998 };
+const context = {
+  selfCgroup: '/system.slice/sluice.service',
+  workerUid: 998,
+  apiSocket: '/nowhere/api.sock',
+  canarySocket: '/nowhere/canary.sock',
+};
 
 function policy(...enrolments: Enrolment[]): CompiledPolicy {
   return {
@@ -20,6 +25,8 @@ function policy(...enrolments: Enrolment[]): CompiledPolicy {
     destinations: [],
     rules: [],
     inbound: [],
+    enforcement: { minimum: 'base' },
+    closedSockets: [],
     limits: { detectTimeoutMs: 1, connectTimeoutMs: 1, handshakeTimeoutMs: 1 },
   };
 }

@@ -12,6 +12,8 @@ const NO_TABLES = {
   places: [],
   dns: false,
   inbound: [],
+  closedSockets: { files: [], places: [] },
+  socketPaths: [],
   doubts: [],
   exePaths: [],
 };
@@ -25,6 +27,7 @@ function keeper(t: Pick<Test, 'teardown'>, targets: Partial<PolicyTargets> = {})
   writeFileSync(path, policyOf('first'));
   const steps: string[] = [];
   const all: PolicyTargets = {
+    admit: () => undefined,
     tables: () => NO_TABLES,
     toWorkers: async (policy) => void steps.push(`workers ${policy.agents[0]?.name}`),
     toKernel: () => void steps.push('kernel'),

@@ -56,6 +56,25 @@ t.test('who asked for service, and where', async (t) => {
   t.match(text('inbound_denied', 'bind'), /^bind\(\) to port 8080: /);
 });
 
+t.test('whose socket, and which Unix socket', async (t) => {
+  t.match(
+    text('foreign_socket', 'foreign_send', socket(2, 1, 6)),
+    /^sending on socket\(AF_INET, SOCK_STREAM, IPPROTO_TCP\) with 192\.0\.2\.1:443: /,
+  );
+  t.match(
+    text('foreign_socket', 'foreign_receive', socket(17, 3, 0)),
+    /^being given socket\(AF_PACKET, SOCK_RAW, IPPROTO_IP\): The socket was opened/,
+  );
+  t.match(text('socket_denied', 'socket_family', socket(40, 1, 0)), /^socket\(AF_VSOCK, SOCK_STREAM/);
+  const refusal = { technique: 'unix_connect', suppressed: 0, protocol: 0, detail: 9 } as const;
+  const refused = event('denied', A, 'unix_denied', 0, { refusal });
+  t.match(
+    refusalText(refused, (id) => (id === 9 ? '/run/docker.sock' : null)),
+    /^connect\(\) to \/run\/docker\.sock: The Unix socket is closed/,
+  );
+  t.match(refusalText(refused), /^connect\(\) to a Unix socket: /, 'one that policy no longer has');
+});
+
 t.test('what says enough has its reason alone', async (t) => {
   t.match(text('no_listener', 'connect'), /^There is no marked listener/);
   t.match(refusalText(event('undelivered', A, 'not_delivered')), /^The connection never reached/);

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { CLOSED_BY_DEFAULT } from '#src/policy/closed-sockets.ts';
 import { fixture, policyOf } from '#test/support/policy-text.ts';
 
 t.test('an empty policy governs nobody and allows nothing', (t) => {
@@ -13,6 +14,8 @@ t.test('an empty policy governs nobody and allows nothing', (t) => {
     destinations: [],
     rules: [],
     inbound: [],
+    enforcement: { minimum: 'base' },
+    closedSockets: [...CLOSED_BY_DEFAULT],
     limits: { detectTimeoutMs: 3000, connectTimeoutMs: 10000, handshakeTimeoutMs: 10000 },
   });
   t.end();
@@ -24,6 +27,8 @@ t.test('everything that is written arrives, in one spelling', (t) => {
 trust_domain: example.org
 identity: {spiffe_id: "spiffe://{trust_domain}/{agent}"}
 dns: {resolvers: ["::ffff:10.0.0.53", "2001:DB8:0::53"], names: policy, queries_per_second: 7, record: refused}
+enforcement: {minimum: lsm}
+unix_sockets: {deny: [/run/engine.sock]}
 limits: {detect_timeout_ms: 1, connect_timeout_ms: 2000, handshake_timeout_ms: 3000}
 `.replace('detect_timeout_ms: 1,', 'detect_timeout_ms: 1000,'),
   );
@@ -32,6 +37,8 @@ limits: {detect_timeout_ms: 1, connect_timeout_ms: 2000, handshake_timeout_ms: 3
     spiffeTemplate: 'spiffe://{trust_domain}/{agent}',
     resolvers: ['10.0.0.53', '2001:db8::53'],
     dns: { names: 'policy', queriesPerSecond: 7, record: 'refused' },
+    enforcement: { minimum: 'lsm' },
+    closedSockets: [...CLOSED_BY_DEFAULT, '/run/engine.sock'],
     limits: { detectTimeoutMs: 1000, connectTimeoutMs: 2000, handshakeTimeoutMs: 3000 },
   });
   t.strictSame(policyOf('dns: {resolvers: []}').resolvers, [], 'none is not the default');

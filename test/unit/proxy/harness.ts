@@ -133,6 +133,8 @@ export function policy(
     destinations,
     rules,
     inbound: [],
+    enforcement: { minimum: 'base' },
+    closedSockets: [],
     limits: { detectTimeoutMs: 5_000, connectTimeoutMs: 5_000, handshakeTimeoutMs: 5_000 },
     ...changes,
   };

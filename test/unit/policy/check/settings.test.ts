@@ -33,3 +33,23 @@ t.test('resolvers', (t) => {
   ]);
   t.end();
 });
+
+t.test('Unix sockets', (t) => {
+  const sockets = (text: string): string[] => errorsOf(`unix_sockets: {${text}}`);
+  t.strictSame(sockets('deny: [/run/engine.sock, "/run/user/*/engine.sock"]'), []);
+  t.strictSame(sockets('allow: [/run/docker.sock, "/run/user/*/bus"]'), []);
+  for (const path of ['engine.sock', '/', '/run//x', '/run/../x', '/run/./x', '/run/x/', '/run/*.sock/x'])
+    t.match(sockets(`deny: ["${path}"]`), [/is no path of a socket/], path);
+  t.match(sockets('deny: ["/run/*"]'), [/names no socket/]);
+  t.match(sockets('allow: [/run/dokcer.sock]'), [
+    /not closed by default \| did you mean "\/run\/docker.sock"\?/,
+  ]);
+  t.match(sockets('allow: []').length, 1, 'an empty list says nothing');
+  t.end();
+});
+
+t.test('enforcement', (t) => {
+  t.strictSame(errorsOf('enforcement: {minimum: lsm}'), []);
+  t.match(errorsOf('enforcement: {minimum: caps}').length, 1);
+  t.end();
+});
