@@ -6,6 +6,11 @@ export interface Clock {
   monotonic(): number;
 }
 
+/** CLOCK_MONOTONIC, milliseconds: the same in all processes, unlike `Clock.monotonic()`. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1000n) / 1000;
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

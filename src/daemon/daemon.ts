@@ -159,6 +159,7 @@ export class Daemon {
       startedNs: this.#bootClock.nowNs(),
       timeOf: (bootNs) => this.#bootClock.rfc3339(bootNs),
       nowNs: () => this.#bootClock.nowNs(),
+      toldUntilMs: () => this.#pool?.toldUntilMs() ?? Infinity,
       agentName: (id) => this.#agentName(id),
       inboundRule: (id) => this.policies.policy.inbound.find((rule) => rule.id === id)?.name ?? null,
       policyRevision: () => this.policies.policy.revision,

@@ -7,6 +7,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { Duplex } from 'node:stream';
+import { monotonicMs } from '../core/clock.ts';
 import { SluiceError } from '../core/errors.ts';
 import { closeFd, descriptorPair, sendDescriptors } from '../kernel/descriptors.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
@@ -72,12 +73,14 @@ interface Slot {
   /** Of this process; what its predecessors had is in `past`. */
   accepted: number;
   refused: number;
+  /** performance.now(): what ended before that it has reported. */
+  toldUntilMs: number;
   past: { accepted: number; refused: number };
   revision: string | null;
 }
 
 function numberOf(value: unknown): number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0;
 }
 
 export class WorkerPool {
@@ -102,6 +105,7 @@ export class WorkerPool {
       openFlows: 0,
       accepted: 0,
       refused: 0,
+      toldUntilMs: 0,
       past: { accepted: 0, refused: 0 },
       revision: null,
     }));
@@ -128,6 +132,11 @@ export class WorkerPool {
       refused: slot.past.refused + slot.refused,
       restarts: slot.restarts,
     }));
+  }
+
+  /** performance.now(): every worker that lives has reported what ended before. */
+  toldUntilMs(): number {
+    return Math.min(...this.#slots.map(({ ready, toldUntilMs }) => (ready ? toldUntilMs : Infinity)));
   }
 
   /**
@@ -223,8 +232,10 @@ export class WorkerPool {
       slot.openFlows = numberOf(claim['openFlows']);
       slot.accepted = numberOf(claim['accepted']);
       slot.refused = numberOf(claim['refused']);
+      slot.toldUntilMs = performance.now() - Math.max(0, monotonicMs() - numberOf(claim['atMs']));
     } else if (claim['type'] === 'ready' && !slot.ready) {
       slot.ready = true;
+      slot.toldUntilMs = performance.now();
       this.#options.onReady(slot.number);
     } else if (claim['type'] === 'sockets') this.#options.onSockets(slot.number, claim);
     else if (claim['type'] === 'policy-applied' && typeof claim['revision'] === 'string')

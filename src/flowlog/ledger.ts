@@ -3,7 +3,8 @@
  * comes to exactly one record.
  *
  * A flow is *open* from its first sighting. A worker's report ends it. The kernel's `closed` without a report
- * makes it *closing* for REPORT_GRACE_MS (reports travel in batches by another way); then the ledger concludes by itself.
+ * makes it *closing*; reports travel in batches by another way, and that is long when thousands of flows end at once.
+ * When REPORT_GRACE_MS have passed of which every worker has told all, the ledger concludes by itself.
  * `denied` and `undelivered` end it at once, and so does `served`, a connection to an agent. An ended flow *waits* until its attestation is there, at most
  * ATTEST_WAIT_MS, and its record is given out. Its id is remembered, so that whatever comes after is counted and nothing else.
  *
@@ -22,11 +23,14 @@ import { refusalText, type UnixPath } from './refusal.ts';
 
 /** How long a closed flow may stay unreported: forty batches of the workers' reports. */
 export const REPORT_GRACE_MS = 2_000;
+/** The same where a worker has not told all: it lives, and says nothing. */
+export const SILENCE_LIMIT_MS = 60_000;
 /** How long a record waits for its attestation. */
 export const ATTEST_WAIT_MS = 2_000;
 /** About a kilobyte each. One source address has 28k ports to a destination: this is nine of them, all busy. */
 const MAX_OPEN = 262_144;
-const MAX_CLOSING = 65_536;
+/** Thousands may end with their process; those that are concluded for want of room are taken for lost. */
+const MAX_CLOSING = MAX_OPEN;
 const MAX_WAITING = 16_384;
 /** Ids remembered after their record; beyond it the store is asked. */
 const MAX_ENDED = 65_536;
@@ -47,6 +51,8 @@ export interface LedgerOptions {
   readonly timeOf: (bootNs: bigint) => string;
   /** CLOCK_BOOTTIME now, nanoseconds. */
   readonly nowNs: () => bigint;
+  /** On `clock`: every report of what ended before has been given to `workerReports`. */
+  readonly toldUntilMs: () => number;
   readonly agentName: (agentId: number) => string | null;
   /** Name of the inbound rule with this id; null if the policy has it no longer. */
   readonly inboundRule: (ruleId: number) => string | null;
@@ -214,8 +220,9 @@ export class Ledger {
   /** Lets time pass. To be called every 100 ms or so; how often does not change what is recorded. */
   tick(): void {
     const nowMs = this.#options.clock.monotonic();
+    const toldMs = Math.min(nowMs, this.#options.toldUntilMs());
     for (const flow of this.#closing.values()) {
-      if (flow.closedMs + REPORT_GRACE_MS > nowMs) break;
+      if (flow.closedMs + REPORT_GRACE_MS > toldMs && flow.closedMs + SILENCE_LIMIT_MS > nowMs) break;
       this.#conclude(flow);
     }
     for (const flow of this.#waiting.values()) {

@@ -65,6 +65,8 @@ export type WorkerMessage =
     }
   | {
       readonly type: 'stats';
+      /** CLOCK_MONOTONIC, milliseconds: every flow that ended before has been reported. */
+      readonly atMs: number;
       readonly openFlows: number;
       /** Connections accepted since the worker started. */
       readonly accepted: number;

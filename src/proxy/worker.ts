@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
-import { systemClock } from '../core/clock.ts';
+import { monotonicMs, systemClock } from '../core/clock.ts';
 import type { Reason, WorkerFlowReport } from '../flow/record.ts';
 import type { KernelFlow } from '../kernel/facts.ts';
 import { preparePolicy } from '../policy/decide.ts';
@@ -254,8 +254,11 @@ export class Worker {
   }
 
   #sendStats(): void {
+    const atMs = monotonicMs();
+    this.#reports.flush();
     this.#send({
       type: 'stats',
+      atMs,
       openFlows: this.#sessions.size,
       accepted: this.#accepted,
       refused: this.#refused,

@@ -40,6 +40,14 @@ export interface AccessLogEntry {
   readonly agent: string;
 }
 
+export interface NginxSize {
+  readonly processes: number;
+  /** Of one process; with what else it has open it must stay below the hard limit of descriptors. */
+  readonly connections: number;
+}
+
+const USUAL_SIZE: NginxSize = { processes: 1, connections: 8192 };
+
 export class Nginx {
   readonly #process: Running;
   readonly #log: string;
@@ -54,12 +62,13 @@ export class Nginx {
     dir: string,
     pki: Pki,
     sites: readonly SiteName[] = HTTPS_NAMES,
+    size: NginxSize = USUAL_SIZE,
   ): Promise<Nginx> {
     mkdirSync(dir, { recursive: true, mode: 0o755 });
     writeFileSync(join(dir, 'big'), Buffer.alloc(BIG_BYTES, 'sluice '));
     const certificates = await certificatesFor(dir, pki, sites);
     const configuration = join(dir, 'nginx.conf');
-    writeFileSync(configuration, nginxConfiguration(dir, pki, certificates));
+    writeFileSync(configuration, nginxConfiguration(dir, pki, certificates, size));
     const process = network.far.start([
       'nginx',
       '-c',
@@ -110,7 +119,12 @@ async function certificatesFor(
   return made;
 }
 
-function nginxConfiguration(dir: string, pki: Pki, certificates: ReadonlyMap<string, Certificate>): string {
+function nginxConfiguration(
+  dir: string,
+  pki: Pki,
+  certificates: ReadonlyMap<string, Certificate>,
+  { processes, connections }: NginxSize,
+): string {
   const locations = `
     location /secret { return 200 "${RESPONSE_MARKER} $request_method $request_uri\\n"; }
     location /big { root ${dir}; }
@@ -131,9 +145,10 @@ function nginxConfiguration(dir: string, pki: Pki, certificates: ReadonlyMap<str
   return `
 daemon off;
 user www-data;
-worker_processes 1;
+worker_processes ${processes};
+worker_rlimit_nofile ${connections + 500};
 pid ${dir}/nginx.pid;
-events { worker_connections 8192; }
+events { worker_connections ${connections}; }
 http {
   log_format world escape=json '{"host":"$host","tls":"$ssl_protocol","curve":"$ssl_curve","reused":"$ssl_session_reused",'
     '"request":"$request","status":"$status","length":"$content_length","client":"$remote_addr","agent":"$http_user_agent"}';
@@ -144,6 +159,7 @@ http {
   ssl_session_cache shared:world:1m;
   client_max_body_size 0;
   keepalive_requests 100000;
+  keepalive_timeout 1h;
   ${hosts.join('')}
   server {
     listen ${PLAIN_HTTP_PORT};

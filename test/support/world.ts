@@ -17,7 +17,7 @@ import {
   type Network,
   writeHosts,
 } from './network.ts';
-import { HTTPS_NAMES, Nginx, type SiteName } from './nginx.ts';
+import { HTTPS_NAMES, Nginx, type NginxSize, type SiteName } from './nginx.ts';
 import { type Certificate, Pki } from './pki.ts';
 import { POSTGRES, Postgres } from './postgres.ts';
 import { RAW_TLS_NAME } from './raw-ports.ts';
@@ -29,6 +29,7 @@ export interface WorldOptions {
   readonly near?: NearSide;
   /** Of nginx; the first is its default. Default: all. */
   readonly sites?: readonly SiteName[];
+  readonly nginx?: NginxSize;
 }
 
 export interface AgentOptions {
@@ -76,7 +77,7 @@ export class World {
   static async open(
     servers: readonly ServerName[] = ['nginx', 'postgres', 'raw'],
     onStep: (step: string) => void = () => {},
-    { near, sites }: WorldOptions = {},
+    { near, sites, nginx: size }: WorldOptions = {},
   ): Promise<World> {
     if (process.getuid?.() !== 0) throw new Error('the test world needs root. Mend: sudo scripts/test');
     const name = claimWorld();
@@ -91,7 +92,7 @@ export class World {
       // One after the other: all of them sign with the one CA, whose database is a plain file.
       for (const server of servers) onStep(`${server} on the far side`);
       const nginx = servers.includes('nginx')
-        ? await Nginx.start(network, join(dir, 'nginx'), pki, sites)
+        ? await Nginx.start(network, join(dir, 'nginx'), pki, sites, size)
         : null;
       const postgres = servers.includes('postgres')
         ? await Postgres.start(network, join(dir, 'pg'), pki)

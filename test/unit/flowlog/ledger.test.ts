@@ -1,42 +1,21 @@
 import t from 'tap';
 import type { FlowRecord } from '#src/flow/record.ts';
-import { Ledger, type LedgerOptions } from '#src/flowlog/ledger.ts';
+import { Ledger } from '#src/flowlog/ledger.ts';
 import type { Attested } from '#src/identity/attest.ts';
 import type { KernelReason } from '#src/kernel/events.ts';
 import type { FlowFacts } from '#src/kernel/facts.ts';
-import { ATTESTED, event, facts, flowId, report, reported } from '#test/unit/flowlog/made.ts';
+import {
+  ATTESTED,
+  EPOCH_MS,
+  event,
+  facts,
+  flowId,
+  report,
+  reported,
+  setUp,
+} from '#test/unit/flowlog/made.ts';
 
-const EPOCH_MS = Date.UTC(2026, 0, 1);
 const A = facts(flowId(0xa));
-
-/** A ledger with everything around it, whose attestations are answered at once unless the test says otherwise. */
-function setUp(some: Partial<LedgerOptions> = {}) {
-  const records: FlowRecord[] = [];
-  const asked: string[] = [];
-  let nowMs = 0;
-  const ledger = new Ledger({
-    clock: { now: () => EPOCH_MS + nowMs, monotonic: () => nowMs },
-    attest: async () => ATTESTED,
-    emit: (record) => records.push(record),
-    alreadyRecorded: (id) => {
-      asked.push(id);
-      return false;
-    },
-    startedNs: 0n,
-    timeOf: (ns) => new Date(EPOCH_MS + Number(ns / 1_000_000n)).toISOString(),
-    nowNs: () => A.startNs + 5_000_000_000n,
-    agentName: (id) => (id === 99 ? 'billing' : null),
-    policyRevision: () => 'rev1',
-    tier: () => 'base',
-    inboundRule: (id) => (id === 7 ? 'behind-nginx' : null),
-    ...some,
-  });
-  const pass = (ms: number) => {
-    nowMs += ms;
-    ledger.tick();
-  };
-  return { ledger, records, asked, pass };
-}
 
 /** Lets attestations that have been answered arrive. */
 const arrive = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -60,6 +39,26 @@ t.test('open, report, closed: the record of a flow', async (t) => {
   });
   t.strictSame(asked, [], 'the store is not asked for what is known');
   t.match(ledger.counters(), { open: 0, closing: 0, waiting: 0, records: 1, lateEvents: 0, lateReports: 0 });
+});
+
+t.test('a worker that has not told all by then is waited for, but not for ever', async (t) => {
+  let toldMs = 0;
+  const { ledger, records, pass } = setUp({ toldUntilMs: () => toldMs });
+  for (const flow of [A, facts(flowId(0xb))])
+    for (const kind of ['open', 'closed'] as const) ledger.kernelEvent(event(kind, flow));
+  await arrive();
+  pass(30_000);
+  ledger.workerReports([reported(A)]);
+  toldMs = 1_999;
+  pass(1);
+  t.match(records, [{ id: A.id, reason: 'ok' }], 'the other may be in its next batch');
+  toldMs += 1;
+  pass(1);
+  t.match(records[1], { id: flowId(0xb), reason: 'lost' });
+  ledger.kernelEvent(event('closed', facts(flowId(0xc))));
+  await arrive();
+  pass(60_000);
+  t.match(records[2], { reason: 'lost' }, 'it lives, and says nothing');
 });
 
 t.test('closed before the report, as batches make it', async (t) => {
@@ -389,6 +388,7 @@ async function scenario(seed: number): Promise<string | null> {
       startedNs: boot(nowMs),
       timeOf: (ns) => new Date(EPOCH_MS + Number(ns / 1_000_000n)).toISOString(),
       nowNs: () => boot(nowMs),
+      toldUntilMs: () => Infinity,
       agentName: () => 'billing',
       policyRevision: () => 'rev1',
       tier: () => 'base',

@@ -1,5 +1,6 @@
 /** Facts, events and reports of flows, where only what a test is about needs saying. */
-import type { WorkerFlowReport } from '#src/flow/record.ts';
+import type { FlowRecord, WorkerFlowReport } from '#src/flow/record.ts';
+import { Ledger, type LedgerOptions } from '#src/flowlog/ledger.ts';
 import type { Attested } from '#src/identity/attest.ts';
 import type { KernelEvent, KernelEventKind } from '#src/kernel/events.ts';
 import type { FlowFacts } from '#src/kernel/facts.ts';
@@ -99,3 +100,34 @@ export const ATTESTED: Attested = {
   selectors: ['unix:uid:1001'],
   groups: ['finance'],
 };
+
+export const EPOCH_MS = Date.UTC(2026, 0, 1);
+/** A ledger with everything around it, whose attestations are answered at once unless the test says otherwise. */
+export function setUp(some: Partial<LedgerOptions> = {}) {
+  const records: FlowRecord[] = [];
+  const asked: string[] = [];
+  let nowMs = 0;
+  const ledger = new Ledger({
+    clock: { now: () => EPOCH_MS + nowMs, monotonic: () => nowMs },
+    attest: async () => ATTESTED,
+    emit: (record) => records.push(record),
+    alreadyRecorded: (id) => {
+      asked.push(id);
+      return false;
+    },
+    startedNs: 0n,
+    timeOf: (ns) => new Date(EPOCH_MS + Number(ns / 1_000_000n)).toISOString(),
+    nowNs: () => facts(flowId(0xa)).startNs + 5_000_000_000n,
+    toldUntilMs: () => Infinity,
+    agentName: (id) => (id === 99 ? 'billing' : null),
+    policyRevision: () => 'rev1',
+    tier: () => 'base',
+    inboundRule: (id) => (id === 7 ? 'behind-nginx' : null),
+    ...some,
+  });
+  const pass = (ms: number) => {
+    nowMs += ms;
+    ledger.tick();
+  };
+  return { ledger, records, asked, pass };
+}
