@@ -4,7 +4,9 @@
 #include "bpf_object.h"
 #include "datagrams.h"
 #include "descriptors.h"
+#include "handover.h"
 #include "namespace.h"
+#include "notify.h"
 #include "process.h"
 #include "ring.h"
 #include "sockets.h"
@@ -32,6 +34,14 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("lockFile", Napi::Function::New<sluice::LockFile>(env));
   exports.Set("harden", Napi::Function::New<sluice::Harden>(env));
   exports.Set("raiseFileLimit", Napi::Function::New<sluice::RaiseFileLimit>(env));
+  exports.Set("openProcess", Napi::Function::New<sluice::OpenProcess>(env));
+  exports.Set("killProcess", Napi::Function::New<sluice::KillProcess>(env));
+  exports.Set("reapProcess", Napi::Function::New<sluice::ReapProcess>(env));
+  exports.Set("outliveParent", Napi::Function::New<sluice::OutliveParent>(env));
+  exports.Set("memoryFile", Napi::Function::New<sluice::MemoryFile>(env));
+  exports.Set("inherit", Napi::Function::New<sluice::Inherit>(env));
+  exports.Set("execute", Napi::Function::New<sluice::Execute>(env));
+  exports.Set("storeDescriptor", Napi::Function::New<sluice::StoreDescriptor>(env));
   exports.Set("sdNotify", Napi::Function::New<sluice::SdNotify>(env));
   return exports;
 }

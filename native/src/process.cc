@@ -3,15 +3,10 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstddef>
-#include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 namespace sluice {
 
@@ -51,31 +46,6 @@ Napi::Value RaiseFileLimit(const Napi::CallbackInfo &info) {
   if (setrlimit(RLIMIT_NOFILE, &limit))
     throw SystemError(info.Env(), "RLIMIT_NOFILE", errno);
   return Napi::Number::New(info.Env(), static_cast<double>(limit.rlim_cur));
-}
-
-// sd_notify(3): one datagram to the socket named by the environment; '@' stands for the abstract namespace.
-Napi::Value SdNotify(const Napi::CallbackInfo &info) {
-  Napi::Env env = info.Env();
-  const char *path = getenv("NOTIFY_SOCKET");
-  if (!path || (path[0] != '/' && path[0] != '@'))
-    return Napi::Boolean::New(env, false);
-  sockaddr_un address = {};
-  size_t length = strlen(path);
-  if (length >= sizeof(address.sun_path))
-    return Napi::Boolean::New(env, false);
-  address.sun_family = AF_UNIX;
-  memcpy(address.sun_path, path, length);
-  if (address.sun_path[0] == '@')
-    address.sun_path[0] = 0;
-  Fd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd)
-    throw SystemError(env, "socket", errno);
-  std::string text = info[0].As<Napi::String>().Utf8Value();
-  auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  if (sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr *>(&address), size) <
-      0)
-    throw SystemError(env, "sd_notify", errno);
-  return Napi::Boolean::New(env, true);
 }
 
 } // namespace sluice

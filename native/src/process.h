@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Node has no call for: locks, hardening of the own process, systemd's notify socket.
+// What Node has no call for: locks, hardening of the own process.
 #pragma once
 
 #include "errors.h"
@@ -16,8 +16,5 @@ Napi::Value Harden(const Napi::CallbackInfo &info);
 
 // raiseFileLimit() -> the soft RLIMIT_NOFILE now in force, raised to the hard one
 Napi::Value RaiseFileLimit(const Napi::CallbackInfo &info);
-
-// sdNotify(text) -> whether there was a socket to tell
-Napi::Value SdNotify(const Napi::CallbackInfo &info);
 
 } // namespace sluice

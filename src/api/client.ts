@@ -20,6 +20,7 @@ import type {
   RunReleased,
   SelfTestStatus,
   Status,
+  WorkersRestarted,
 } from './types.ts';
 
 /** The daemon answers from memory in a few milliseconds; this is for a host that is very busy. */
@@ -90,6 +91,11 @@ export class ApiClient {
 
   enrol(request: EnrolRequest): Promise<Enrolled> {
     return this.#json('POST', '/v1/enrol', request, SELF_TEST_TIMEOUT_MS);
+  }
+
+  /** Answers when every worker is replaced. */
+  restartWorkers(): Promise<WorkersRestarted> {
+    return this.#json('POST', '/v1/workers/restart', undefined, SELF_TEST_TIMEOUT_MS);
   }
 
   selfTest(): Promise<SelfTestStatus> {

@@ -85,6 +85,12 @@ export const ROUTES: readonly Route[] = [
   },
   {
     method: 'POST',
+    path: '/v1/workers/restart',
+    maxBodyBytes: 0,
+    call: (backend) => backend.restartWorkers(),
+  },
+  {
+    method: 'POST',
     path: '/v1/selftest',
     maxBodyBytes: 0,
     call: (backend) => backend.selfTest(),

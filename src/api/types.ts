@@ -37,6 +37,15 @@ export interface WorkerStatus {
   readonly restarts: number;
 }
 
+/** A worker that was replaced and carries its flows to their end. */
+export interface DrainingStatus {
+  readonly number: number;
+  readonly pid: number;
+  readonly openFlows: number;
+  /** RFC 3339; what is open then is cut. */
+  readonly until: string;
+}
+
 export interface PolicyStatus {
   readonly revision: string;
   readonly path: string;
@@ -106,6 +115,7 @@ export interface Status {
   readonly programs: readonly ProgramStatus[];
   readonly listeners: readonly ListenerStatus[];
   readonly workers: readonly WorkerStatus[];
+  readonly draining: readonly DrainingStatus[];
   readonly policy: PolicyStatus;
   readonly ledger: LedgerStatus;
   readonly rings: { readonly flow: RingStatus; readonly deny: RingStatus };
@@ -226,6 +236,11 @@ export interface Enrolled {
  * `SluiceError` that is thrown reaches the client with its code, message and hint (and `problems`, if it has
  * them); anything else is reported as an internal error without its text.
  */
+export interface WorkersRestarted {
+  /** What still carries flows; those of earlier restarts too. */
+  readonly draining: readonly DrainingStatus[];
+}
+
 export interface ApiBackend {
   status(): Promise<Status>;
   /** Stored records that match, oldest first; the newest `filter.limit` of them. */
@@ -242,6 +257,8 @@ export interface ApiBackend {
   agents(limit: number): Promise<AgentList>;
   /** Makes running processes agents. Throws when there is no such process, unit or agent, or it is another's. */
   enrol(request: EnrolRequest): Promise<Enrolled>;
+  /** Replaces every worker, one after the other, without breaking a flow. Throws while that is under way. */
+  restartWorkers(): Promise<WorkersRestarted>;
   /** Runs the canary connect now. A failed test is an answer, not an error. */
   selfTest(): Promise<SelfTestStatus>;
 }

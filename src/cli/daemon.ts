@@ -18,6 +18,9 @@ const DEFAULT_MAX_FLOWS = 20_000;
 
 /** Each is 28,000 connections of all agents, IPv4 and IPv6 apart. */
 const DEFAULT_LISTEN_PORTS = 4;
+/** A day's work ends within it, and what was replaced does not stay for ever: a worker takes some 80 MB. */
+const DEFAULT_DRAIN_S = 3_600;
+const MAX_DRAIN_S = 7 * 24 * 3_600;
 
 interface DaemonCommandOptions {
   readonly policy: string;
@@ -28,6 +31,7 @@ interface DaemonCommandOptions {
   readonly pinDir: string;
   readonly maxFlows: number;
   readonly listenPorts: number;
+  readonly drainTimeout: number;
   readonly logFlows: boolean;
 }
 
@@ -47,6 +51,12 @@ export function registerDaemon(program: Command, cli: Cli): void {
       'ports of the proxy, each for some 28,000 connections of all agents',
       wholeNumber(1, PROXY_PORTS_MAX),
       DEFAULT_LISTEN_PORTS,
+    )
+    .option(
+      '--drain-timeout <s>',
+      'seconds for which flows of a worker that was replaced may go on',
+      wholeNumber(0, MAX_DRAIN_S),
+      DEFAULT_DRAIN_S,
     )
     .option('--log-flows', 'write each flow record to standard output as NDJSON (default)', true)
     .option('--no-log-flows', 'do not')
@@ -68,8 +78,7 @@ Exit codes: 0 stopped in good order, 1 failed, 2 wrong use.`,
 }
 
 async function start(cli: Cli, options: DaemonCommandOptions): Promise<number> {
-  const { policy, workers, maxFlows, listenPorts, workerUser, runtimeDir, stateDir, pinDir, logFlows } =
-    options;
+  const { policy, workers, maxFlows, listenPorts, workerUser, runtimeDir, stateDir, pinDir } = options;
   try {
     await cli.parts.runDaemon({
       policyPath: resolve(policy),
@@ -80,7 +89,8 @@ async function start(cli: Cli, options: DaemonCommandOptions): Promise<number> {
       pinDirectory: resolve(pinDir),
       maxFlows,
       listenPorts,
-      logFlows,
+      drainTimeoutMs: options.drainTimeout * 1_000,
+      logFlows: options.logFlows,
     });
     return EXIT_OK;
   } catch (error) {

@@ -82,6 +82,7 @@ function formatStatus(status: Status, width: number | null, painter: Painter): s
     formatTable(LISTENER_COLUMNS, listenerRows(status.listeners), width, painter),
     '\n',
     formatTable(WORKER_COLUMNS, status.workers.map(workerRow), width, painter),
+    ...status.draining.map(drainingText),
     ...formatDenials(status.denials, width, painter),
   ].join('');
 }
@@ -112,6 +113,10 @@ function summary(status: Status, painter: Painter): [string, string][] {
     ['store', storeText(store, painter)],
     ['counted', countersText(status.counters)],
   ];
+}
+
+function drainingText({ number, pid, openFlows, until }: Status['draining'][number]): string {
+  return `worker ${number} was replaced: process ${pid} carries ${openFlows} flows to their end, until ${formatTime(until)}\n`;
 }
 
 /** What is not zero: the rest says nothing. */

@@ -6,8 +6,9 @@ import type { ApiBackend, DenialStatus, Status } from '../api/types.ts';
 import { messageOf } from '../core/errors.ts';
 import { namespaceText } from '../kernel/namespace.ts';
 import { agentId } from '../policy/agent-id.ts';
-import { type Daemon, version } from './daemon.ts';
+import type { Daemon } from './daemon.ts';
 import { reservedAgents } from './options.ts';
+import { version } from './self.ts';
 
 /** What puts enforcement in doubt, and what merely makes it worse: a worker that is gone refuses, it does not leak. */
 function statusReasons(daemon: Daemon): { readonly doubts: string[]; readonly others: string[] } {
@@ -41,6 +42,7 @@ function status(daemon: Daemon): Status {
     programs: [...daemon.plane.programs(), ...daemon.plane.lsmPrograms()],
     listeners: listeners(daemon),
     workers: daemon.workers(),
+    draining: daemon.draining(),
     policy: daemon.policies.state(),
     ledger: {
       open: ledger.open,
@@ -141,6 +143,11 @@ export function backendOf(daemon: Daemon): ApiBackend {
       return { cgroupPath: directory, agentKnown };
     },
     releaseRun: async (cgroupPath) => ({ removed: daemon.runs.release(cgroupPath) }),
+    restartWorkers: async () => {
+      await daemon.restartWorkers();
+      daemon.note('every worker was replaced');
+      return { draining: daemon.draining() };
+    },
     selfTest: () => daemon.selfTest(),
   };
 }

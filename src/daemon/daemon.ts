@@ -4,7 +4,6 @@
  *
  * Coming up, nothing is in force until everything behind it is ready; going down, enforcement stays.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apiSocketPath } from '../api/paths.ts';
 import { systemClock } from '../core/clock.ts';
@@ -16,7 +15,7 @@ import { lineOf, RecordLines } from '../flowlog/record-line.ts';
 import { Attestor } from '../identity/attest.ts';
 import { BootClock } from '../identity/boot-clock.ts';
 import { addon } from '../kernel/addon.ts';
-import { cgroupId, moveSelf, ownCgroup, requireCgroup2, sluiceCgroups } from '../kernel/cgroup.ts';
+import { cgroupId, moveSelf, requireCgroup2, sluiceCgroups } from '../kernel/cgroup.ts';
 import { closeFd } from '../kernel/descriptors.ts';
 import type { KernelEvent } from '../kernel/events.ts';
 import { LsmLayer } from '../kernel/lsm.ts';
@@ -40,6 +39,7 @@ import { type DaemonOptions, reservedAgents } from './options.ts';
 import { PolicyKeeper } from './policy-keeper.ts';
 import { resolversOf } from './resolvers.ts';
 import { Runs } from './runs.ts';
+import { ownPlace } from './self.ts';
 import { selfTest, tryLsm } from './self-test.ts';
 import { TierKeeper } from './tier.ts';
 import { findUser } from './user.ts';
@@ -64,14 +64,6 @@ export interface SelfTestState {
   readonly at: string;
   readonly ok: boolean;
   readonly detail: string;
-}
-
-/** Where the daemon and its workers live: a service's own cgroup, or one of Sluice's. */
-function ownPlace(): string {
-  const current = ownCgroup();
-  // A service is alone in its cgroup. Anywhere else there are neighbours, which must not share our exemption.
-  const isService = process.env['INVOCATION_ID'] !== undefined && current.endsWith('.service');
-  return isService ? current : sluiceCgroups.daemon;
 }
 
 export class Daemon {
@@ -204,22 +196,24 @@ export class Daemon {
       listeners: this.listeners.byWorker,
       user: this.#user,
       maxFlows: this.options.maxFlows,
+      drainTimeoutMs: this.options.drainTimeoutMs,
+      handedOver: [],
       policy: this.policies.policy,
       onFlows: (flows) => this.ledger.workerReports(flows),
       onDeath: (worker, how) => {
         this.ledger.workerDied(worker);
-        this.#log(`worker ${worker} died (${how}); starting another`);
+        this.#log(`worker ${worker} died: ${how}`);
       },
-      onNameQuestion: (worker, question) => this.#forwarder?.ask(worker, question),
+      onNameQuestion: (key, question) => this.#forwarder?.ask(key, question),
       onReady: (worker) => this.namespaces.workerReady(worker),
-      onSockets: (worker, claim) => this.namespaces.socketsFor(worker, claim),
+      onSockets: (worker, claim, reply) => this.namespaces.socketsFor(worker, claim, reply),
     });
     this.#forwarder = await ForwarderProcess.start({
       ...this.#dnsSockets,
       user: this.#user,
       policy: forForwarder(this.policies.policy),
       onFlows: (flows) => this.ledger.workerReports(flows),
-      onNameAnswer: (worker, answer) => this.#pool?.answerName(worker, answer),
+      onNameAnswer: (key, answer) => this.#pool?.answerName(key, answer),
       onDeath: (how) => this.#log(`the DNS forwarder died (${how}); starting another`),
     });
     this.plane.setProxyPorts(this.listeners.ports);
@@ -433,6 +427,15 @@ export class Daemon {
     return this.#pool?.states() ?? [];
   }
 
+  draining(): ReturnType<WorkerPool['draining']> {
+    return this.#pool?.draining() ?? [];
+  }
+
+  /** Replaces the workers, one after the other. @throws SluiceError API */
+  async restartWorkers(): Promise<void> {
+    await this.#pool?.restart();
+  }
+
   forwarder(): ReturnType<ForwarderProcess['state']> | null {
     return this.#forwarder?.state() ?? null;
   }
@@ -478,16 +481,4 @@ export class Daemon {
 
 function forForwarder(policy: CompiledPolicy): DnsPolicy {
   return dnsPolicy(policy, resolversOf(policy));
-}
-
-/** Version of this installation, from package.json. */
-export function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return String((JSON.parse(text) as { version?: unknown }).version);
-}
-
-/** Hardens the process: no core dumps with policy's keys in them, and descriptors for every flow. */
-export function harden(): void {
-  addon().harden({ noNewPrivs: false, dieWithParent: false });
-  addon().raiseFileLimit();
 }

@@ -14,7 +14,7 @@ import type { ListenerHandle, NameAnswer, NameQuestion } from '../proxy/ipc.ts';
 import { isNameAnswer } from './name-claim.ts';
 import { FIRST_LENT_FD, startUnprivileged } from './unprivileged.ts';
 import type { WorkerUser } from './user.ts';
-import type { PoolListener } from './worker-pool.ts';
+import type { PoolListener } from './worker-process.ts';
 
 const READY_TIMEOUT_MS = 30_000;
 const POLICY_TIMEOUT_MS = 10_000;

@@ -5,7 +5,7 @@
  */
 import { errnoOf, SluiceError } from '../core/errors.ts';
 import { addon } from '../kernel/addon.ts';
-import type { PoolListener } from './worker-pool.ts';
+import type { PoolListener } from './worker-process.ts';
 
 /** The kernel caps it at net.core.somaxconn. */
 const BACKLOG = 4096;

@@ -5,9 +5,10 @@ import { messageOf } from '../core/errors.ts';
 import { addon } from '../kernel/addon.ts';
 import { hasLinks, makePinDirectories, removePins } from '../kernel/pins.ts';
 import { backendOf } from './backend.ts';
-import { Daemon, harden, version } from './daemon.ts';
+import { Daemon } from './daemon.ts';
 import { lockPins, takeLock } from './lock.ts';
 import type { DaemonOptions } from './options.ts';
+import { harden, version } from './self.ts';
 
 function log(message: string): void {
   process.stderr.write(`sluice: ${message}\n`);

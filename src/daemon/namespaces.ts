@@ -199,7 +199,11 @@ export class Namespaces {
   }
 
   /** A worker asks for sockets. What it says is checked: it reads hostile bytes. */
-  socketsFor(worker: number, claim: Readonly<Record<string, unknown>>): void {
+  socketsFor(
+    worker: number,
+    claim: Readonly<Record<string, unknown>>,
+    reply: (message: Buffer, fds: readonly number[]) => void,
+  ): void {
     const { netnsCookie, family, count } = claim;
     if (typeof netnsCookie !== 'string' || !COOKIE.test(netnsCookie) || (family !== 4 && family !== 6))
       return;
@@ -207,13 +211,12 @@ export class Namespaces {
     const cookie = BigInt(netnsCookie);
     const served = this.#served.get(cookie);
     if (served?.lent.some((one) => one.worker === worker) !== true) {
-      this.#options.toWorker(worker, encodeNamespaceMessage({ type: 'close', netnsCookie: cookie }), []);
+      reply(encodeNamespaceMessage({ type: 'close', netnsCookie: cookie }), []);
       return;
     }
     try {
       const fds = this.#options.makeSockets(served.handle.fd, family, count);
-      const message = encodeNamespaceMessage({ type: 'sockets', netnsCookie: cookie, family });
-      this.#options.toWorker(worker, message, fds);
+      reply(encodeNamespaceMessage({ type: 'sockets', netnsCookie: cookie, family }), fds);
       for (const fd of fds) this.#options.closeFd(fd);
     } catch (error) {
       this.#options.log(`no sockets in ${namespaceText(served.handle.inode)}: ${messageOf(error)}`);

@@ -16,6 +16,8 @@ export interface DaemonOptions {
   readonly maxFlows: number;
   /** Ports of the proxy, 1 to PROXY_PORTS_MAX. */
   readonly listenPorts: number;
+  /** How long flows of a worker that was replaced may go on. */
+  readonly drainTimeoutMs: number;
   /** Flow records as NDJSON on stdout. */
   readonly logFlows: boolean;
 }

@@ -1,54 +1,52 @@
 /**
- * The worker processes: starts them, hands them their listeners, starts another when one dies, and swaps the
- * policy in all of them.
+ * The workers: starts them, hands them their listeners, starts another when one dies, replaces them one by one, and
+ * swaps the policy in all of them.
  *
  * A listener belongs to the daemon and is lent to a worker, so that connections which come while a worker is
- * being replaced wait in its queue. A worker's messages are a claim, not a fact: it reads hostile bytes.
+ * being replaced wait in its queue. One that is replaced is *drained*: it takes no more connections and no new policy,
+ * and ends with its last flow or at the drain time-out.
  */
-import type { ChildProcess } from 'node:child_process';
-import { Duplex } from 'node:stream';
 import { monotonicMs } from '../core/clock.ts';
 import { SluiceError } from '../core/errors.ts';
-import { closeFd, descriptorPair, sendDescriptors } from '../kernel/descriptors.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
-import { CHANNEL_FD, Channel, MAX_WORKER_FRAME_BYTES } from '../proxy/channel.ts';
-import type { DaemonMessage, ListenerHandle, NameAnswer, NameQuestion } from '../proxy/ipc.ts';
+import type { NameAnswer, NameQuestion } from '../proxy/ipc.ts';
 import { isNameQuestion } from './name-claim.ts';
-import { FIRST_LENT_FD, startUnprivileged } from './unprivileged.ts';
 import type { WorkerUser } from './user.ts';
+import { type HandedWorker, type PoolListener, type ProcessEvents, WorkerProcess } from './worker-process.ts';
 
 /** A second on a machine of usual speed; half a minute on one that is emulated or starved. */
 const READY_TIMEOUT_MS = 120_000;
 const POLICY_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 8_000;
+/** Longer than a worker waits for flows that are being opened (SETTLE_MS of proxy/worker.ts). */
+const RETIRE_TIMEOUT_MS = 10_000;
 /** A worker that dies younger than this is started again only after a pause, or a defect becomes a busy loop. */
 const SETTLED_MS = 5_000;
 const RESTART_PAUSE_MS = 1_000;
-
-/** The first descriptor a worker is lent is its end of the line for descriptors (NAMESPACE_LINE_FD). */
-const FIRST_LISTENER_FD = FIRST_LENT_FD + 1;
-
-export interface PoolListener {
-  /** The daemon's descriptor. */
-  readonly fd: number;
-  readonly family: 4 | 6;
-}
+/** Each worker is drained beside the one that serves, and again; a process takes some 80 MB. More are cut, oldest first. */
+const DRAINING_PER_WORKER = 2;
 
 export interface PoolOptions {
   /** Listeners by worker; their number is the number of workers. */
   readonly listeners: readonly (readonly PoolListener[])[];
   readonly user: WorkerUser;
   readonly maxFlows: number;
+  /** How long flows of a worker that is replaced may go on. */
+  readonly drainTimeoutMs: number;
   readonly policy: CompiledPolicy;
+  /** Workers an earlier daemon has retired. */
+  readonly handedOver: readonly HandedWorker[];
   readonly onFlows: (flows: readonly unknown[]) => void;
   readonly onDeath: (worker: number, how: string) => void;
-  /** A worker wants to know a name; it is answered by `answerName`, or in time by nobody. */
-  readonly onNameQuestion: (worker: number, question: NameQuestion) => void;
+  /** A worker wants to know a name; it is answered by `answerName` with the same key, or in time by nobody. */
+  readonly onNameQuestion: (key: number, question: NameQuestion) => void;
   /** It takes connections, for the first time or again. */
   readonly onReady: (worker: number) => void;
-  /** It asks for sockets in another network namespace. */
-  readonly onSockets: (worker: number, claim: Readonly<Record<string, unknown>>) => void;
+  /** It asks for sockets in another network namespace, and is answered by `reply`. */
+  readonly onSockets: (worker: number, claim: Readonly<Record<string, unknown>>, reply: Reply) => void;
 }
+
+export type Reply = (message: Buffer, fds: readonly number[]) => void;
 
 export interface WorkerState {
   readonly number: number;
@@ -59,24 +57,23 @@ export interface WorkerState {
   readonly restarts: number;
 }
 
+export interface DrainingWorker {
+  readonly number: number;
+  readonly pid: number;
+  readonly openFlows: number;
+  /** RFC 3339. */
+  readonly until: string;
+}
+
 interface Slot {
   readonly number: number;
   readonly listeners: readonly PoolListener[];
-  child: ChildProcess | null;
-  channel: Channel | null;
-  /** Our end of the line for descriptors. */
-  line: number | null;
-  ready: boolean;
-  startedMs: number;
+  current: WorkerProcess | null;
+  /** Is to take its place. */
+  next: WorkerProcess | null;
   restarts: number;
-  openFlows: number;
-  /** Of this process; what its predecessors had is in `past`. */
-  accepted: number;
-  refused: number;
-  /** performance.now(): what ended before that it has reported. */
-  toldUntilMs: number;
+  /** Of processes that were in `current`. */
   past: { accepted: number; refused: number };
-  revision: string | null;
 }
 
 function numberOf(value: unknown): number {
@@ -86,9 +83,13 @@ function numberOf(value: unknown): number {
 export class WorkerPool {
   readonly #options: PoolOptions;
   readonly #slots: Slot[];
+  /** In the order in which they were retired. */
+  readonly #draining = new Set<WorkerProcess>();
   readonly #waiters = new Set<() => void>();
   #policy: CompiledPolicy;
+  #nextKey = 0;
   #stopping = false;
+  #replacing = false;
 
   private constructor(options: PoolOptions) {
     this.#options = options;
@@ -96,26 +97,21 @@ export class WorkerPool {
     this.#slots = options.listeners.map((listeners, number) => ({
       number,
       listeners,
-      child: null,
-      channel: null,
-      line: null,
-      ready: false,
-      startedMs: 0,
+      current: null,
+      next: null,
       restarts: 0,
-      openFlows: 0,
-      accepted: 0,
-      refused: 0,
-      toldUntilMs: 0,
       past: { accepted: 0, refused: 0 },
-      revision: null,
     }));
+    for (const handed of options.handedOver)
+      this.#draining.add(WorkerProcess.adopt(this.#key(), handed, this.#events));
   }
 
   /** Resolves when every worker accepts connections. */
   static async start(options: PoolOptions): Promise<WorkerPool> {
     const pool = new WorkerPool(options);
-    for (const slot of pool.#slots) pool.#spawn(slot);
-    const ready = await pool.#until(() => pool.#slots.every((slot) => slot.ready), READY_TIMEOUT_MS);
+    for (const slot of pool.#slots) slot.current = pool.#spawn(slot);
+    const serving = (): boolean => pool.#slots.every(({ current }) => current?.ready);
+    const ready = await pool.#until(serving, READY_TIMEOUT_MS);
     if (ready) return pool;
     await pool.stop();
     throw new SluiceError('KERNEL', 'the workers did not start', {
@@ -124,19 +120,26 @@ export class WorkerPool {
   }
 
   states(): WorkerState[] {
-    return this.#slots.map((slot) => ({
-      number: slot.number,
-      pid: slot.ready ? (slot.child?.pid ?? null) : null,
-      openFlows: slot.openFlows,
-      accepted: slot.past.accepted + slot.accepted,
-      refused: slot.past.refused + slot.refused,
-      restarts: slot.restarts,
+    return this.#slots.map(({ number, current, restarts, past }) => ({
+      number,
+      pid: current?.ready ? current.pid : null,
+      openFlows: current?.openFlows ?? 0,
+      accepted: past.accepted + (current?.accepted ?? 0),
+      refused: past.refused + (current?.refused ?? 0),
+      restarts,
     }));
   }
 
   /** performance.now(): every worker that lives has reported what ended before. */
   toldUntilMs(): number {
-    return Math.min(...this.#slots.map(({ ready, toldUntilMs }) => (ready ? toldUntilMs : Infinity)));
+    const told = this.#all().map((p) => (p.ready || p.retired ? p.toldUntilMs : Infinity));
+    return Math.min(...told);
+  }
+
+  draining(): DrainingWorker[] {
+    return [...this.#draining].map(({ number, pid, openFlows, drainUntilMs }) => {
+      return { number, pid, openFlows, until: new Date(drainUntilMs).toISOString() };
+    });
   }
 
   /**
@@ -146,121 +149,179 @@ export class WorkerPool {
    */
   async setPolicy(policy: CompiledPolicy): Promise<void> {
     this.#policy = policy;
-    for (const slot of this.#slots) this.#send(slot, { type: 'policy', policy });
-    const everywhere = (): boolean =>
-      this.#slots.every((slot) => !slot.ready || slot.revision === policy.revision);
-    if (await this.#until(everywhere, POLICY_TIMEOUT_MS)) return;
+    const deciding = this.#slots.flatMap(({ current, next }) => [current, next]).filter((p) => p !== null);
+    for (const process of deciding) process.send({ type: 'policy', policy });
+    const late = (): WorkerProcess[] =>
+      deciding.filter((p) => !p.ended && !p.retired && p.revision !== policy.revision);
+    if (await this.#until(() => late().every(({ ready }) => !ready), POLICY_TIMEOUT_MS)) return;
     // A worker with the old policy must not go on deciding.
-    for (const slot of this.#slots) if (slot.revision !== policy.revision) slot.child?.kill('SIGKILL');
+    for (const process of late()) process.kill();
     throw new SluiceError('API', 'a worker did not take the new policy in time and was replaced');
   }
 
   /** Gives a worker the answer to its question; whether it is still the one that asked, it sees by itself. */
-  answerName(worker: number, { question, agentId, ip, name }: NameAnswer): void {
-    const slot = this.#slots[worker];
-    if (slot !== undefined) this.#send(slot, { type: 'name', question, agentId, ip, name });
+  answerName(key: number, { question, agentId, ip, name }: NameAnswer): void {
+    for (const process of this.#all())
+      if (process.key === key) process.send({ type: 'name', question, agentId, ip, name });
   }
 
   /** Hands descriptors to a worker that is running; it gets duplicates. */
   sendDescriptors(worker: number, message: Buffer, fds: readonly number[]): void {
-    const slot = this.#slots[worker];
-    if (slot === undefined || slot.line === null || !slot.ready) return;
-    // A line that is full has not been read for hundreds of messages. The next worker is told everything anew.
-    if (!sendDescriptors(slot.line, message, fds)) slot.child?.kill('SIGKILL');
+    const current = this.#slots[worker]?.current;
+    if (current?.ready) current.sendDescriptors(message, fds);
+  }
+
+  /**
+   * Replaces every worker, one after the other: the new one takes connections before the old takes none any more.
+   *
+   * @throws SluiceError when another restart is under way, or a new worker does not start; the old one serves on then.
+   */
+  async restart(): Promise<void> {
+    if (this.#replacing || this.#stopping)
+      throw new SluiceError('API', 'the workers are being replaced already', { hint: 'see `sluice status`' });
+    this.#replacing = true;
+    try {
+      for (const slot of this.#slots) await this.#replace(slot);
+    } finally {
+      this.#replacing = false;
+    }
+  }
+
+  async #replace(slot: Slot): Promise<void> {
+    const next = this.#spawn(slot);
+    slot.next = next;
+    await this.#until(() => next.ready || next.ended, READY_TIMEOUT_MS);
+    slot.next = null;
+    if (!next.ready || next.ended || this.#stopping) {
+      next.kill();
+      throw new SluiceError('API', `the worker that was to replace worker ${slot.number} did not start`);
+    }
+    const former = slot.current;
+    slot.current = next;
+    this.#options.onReady(slot.number);
+    if (former === null) return;
+    slot.past = {
+      accepted: slot.past.accepted + former.accepted,
+      refused: slot.past.refused + former.refused,
+    };
+    this.#drain(former, false);
+    await this.#until(() => former.retired || former.ended, RETIRE_TIMEOUT_MS);
+    if (!former.retired) former.kill();
+    former.send({ type: 'adopted' });
+  }
+
+  #drain(process: WorkerProcess, outlive: boolean): void {
+    const { drainTimeoutMs } = this.#options;
+    this.#draining.add(process);
+    process.drainUntilMs = Date.now() + drainTimeoutMs;
+    process.send({ type: 'retire', graceMs: drainTimeoutMs, outlive });
+    const excess = this.#draining.size - DRAINING_PER_WORKER * this.#slots.length;
+    for (const oldest of [...this.#draining].slice(0, Math.max(0, excess))) oldest.send({ type: 'cut' });
+  }
+
+  /**
+   * Retires all workers, for the next daemon to adopt: they take no more connections, and say nothing until it has.
+   * Who cannot be brought to that is ended.
+   *
+   * @param outlive whether this process will end before the next daemon is there
+   */
+  async handOver(outlive: boolean): Promise<HandedWorker[]> {
+    this.#stopping = true;
+    for (const slot of this.#slots) {
+      slot.next?.kill();
+      if (slot.current?.ready) this.#drain(slot.current, outlive);
+      else slot.current?.kill();
+    }
+    for (const process of this.#draining) {
+      // Those that were adopted talk again, and have to be silent once more.
+      if (process.retired) process.send({ type: 'retire', graceMs: remaining(process), outlive });
+      process.retired = false;
+    }
+    const silent = (): boolean => [...this.#draining].every((p) => p.retired || p.drained || p.ended);
+    await this.#until(silent, RETIRE_TIMEOUT_MS);
+    for (const process of this.#draining) if (!process.retired) process.kill();
+    await this.#until(silent, STOP_TIMEOUT_MS);
+    return [...this.#draining].flatMap((process) => process.handOver() ?? []);
   }
 
   /** Lets the workers end their flows, then ends them. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    for (const slot of this.#slots) this.#send(slot, { type: 'stop' });
-    const gone = (): boolean => this.#slots.every((slot) => slot.child === null);
+    for (const process of this.#all()) process.send({ type: 'stop' });
+    const gone = (): boolean => this.#all().every(({ ended }) => ended);
     if (await this.#until(gone, STOP_TIMEOUT_MS)) return;
-    for (const slot of this.#slots) slot.child?.kill('SIGKILL');
+    for (const process of this.#all()) process.kill();
     await this.#until(gone, STOP_TIMEOUT_MS);
   }
 
-  #spawn(slot: Slot): void {
-    const { user } = this.#options;
-    const [line, workersLine] = descriptorPair();
-    const fds = [workersLine, ...slot.listeners.map(({ fd }) => fd)];
-    const child = startUnprivileged('worker', user, fds);
-    closeFd(workersLine);
-    slot.child = child;
-    slot.line = line;
-    slot.ready = false;
-    slot.startedMs = performance.now();
-    slot.revision = this.#policy.revision;
-    slot.channel = this.#openChannel(slot, child);
-    child.on('error', (error) => this.#ended(slot, child, error.message));
-    child.on('exit', (code, signal) => this.#ended(slot, child, signal ?? `exit code ${code}`));
-    const listeners: ListenerHandle[] = slot.listeners.map(({ family }, index) => ({
-      fd: FIRST_LISTENER_FD + index,
-      family,
-    }));
-    this.#send(slot, {
-      type: 'init',
-      worker: slot.number,
-      policy: this.#policy,
-      listeners,
-      maxFlows: this.#options.maxFlows,
-    });
+  #all(): WorkerProcess[] {
+    const serving = this.#slots.flatMap(({ current, next }) => [current, next]).filter((p) => p !== null);
+    return [...serving, ...this.#draining];
   }
 
-  #send(slot: Slot, message: DaemonMessage): void {
-    slot.channel?.send(message);
+  #key(): number {
+    this.#nextKey += 1;
+    return this.#nextKey;
   }
 
-  #openChannel(slot: Slot, child: ChildProcess): Channel | null {
-    const socket = child.stdio[CHANNEL_FD];
-    if (!(socket instanceof Duplex)) return null;
-    return new Channel(socket, MAX_WORKER_FRAME_BYTES, {
-      onMessage: (message) => this.#heard(slot, child, message),
-      // Whatever made it break the rules, it is no worker of ours any more.
-      onViolation: () => child.kill('SIGKILL'),
-      // It has said all it will; a worker without a line must not go on.
-      onClose: () => child.kill('SIGKILL'),
-    });
+  #spawn({ number, listeners }: Slot): WorkerProcess {
+    const { user, maxFlows } = this.#options;
+    const options = { key: this.#key(), number, user, listeners, policy: this.#policy, maxFlows };
+    return WorkerProcess.start(options, this.#events);
   }
+
+  readonly #events: ProcessEvents = {
+    onMessage: (process, claim) => {
+      this.#heard(process, claim);
+      this.#wake();
+    },
+    onEnd: (process, how) => {
+      this.#ended(process, how);
+      this.#wake();
+    },
+  };
 
   /** A worker's message is a claim, and may be anything. */
-  #heard(slot: Slot, child: ChildProcess, message: unknown): void {
-    if (slot.child !== child || typeof message !== 'object' || message === null) return;
-    const claim: Readonly<Record<string, unknown>> = { ...message };
+  #heard(process: WorkerProcess, claim: Readonly<Record<string, unknown>>): void {
+    const { number, key } = process;
     if (claim['type'] === 'flows' && Array.isArray(claim['flows'])) this.#options.onFlows(claim['flows']);
-    else if (isNameQuestion(claim)) this.#options.onNameQuestion(slot.number, claim);
+    else if (isNameQuestion(claim)) this.#options.onNameQuestion(key, claim);
     else if (claim['type'] === 'stats') {
-      slot.openFlows = numberOf(claim['openFlows']);
-      slot.accepted = numberOf(claim['accepted']);
-      slot.refused = numberOf(claim['refused']);
-      slot.toldUntilMs = performance.now() - Math.max(0, monotonicMs() - numberOf(claim['atMs']));
-    } else if (claim['type'] === 'ready' && !slot.ready) {
-      slot.ready = true;
-      slot.toldUntilMs = performance.now();
-      this.#options.onReady(slot.number);
-    } else if (claim['type'] === 'sockets') this.#options.onSockets(slot.number, claim);
+      process.openFlows = numberOf(claim['openFlows']);
+      process.accepted = numberOf(claim['accepted']);
+      process.refused = numberOf(claim['refused']);
+      process.toldUntilMs = performance.now() - Math.max(0, monotonicMs() - numberOf(claim['atMs']));
+    } else if (claim['type'] === 'ready' && !process.ready) {
+      process.ready = true;
+      process.toldUntilMs = performance.now();
+      if (this.#slots[number]?.current === process) this.#options.onReady(number);
+    } else if (claim['type'] === 'retired' && this.#draining.has(process)) process.retired = true;
+    else if (claim['type'] === 'drained' && this.#draining.has(process)) process.dismiss();
+    else if (claim['type'] === 'sockets')
+      this.#options.onSockets(number, claim, (message, fds) => process.sendDescriptors(message, fds));
     else if (claim['type'] === 'policy-applied' && typeof claim['revision'] === 'string')
-      slot.revision = claim['revision'];
-    this.#wake();
+      process.revision = claim['revision'];
   }
 
-  #ended(slot: Slot, child: ChildProcess, how: string): void {
-    if (slot.child !== child) return;
-    slot.child = null;
-    slot.channel = null;
-    if (slot.line !== null) closeFd(slot.line);
-    slot.line = null;
-    slot.ready = false;
-    slot.openFlows = 0;
-    slot.past = { accepted: slot.past.accepted + slot.accepted, refused: slot.past.refused + slot.refused };
-    slot.accepted = 0;
-    slot.refused = 0;
-    this.#wake();
+  #ended(process: WorkerProcess, how: string): void {
+    const { number } = process;
+    const slot = this.#slots[number];
+    if (this.#draining.delete(process)) {
+      if (!process.drained && !this.#stopping) this.#options.onDeath(number, `${how}, while it was drained`);
+      return;
+    }
+    if (slot?.current !== process) return;
+    slot.current = null;
+    slot.past = {
+      accepted: slot.past.accepted + process.accepted,
+      refused: slot.past.refused + process.refused,
+    };
     if (this.#stopping) return;
     slot.restarts += 1;
-    this.#options.onDeath(slot.number, how);
-    const pauseMs = performance.now() - slot.startedMs > SETTLED_MS ? 0 : RESTART_PAUSE_MS;
+    this.#options.onDeath(number, `${how}; another is started`);
+    const pauseMs = performance.now() - process.startedMs > SETTLED_MS ? 0 : RESTART_PAUSE_MS;
     setTimeout(() => {
-      if (!this.#stopping && slot.child === null) this.#spawn(slot);
+      if (!this.#stopping && slot.current === null) slot.current = this.#spawn(slot);
     }, pauseMs);
   }
 
@@ -284,4 +345,8 @@ export class WorkerPool {
       check();
     });
   }
+}
+
+function remaining({ drainUntilMs }: WorkerProcess): number {
+  return Math.max(0, drainUntilMs - Date.now());
 }

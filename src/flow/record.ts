@@ -83,6 +83,7 @@ export type Reason =
   // DNS.
   | 'dns_failed' // no resolver gave an answer that could be believed
   // Our own fault.
+  | 'drain_timeout' // its worker was replaced, and it did not end in the time it was given
   | 'worker_died'
   | 'daemon_died'
   | 'lost' // the worker closed it and never reported

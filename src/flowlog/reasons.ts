@@ -47,6 +47,7 @@ export const REASON_TEXT: Readonly<Record<Reason, string>> = {
   server_reset: 'The server broke the connection off.',
   idle_timeout: 'Nothing was sent in either direction for too long.',
   dns_failed: 'No resolver gave an answer that could be believed.',
+  drain_timeout: 'Its worker was replaced, and it did not end within the drain time-out.',
   worker_died: 'The worker that carried it died.',
   daemon_died: 'The daemon stopped or died while it was open.',
   lost: 'It was closed and its worker never reported it.',

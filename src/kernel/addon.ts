@@ -94,6 +94,15 @@ export interface Addon {
   harden(options: { noNewPrivs: boolean; dieWithParent: boolean }): void;
   raiseFileLimit(): number;
   sdNotify(text: string): boolean;
+  openProcess(pid: number): number;
+  killProcess(pidfd: number): void;
+  /** False while it runs. */
+  reapProcess(pidfd: number): boolean;
+  outliveParent(): void;
+  memoryFile(name: string): number;
+  inherit(fd: number, yes: boolean): void;
+  execute(file: string, argv: readonly string[], env: readonly string[]): never;
+  storeDescriptor(text: string, fd: number): boolean;
 }
 
 const root = fileURLToPath(new URL('../../', import.meta.url));

@@ -32,6 +32,11 @@ export function dropPrivileges(uid: number, gid: number): void {
     throw new SluiceError('PERMISSION', 'the worker could not give up its privileges');
 }
 
+/** The end of the process that started this one no longer ends it: another is to take its place. */
+export function outliveDaemon(): void {
+  addon().outliveParent();
+}
+
 /** Raises the soft limit of descriptors to the hard one; returns it. */
 export function raiseFileLimit(): number {
   return addon().raiseFileLimit();

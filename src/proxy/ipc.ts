@@ -3,7 +3,10 @@
  * with.
  *
  * The daemon trusts nothing in a worker's message: a worker reads hostile bytes. A worker trusts the daemon. When the
- * channel closes the worker exits at once: no worker outlives its daemon.
+ * channel closes the worker exits at once: no worker outlives its daemon, unless that hands the channel over.
+ *
+ * A worker that is to be replaced is told `retire`, says `retired`, and is silent until it is `adopted`, so that no
+ * message is cut in two when its channel goes from one daemon to the next. `drained` is its last word.
  */
 import type { FlowRecord, WorkerFlowReport } from '../flow/record.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
@@ -39,6 +42,16 @@ export type DaemonMessage =
   | InitMessage
   | NameAnswer
   | { readonly type: 'policy'; readonly policy: CompiledPolicy }
+  | {
+      readonly type: 'retire';
+      /** Flows that are still open then are cut. */
+      readonly graceMs: number;
+      /** The daemon will be gone before the next is there, and must not take the worker along. */
+      readonly outlive: boolean;
+    }
+  | { readonly type: 'adopted' }
+  /** The drain time-out has come early. */
+  | { readonly type: 'cut' }
   | { readonly type: 'stop' };
 
 /**
@@ -52,6 +65,8 @@ export interface ReportedFlow {
 
 export type WorkerMessage =
   | { readonly type: 'ready' }
+  | { readonly type: 'retired' }
+  | { readonly type: 'drained' }
   | NameQuestion
   | { readonly type: 'policy-applied'; readonly revision: FlowRecord['policy_revision'] }
   | { readonly type: 'flows'; readonly flows: readonly ReportedFlow[] }

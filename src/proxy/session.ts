@@ -43,6 +43,8 @@ export interface SessionOptions {
   readonly resolvedName?: () => Promise<string | null>;
   /** Where the agent is in another network namespace than the worker: sockets to reach servers from there. */
   readonly sockets?: SocketPool | null;
+  /** Told when the server's side is open: from here on the flow needs nobody but its two ends. */
+  readonly onEstablished?: () => void;
   readonly relay?: Relay;
 }
 
@@ -59,6 +61,7 @@ export class Session {
   readonly #policy: PolicyInForce;
   readonly #clock: Clock;
   readonly #resolvedName: () => Promise<string | null>;
+  readonly #onEstablished: () => void;
   readonly #relay: Relay;
   readonly #draft: FlowDraft;
   readonly #input: AgentInput;
@@ -69,6 +72,7 @@ export class Session {
   constructor(options: SessionOptions) {
     const { agent, facts, policy, worker, clock, sockets = null, relay = streamRelay } = options;
     this.#resolvedName = options.resolvedName ?? (async () => null);
+    this.#onEstablished = options.onEstablished ?? ignore;
     this.#agent = agent;
     this.#facts = facts;
     this.#policy = policy;
@@ -83,6 +87,10 @@ export class Session {
       worker,
       src: { ip: agent.remoteAddress ?? null, port: agent.remotePort ?? null },
     });
+  }
+
+  get established(): boolean {
+    return this.#draft.established;
   }
 
   /** Carries the flow to its end. Never rejects. */
@@ -186,6 +194,7 @@ export class Session {
 
   async #carry(opened: Opened): Promise<Ending> {
     this.#draft.established = true;
+    this.#onEstablished();
     const result = await this.#relay.run(this.#agent, opened.server, opened.relay);
     this.#draft.bytesAgentToServer = result.bytesAgentToServer;
     this.#draft.bytesServerToAgent = result.bytesServerToAgent;
@@ -269,5 +278,5 @@ function mustLook(answer: ConnectAnswer): boolean {
 }
 
 function ignore(): void {
-  // What went wrong is read from `socket.errored`; a listener must exist or the error ends the process.
+  // Of an error: what went wrong is read from `socket.errored`; a listener must exist or the error ends the process.
 }

@@ -1,11 +1,11 @@
 /**
  * Entry of a worker process: `worker-main.ts UID GID`. The daemon starts it with its end of the channel and the
- * listeners as descriptors; it gives up what privilege it has before it reads anything, and it never outlives its
- * daemon. It writes nothing to standard output: what it has to say are messages.
+ * listeners as descriptors; it gives up what privilege it has before it reads anything, and it outlives its daemon
+ * only where that hands it over to the next. It writes nothing to standard output: what it has to say are messages.
  */
 import { Socket } from 'node:net';
 import { closeFd, DescriptorReader } from '../kernel/descriptors.ts';
-import { readFlow } from '../kernel/worker.ts';
+import { outliveDaemon, readFlow } from '../kernel/worker.ts';
 import { CHANNEL_FD, Channel, MAX_DAEMON_FRAME_BYTES, NAMESPACE_LINE_FD } from './channel.ts';
 import { becomeHarmless, EXIT_DEFECT } from './entry.ts';
 import { describeDefect } from './flow-report.ts';
@@ -23,6 +23,7 @@ function main(): void {
     onMessage: (message) => {
       // The daemon is trusted to send what ipc.ts says.
       const told = message as DaemonMessage;
+      if (told.type === 'retire' && told.outlive) outliveDaemon();
       worker
         .handle(told)
         .then(() => {

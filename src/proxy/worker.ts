@@ -31,6 +31,10 @@ const BACKLOG = 4096;
 const STATS_INTERVAL_MS = 1_000;
 /** After `stop`, flows may finish for this long before they are cut. */
 export const STOP_GRACE_MS = 5_000;
+/** Flows that are just being opened may need the daemon; a server that is well answers in less. */
+export const SETTLE_MS = 1_000;
+/** A daemon that is started anew is there in a few seconds, on an emulated machine in half a minute. */
+const ADOPTION_TIMEOUT_MS = 120_000;
 
 export interface WorkerDependencies {
   readonly send: (message: WorkerMessage) => void;
@@ -53,7 +57,7 @@ interface Elsewhere {
 }
 
 export class Worker {
-  readonly #send: WorkerDependencies['send'];
+  readonly #sendNow: WorkerDependencies['send'];
   readonly #readFlow: WorkerDependencies['readFlow'];
   readonly #closeFd: WorkerDependencies['closeFd'];
   readonly #clock: Clock;
@@ -71,10 +75,15 @@ export class Worker {
   #stats: NodeJS.Timeout | null = null;
   #accepted = 0;
   #refused = 0;
-  #drained: (() => void) | null = null;
+  /** Told whenever a flow was opened or has ended. */
+  readonly #watchers = new Set<() => void>();
+  /** What is to be said when there is a daemon again; null: there is one. */
+  #held: WorkerMessage[] | null = null;
+  #adopted: (() => void) | null = null;
+  #drainTimer: NodeJS.Timeout | null = null;
 
   constructor(dependencies: WorkerDependencies) {
-    this.#send = dependencies.send;
+    this.#sendNow = dependencies.send;
     this.#readFlow = dependencies.readFlow;
     this.#closeFd = dependencies.closeFd;
     this.#clock = dependencies.clock ?? systemClock;
@@ -98,10 +107,24 @@ export class Worker {
       case 'name':
         this.#names.answered(message);
         break;
+      case 'retire':
+        await this.#retire(message.graceMs);
+        break;
+      case 'adopted':
+        this.#adopted?.();
+        break;
+      case 'cut':
+        this.#cutDrained();
+        break;
       case 'stop':
         await this.stop();
         break;
     }
+  }
+
+  #send(message: WorkerMessage): void {
+    if (this.#held === null) this.#sendNow(message);
+    else if (message.type !== 'stats') this.#held.push(message);
   }
 
   get openFlows(): number {
@@ -222,12 +245,44 @@ export class Worker {
     const { facts } = flow;
     const resolvedName = (): Promise<string | null> => this.#names.ask(facts.agentId, facts.dstIp);
     const worker = this.#number;
-    const session = new Session({ agent, facts, policy, worker, clock: this.#clock, sockets, resolvedName });
+    const clock = this.#clock;
+    const onEstablished = (): void => this.#changed();
+    const session = new Session({
+      agent,
+      facts,
+      policy,
+      worker,
+      clock,
+      sockets,
+      resolvedName,
+      onEstablished,
+    });
     this.#sessions.add(session);
     const report = await session.run();
     this.#sessions.delete(session);
     this.#report(flow, report);
-    if (this.#sessions.size === 0) this.#drained?.();
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  /** Whether `condition` came true in time; looked at whenever a flow has gone a step further. */
+  #until(condition: () => boolean, timeoutMs: number | null): Promise<boolean> {
+    return new Promise((resolve) => {
+      const done = (result: boolean): void => {
+        if (timer !== null) clearTimeout(timer);
+        this.#watchers.delete(look);
+        resolve(result);
+      };
+      const look = (): void => {
+        if (condition()) done(true);
+      };
+      const timer = timeoutMs === null ? null : setTimeout(() => done(condition()), timeoutMs);
+      this.#watchers.add(look);
+      look();
+    });
   }
 
   /** RST, and a report that says why. */
@@ -265,22 +320,79 @@ export class Worker {
     });
   }
 
+  /** The listeners stay open in the daemon, where connections wait for whoever is next. */
+  #closeListeners(): void {
+    for (const server of this.#servers.splice(0)) server.close();
+    for (const { servers } of this.#elsewhere.values()) for (const server of servers) server.close();
+  }
+
+  #closeElsewhere(): void {
+    for (const { sockets } of this.#elsewhere.values()) sockets.close();
+    this.#elsewhere.clear();
+  }
+
+  /**
+   * Takes no more connections and carries those it has to their end, for at most `graceMs`. Says `retired` as soon as it
+   * needs nothing of the daemon, and then nothing more until it is `adopted`, by this daemon or the next. Told again, it
+   * falls silent again.
+   *
+   * @throws Error when nobody adopts it: flows that nobody records must not go on.
+   */
+  async #retire(graceMs: number): Promise<void> {
+    const begun = this.#drainTimer !== null;
+    if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
+    this.#drainTimer = setTimeout(() => this.#cutDrained(), graceMs);
+    this.#closeListeners();
+    await this.#until(() => [...this.#sessions].every(({ established }) => established), SETTLE_MS);
+    this.#closeElsewhere();
+    if (!begun) void this.#leave();
+    this.#reports.flush();
+    this.#sendStats();
+    if (this.#held !== null) return;
+    this.#sendNow({ type: 'retired' });
+    this.#held = [];
+    await this.#adoption();
+  }
+
+  /** Goes with its last flow. */
+  async #leave(): Promise<void> {
+    await this.#until(() => this.#sessions.size === 0, null);
+    if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
+    this.#finish();
+    this.#send({ type: 'drained' });
+  }
+
+  #cutDrained(): void {
+    this.cutAll('drain_timeout', 'the worker was replaced, and the flow did not end in time');
+  }
+
+  async #adoption(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('no daemon came')), ADOPTION_TIMEOUT_MS);
+      this.#adopted = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const message of held) this.#sendNow(message);
+    this.#sendStats();
+  }
+
   /** Takes no more connections, lets flows finish for `graceMs`, cuts the rest, reports them all. */
   async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
-    for (const server of this.#servers) server.close();
-    for (const { servers, sockets } of this.#elsewhere.values()) {
-      for (const server of servers) server.close();
-      sockets.close();
+    this.#closeListeners();
+    this.#closeElsewhere();
+    const idle = (): boolean => this.#sessions.size === 0;
+    if (!(await this.#until(idle, graceMs))) {
+      this.cutAll('worker_died', 'the worker was stopped');
+      await this.#until(idle, null);
     }
-    if (this.#sessions.size > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(() => this.cutAll('worker_died', 'the worker was stopped'), graceMs);
-        this.#drained = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
+    this.#finish();
+  }
+
+  #finish(): void {
     if (this.#stats !== null) clearInterval(this.#stats);
     this.#reports.flush();
   }

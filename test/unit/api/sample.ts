@@ -14,6 +14,7 @@ import type {
   RunReleased,
   SelfTestStatus,
   Status,
+  WorkersRestarted,
 } from '#src/api/types.ts';
 import { SluiceError } from '#src/core/errors.ts';
 import type { FlowRecord } from '#src/flow/record.ts';
@@ -78,6 +79,7 @@ export function sampleStatus(change: Partial<Status> = {}): Status {
       { name: 'sluice_connect4', attachType: 'cgroup_inet4_connect', effective: true, pinned: true },
     ],
     listeners: [{ ip: '127.0.0.1', port: 15_001, netns: 'host' }],
+    draining: [],
     workers: [{ number: 0, pid: 101, openFlows: 1, accepted: 7, refused: 0, restarts: 0 }],
     policy: {
       revision: '0123456789ab',
@@ -166,6 +168,10 @@ export class FakeBackend implements ApiBackend {
         hint: 'give a pid of this host',
       });
     return this.enrolAnswer;
+  }
+
+  async restartWorkers(): Promise<WorkersRestarted> {
+    return { draining: [{ number: 0, pid: 99, openFlows: 2, until: '2026-01-31T13:00:00.000Z' }] };
   }
 
   async selfTest(): Promise<SelfTestStatus> {

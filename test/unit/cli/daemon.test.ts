@@ -23,6 +23,7 @@ t.test('defaults', async (t) => {
     pinDirectory: '/sys/fs/bpf/sluice',
     maxFlows: 20_000,
     listenPorts: 4,
+    drainTimeoutMs: 3_600_000,
     logFlows: true,
   });
 });
@@ -30,7 +31,7 @@ t.test('defaults', async (t) => {
 t.test('every option arrives', async (t) => {
   const dirs = ['--runtime-dir', '/r', '--state-dir', '/s', '--pin-dir', '/b'];
   const args = ['--policy', 'p.yaml', '--workers', '3', '--worker-user', 'w', ...dirs, '--max-flows', '9'];
-  t.same(await optionsOf([...args, '--listen-ports', '16', '--no-log-flows']), {
+  t.same(await optionsOf([...args, '--listen-ports', '16', '--drain-timeout', '5', '--no-log-flows']), {
     policyPath: `${process.cwd()}/p.yaml`,
     workers: 3,
     workerUser: 'w',
@@ -39,6 +40,7 @@ t.test('every option arrives', async (t) => {
     pinDirectory: '/b',
     maxFlows: 9,
     listenPorts: 16,
+    drainTimeoutMs: 5_000,
     logFlows: false,
   });
 });

@@ -46,10 +46,7 @@ class Host {
       setState: (cookie, state) => void this.states.set(cookie, state),
       forget: (cookie) => void this.states.delete(cookie),
       taggedPids: () => [...this.tagged],
-      toWorker: (worker, message, fds) => {
-        const { type, netnsCookie } = decodeNamespaceMessage(message);
-        this.sent.push({ worker, type, cookie: netnsCookie, fds: fds.length });
-      },
+      toWorker: (worker, message, fds) => this.#note(worker, message, fds),
       nowNs: () => 0n,
       clock: { ...systemClock, monotonic: () => 0 },
       log: (message) => this.log.push(message),
@@ -61,6 +58,15 @@ class Host {
     this.#fd += 1;
     this.open.set(this.#fd, what);
     return this.#fd;
+  }
+
+  claims(worker: number, claim: Readonly<Record<string, unknown>>): void {
+    this.namespaces.socketsFor(worker, claim, (message, fds) => this.#note(worker, message, fds));
+  }
+
+  #note(worker: number, message: Buffer, fds: readonly number[]): void {
+    const { type, netnsCookie } = decodeNamespaceMessage(message);
+    this.sent.push({ worker, type, cookie: netnsCookie, fds: fds.length });
   }
 
   /** A task is in a namespace, is an agent, and the kernel tells of it. */
@@ -193,7 +199,7 @@ t.test('a worker gets sockets where it has a listener, and nothing by any other 
   host.enters(50, 7n);
   const before = host.open.size;
   host.sent.length = 0;
-  host.namespaces.socketsFor(2, { netnsCookie: '7', family: 6, count: 5 });
+  host.claims(2, { netnsCookie: '7', family: 6, count: 5 });
   t.match(host.sent, [{ worker: 2, type: 'sockets', cookie: 7n, fds: 5 }]);
   t.equal(host.open.size, before, 'the daemon keeps none of them');
   host.sent.length = 0;
@@ -206,10 +212,10 @@ t.test('a worker gets sockets where it has a listener, and nothing by any other 
     { netnsCookie: '7', family: 4, count: 33 },
     { netnsCookie: '7', family: 4, count: 1.5 },
   ])
-    host.namespaces.socketsFor(2, claim);
+    host.claims(2, claim);
   t.same(host.sent, []);
-  host.namespaces.socketsFor(5, { netnsCookie: '7', family: 4, count: 1 });
-  host.namespaces.socketsFor(2, { netnsCookie: '1', family: 4, count: 1 });
+  host.claims(5, { netnsCookie: '7', family: 4, count: 1 });
+  host.claims(2, { netnsCookie: '1', family: 4, count: 1 });
   t.same(
     host.sent.map(({ type, fds }) => [type, fds]),
     [

@@ -1,7 +1,10 @@
+import { setTimeout } from 'node:timers/promises';
 import t from 'tap';
 import type { WorkerMessage } from '#src/proxy/ipc.ts';
+import { BATCH_DELAY_MS } from '#src/proxy/report-batch.ts';
 import { Worker } from '#src/proxy/worker.ts';
 import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import { until as untilTrue } from '#test/support/command.ts';
 import { destination, endOf, plainServer, policy, readAll, readBytes, rule, TestProxy } from './harness.ts';
 
 const certificates = await makeCertificates((remove) => t.teardown(remove));
@@ -11,6 +14,7 @@ const tls = {
   minVersion: 'TLSv1.2',
   clientCertificate: null,
 } as const;
+const until = (condition: () => boolean): Promise<unknown> => untilTrue('the worker to say so', condition);
 const exempt = policy([destination({ tls })], [rule({ action: 'exempt', reason: 'a test' })]);
 
 t.test('who is no agent is reset and recorded', async (t) => {
@@ -72,6 +76,53 @@ t.test('stop lets flows finish, and cuts those that do not', async (t) => {
   const reports = [await proxy.report(), await proxy.report()];
   t.same(reports.map((report) => report.reason).sort(), ['ok', 'worker_died']);
   t.equal(proxy.worker.openFlows, 0);
+});
+
+t.test('a retired worker carries its flows on, and speaks again when it is adopted', async (t) => {
+  const server = await plainServer(t.teardown, (s) => {
+    s.write('x');
+    s.once('data', () => s.end('done'));
+  });
+  const proxy = await TestProxy.start(t.teardown, exempt);
+  const said = (type: string): number => proxy.messages.filter((message) => message.type === type).length;
+  const [first, second] = [
+    await proxy.agent({ port: server.port }),
+    await proxy.agent({ port: server.port }),
+  ];
+  await readBytes(first, 1);
+  await readBytes(second, 1);
+  const retire = { type: 'retire', graceMs: 60_000, outlive: false } as const;
+  void proxy.worker.handle(retire);
+  await until(() => said('retired') === 1);
+  first.end('last words');
+  t.equal((await readAll(first)).toString(), 'done');
+  await until(() => proxy.worker.openFlows === 1);
+  await setTimeout(2 * BATCH_DELAY_MS);
+  t.equal(said('flows'), 0, 'silent');
+  await proxy.worker.handle({ type: 'adopted' });
+  t.match(await proxy.report(), { reason: 'ok' });
+
+  void proxy.worker.handle(retire);
+  await until(() => said('retired') === 2);
+  second.end('last words');
+  t.equal((await readAll(second)).toString(), 'done');
+  await until(() => proxy.worker.openFlows === 0);
+  t.equal(said('drained'), 0, 'silent again');
+  await proxy.worker.handle({ type: 'adopted' });
+  t.match(await proxy.report(), { reason: 'ok' });
+  await until(() => said('drained') === 1);
+});
+
+t.test('what does not end in the time it has is cut', async (t) => {
+  const server = await plainServer(t.teardown, (s) => s.write('x'));
+  const proxy = await TestProxy.start(t.teardown, exempt);
+  const agent = await proxy.agent({ port: server.port });
+  await readBytes(agent, 1);
+  void proxy.worker.handle({ type: 'retire', graceMs: 0, outlive: false });
+  t.equal(await endOf(agent), 'ECONNRESET');
+  await until(() => proxy.messages.some(({ type }) => type === 'retired'));
+  await proxy.worker.handle({ type: 'adopted' });
+  t.match(await proxy.report(), { reason: 'drain_timeout', verdict: 'error', disposition: 'exempt' });
 });
 
 t.test('every connection of a storm has one report', async (t) => {
