@@ -47,18 +47,12 @@ static __always_inline int take_in(struct bpf_sock_addr *ctx, struct sluice_conf
   flow->detail = ctx->family << 24 | ctx->type << 16 | ctx->protocol;
 
   bool dns = sluice_is_dns(config, flow->dport);
-  /* Otherwise connect() on a datagram socket sends nothing; libraries use it to pick a source address. What
-   * the socket then sends is decided on egress. */
-  if (ctx->type == SOCK_DGRAM && ctx->protocol == IPPROTO_UDP) {
-    if (!dns)
-      return ALLOW;
-    if (!forwarder_is_ours(ctx, config, v6_route))
-      return deny(flow, SLUICE_REASON_NO_LISTENER);
-    sock->state = SLUICE_STATE_DNS;
-    ctx->user_port = bpf_htons(config->dns_port);
-    return REDIRECT;
-  }
-  if (ctx->type != SOCK_STREAM || ctx->protocol != IPPROTO_TCP)
+  bool datagrams = ctx->type == SOCK_DGRAM && ctx->protocol == IPPROTO_UDP;
+  /* connect() on a datagram socket sends nothing; libraries use it to pick a source address. What the socket
+   * then sends is decided on egress. */
+  if (datagrams && !dns)
+    return ALLOW;
+  if (!datagrams && (ctx->type != SOCK_STREAM || ctx->protocol != IPPROTO_TCP))
     return deny(flow, SLUICE_REASON_SOCKET);
 
   bool to_loopback = v6_route ? (daddr[0] == 0 && daddr[1] == 0 && daddr[2] == 0 && daddr[3] == bpf_htonl(1))
@@ -67,17 +61,21 @@ static __always_inline int take_in(struct bpf_sock_addr *ctx, struct sluice_conf
     return deny(flow, SLUICE_REASON_PROXY_DIRECT);
   __u16 port = dns ? config->dns_port : proxy_port_for(config, flow->id);
   sock->held = 0;
-  if (!listener_is_ours(ctx, config, port, v6_route)) {
+  if (!(datagrams ? forwarder_is_ours(ctx, config, v6_route)
+                  : listener_is_ours(ctx, config, port, v6_route))) {
     __u32 tid = (__u32)bpf_get_current_pid_tgid();
-    /* The forwarder is in the daemon's own namespace only. */
-    if (dns || !netns_want_listener(config, flow->netns_cookie, tid, true))
+    if (!netns_want_listener(config, flow->netns_cookie, tid, true))
       return deny(flow, SLUICE_REASON_NO_LISTENER);
     sock->held = 1;
+  }
+  ctx->user_port = bpf_htons(port);
+  if (datagrams) {
+    sock->state = SLUICE_STATE_DNS;
+    return REDIRECT;
   }
 
   sock->state = SLUICE_STATE_REDIRECTED;
   sluice_emit_flow(SLUICE_EVENT_OPEN, flow);
-  ctx->user_port = bpf_htons(port);
   return REDIRECT;
 }
 

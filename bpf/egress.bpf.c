@@ -12,6 +12,7 @@
 
 #define PASS 1
 #define DROP 0
+#define DROP_QUIETLY 2 /* the sender is told of congestion at most, where DROP is EPERM to it */
 
 static __always_inline bool is_for_daemon(struct __sk_buff *skb, struct packet *packet) {
   return packet->dport && is_proxy_address(packet->daddr, packet->v6) && skb->ifindex == LOOPBACK_IFINDEX;
@@ -95,13 +96,48 @@ static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk
 
 /* The SYN of a held connection is dropped without a word until the daemon listens in its network namespace.
  */
+static __always_inline bool syn_waits(struct sluice_config *config, struct sluice_sock *sock,
+                                      struct packet *packet) {
+  return sock->held && (packet->tcp_flags & TCP_FLAG_SYN) && packet->sport == sock->tuple.sport &&
+         packet->dport == sock->tuple.dport &&
+         netns_want_listener(config, sock->flow.netns_cookie, sock->flow.pid, true);
+}
+
+/* A question that is earlier than the forwarder's socket is given to the daemon, which passes it on when it has
+ * opened one. Resolvers would send it again, but only after seconds. */
+static __always_inline bool question_waits(struct __sk_buff *skb, struct sluice_config *config,
+                                           struct sluice_sock *sock, struct packet *packet) {
+  if (packet->protocol != IPPROTO_UDP || packet->dport != config->dns_port ||
+      sock->state != SLUICE_STATE_DNS || !netns_may_be_served(config, sock->flow.netns_cookie))
+    return false;
+  __u32 offset = (packet->v6 ? sizeof(struct ipv6_header) : sizeof(struct ipv4_header)) + UDP_HEADER_BYTES;
+  __u32 length = skb->len - offset;
+  /* Keeps the compiler from comparing something else than what the verifier then believes in. */
+  asm volatile("" : "+r"(length));
+  if (length == 0 || length > SLUICE_QUESTION_MAX)
+    return false;
+  struct sluice_netns_event *event = bpf_ringbuf_reserve(&sluice_ring_netns, sizeof(*event), 0);
+  if (!event)
+    return true;
+  netns_fill_event(event, sock->flow.netns_cookie, sock->flow.pid);
+  event->flow = sock->flow;
+  event->flow.id = sluice_next_id();
+  event->flow.start_ns = bpf_ktime_get_boot_ns();
+  event->port = packet->sport;
+  __builtin_memcpy(event->sender, packet->saddr, sizeof(event->sender));
+  if (bpf_skb_load_bytes(skb, offset, event->question, length)) {
+    bpf_ringbuf_discard(event, 0);
+    return false;
+  }
+  event->length = length;
+  bpf_ringbuf_submit(event, 0);
+  return true;
+}
+
 static __always_inline bool waits(struct __sk_buff *skb, struct sluice_config *config,
                                   struct sluice_sock *sock, struct packet *packet) {
-  if (!sock->held || packet->oddity || !(packet->tcp_flags & TCP_FLAG_SYN) || !is_for_daemon(skb, packet))
-    return false;
-  if (packet->dport != sock->tuple.dport || packet->sport != sock->tuple.sport)
-    return false;
-  return netns_want_listener(config, sock->flow.netns_cookie, sock->flow.pid, true);
+  return !packet->oddity && is_for_daemon(skb, packet) &&
+         (syn_waits(config, sock, packet) || question_waits(skb, config, sock, packet));
 }
 
 /* A worker's connection from an agent's network namespace goes to the address policy has decided about, and
@@ -117,6 +153,15 @@ static __always_inline int judge_upstream(volatile struct bpf_sock *sk, struct p
   }
   if (!packet->oddity && packet->protocol == IPPROTO_TCP && packet->dport == bpf_ntohs(sk->dst_port) &&
       same_address(packet->daddr, (const __u8 *)peer))
+    return PASS;
+  sluice_count(2 + SLUICE_REASON_EGRESS);
+  return DROP;
+}
+
+/* What the daemon's ends send an agent is in plain text: it stays on loopback, whatever the packet filters of a
+ * network namespace have made of its address. */
+static __always_inline int judge_own(struct __sk_buff *skb) {
+  if (skb->ifindex == LOOPBACK_IFINDEX)
     return PASS;
   sluice_count(2 + SLUICE_REASON_EGRESS);
   return DROP;
@@ -144,8 +189,10 @@ int sluice_egress(struct __sk_buff *skb) {
   if (!sk)
     return PASS;
   struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);
-  if (!sock || (sock->role != SLUICE_ROLE_AGENT && sock->role != SLUICE_ROLE_UPSTREAM))
+  if (!sock)
     return PASS;
+  if (sock->role == SLUICE_ROLE_LISTENER || sock->role == SLUICE_ROLE_ACCEPTED)
+    return judge_own(skb);
   __u32 zero = 0;
   struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
   if (!config)
@@ -156,8 +203,9 @@ int sluice_egress(struct __sk_buff *skb) {
     return judge_upstream(sk, &packet);
   if (may_leave(skb, sk, config, sock, &packet))
     return PASS;
-  if (!waits(skb, config, sock, &packet))
-    deny(sock, &packet);
+  if (waits(skb, config, sock, &packet))
+    return DROP_QUIETLY;
+  deny(sock, &packet);
   return DROP;
 }
 

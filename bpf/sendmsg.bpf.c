@@ -7,6 +7,7 @@
 #include "lib/agent.h"
 #include "lib/datagram.h"
 #include "lib/listener.h"
+#include "lib/netns.h"
 
 #define REFUSE 0 /* the caller sees EPERM */
 #define SEND 1
@@ -59,10 +60,11 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *daddr,
   if (!dns)
     return may_answer(ctx, config, agent, daddr, port) ? SEND
                                                        : refuse(ctx, config, agent, daddr, SLUICE_REASON_UDP);
-  if (!forwarder_is_ours(ctx, config, v6_route))
-    return refuse(ctx, config, agent, daddr, SLUICE_REASON_NO_LISTENER);
   struct sluice_flow *flow = &sock->flow;
   flow->netns_cookie = bpf_get_netns_cookie(ctx);
+  if (!forwarder_is_ours(ctx, config, v6_route) &&
+      !netns_want_listener(config, flow->netns_cookie, (__u32)bpf_get_current_pid_tgid(), true))
+    return refuse(ctx, config, agent, daddr, SLUICE_REASON_NO_LISTENER);
   __builtin_memcpy(flow->daddr, daddr, sizeof(flow->daddr));
   flow->dport = port;
   flow->family = ctx->family == AF_INET6 ? 6 : 4;

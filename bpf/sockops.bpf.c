@@ -142,7 +142,8 @@ static __always_inline void closed(struct bpf_sock_ops *ops, struct sluice_sock 
 static __always_inline void shorten_timeout(struct bpf_sock_ops *ops) {
   __u32 zero = 0;
   struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
-  if (!config || !is_proxy_port(config, bpf_ntohl(ops->remote_port)))
+  __u16 port = bpf_ntohl(ops->remote_port);
+  if (!config || !port || (!is_proxy_port(config, port) && port != config->dns_port))
     return;
   struct bpf_sock *sk = ops->sk;
   struct sluice_sock *sock = sk ? bpf_sk_storage_get(&sluice_socks, sk, 0, 0) : NULL;

@@ -6,6 +6,7 @@
  */
 #include "lib/agent.h"
 #include "lib/event.h"
+#include "lib/netns.h"
 
 #define SOL_SOCKET 1
 #define SOL_IP 0
@@ -55,10 +56,29 @@ static __always_inline __u32 technique_of(int level, int option) {
   }
 }
 
+/* Resolvers ask to be told of errors on the way. What egress keeps for the forwarder in a network namespace that
+ * is not served yet would look like one to them (ENOBUFS), and they would give up: there they are told nothing. */
+static __always_inline bool hides_errors(struct bpf_sockopt *ctx, int level, int option) {
+  bool asks = (level == SOL_IP && option == 11) || (level == SOL_IPV6 && option == 25); /* IP*_RECVERR */
+  if (!asks || !ctx->sk || ctx->sk->protocol != IPPROTO_UDP)
+    return false;
+  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, 0);
+  struct sluice_config *config = sluice_get_config();
+  if (!sock || sock->role != SLUICE_ROLE_AGENT || !config)
+    return false;
+  __u64 cookie = bpf_get_netns_cookie(ctx);
+  struct sluice_netns *known = bpf_map_lookup_elem(&sluice_netns, &cookie);
+  return netns_may_be_served(config, cookie) && !(known && known->state == SLUICE_NETNS_OPEN);
+}
+
 SEC("cgroup/setsockopt")
 int sluice_setsockopt(struct bpf_sockopt *ctx) {
   int level = ctx->level, option = ctx->optname;
   int verdict = 1;
+  if (hides_errors(ctx, level, option)) {
+    ctx->optlen = -1; /* as if it had been done */
+    return 1;
+  }
   __u32 technique = level < 0 || level > 0xffff || option < 0 || option > 0xffff
                         ? SLUICE_TECHNIQUE_NONE
                         : technique_of(level, option);
@@ -139,14 +159,15 @@ static __always_inline int answer_original_dst6(struct bpf_sockopt *ctx, struct 
   return answered(ctx, sizeof(*out));
 }
 
-/* Only to the socket that has the daemon's mark, and once. */
+/* Only to the socket that has the daemon's mark, of a datagram of its own network namespace, and once. Who
+ * owns a namespace can rewrite tickets there: it is to gain nothing by those of others. */
 static __always_inline void answer_datagram(struct bpf_sockopt *ctx, __u32 ticket) {
   struct sluice_config *config = sluice_get_config();
   struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, 0);
   if (!config || !sock || sock->role != SLUICE_ROLE_LISTENER || sock->mark != config->mark)
     return;
   struct sluice_flow *flow = bpf_map_lookup_elem(&sluice_datagrams, &ticket);
-  if (!flow)
+  if (!flow || flow->netns_cookie != bpf_get_netns_cookie(ctx))
     return;
   answer_flow(ctx, flow);
   bpf_map_delete_elem(&sluice_datagrams, &ticket);

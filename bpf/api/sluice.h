@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI 3
+#define SLUICE_ABI 4
 
 /* Private socket option by which a worker reads the flow of an accepted socket; "SL" and outside every level
  * and option the kernel knows. */
@@ -379,11 +379,19 @@ struct sluice_netns {
   __u32 pad;
 };
 
+/* Longest DNS question that is kept for the forwarder while it has no socket in a network namespace: what DNS
+ * without EDNS takes for a datagram's most. */
+#define SLUICE_QUESTION_MAX 512
+
 /* What the daemon is asked by the ring `sluice_ring_netns`. */
 struct sluice_netns_event {
   __u64 netns_cookie;
-  __u32 tid; /* a task that was in it, or the process whose connection waits there; initial pid namespace */
-  __u32 pad;
+  __u32 tid;    /* a task that was in it, or the process that waits there; initial pid namespace */
+  __u16 length; /* of the question that came too early; 0: none did, and nothing below is filled */
+  __u16 port;   /* who sent it, host byte order */
+  __u8 sender[16];
+  struct sluice_flow flow;
+  __u8 question[SLUICE_QUESTION_MAX];
 };
 
 /* The client's tuple of a redirected connection, as both ends see it. */

@@ -178,10 +178,10 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_netns SEC(".maps");
 
-/* What does not fit is asked again with the next SYN. */
+/* What does not fit is asked again with the next SYN, or by the agent's resolver after seconds. */
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
-  __uint(max_entries, 64 << 10);
+  __uint(max_entries, 256 << 10); /* 400 events */
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_ring_netns SEC(".maps");
 

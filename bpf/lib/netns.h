@@ -4,7 +4,8 @@
  * one, so it is told as early as an agent can be seen: when it enters by fork, exec or its cgroup, makes a
  * socket, or connects. A connection that comes before the listener is not refused but held: its SYN is
  * dropped on egress, as any SYN without a marked listener, and the kernel sends it again a few milliseconds
- * later.
+ * later. A DNS question that comes before the forwarder's socket goes to the daemon with the ask: resolvers
+ * send theirs again after seconds only.
  */
 #ifndef SLUICE_NETNS_H
 #define SLUICE_NETNS_H
@@ -19,7 +20,7 @@
 static __noinline int netns_fill_event(struct sluice_netns_event *event, __u64 cookie, __u32 tid) {
   event->netns_cookie = cookie;
   event->tid = tid;
-  event->pad = 0;
+  event->length = 0;
   return 0;
 }
 
@@ -56,6 +57,14 @@ static __always_inline bool netns_want_listener(struct sluice_config *config, __
   if (now >= known->quiet_until_ns && netns_ask(cookie, tid))
     known->quiet_until_ns = now + NETNS_ASK_INTERVAL_NS;
   return known->state != SLUICE_NETNS_REFUSED;
+}
+
+/* Whether there is hope of a listener there, without asking for one. */
+static __always_inline bool netns_may_be_served(struct sluice_config *config, __u64 cookie) {
+  if (!cookie || cookie == config->home_netns || !config->home_netns || !config->daemon_pid)
+    return false;
+  struct sluice_netns *known = bpf_map_lookup_elem(&sluice_netns, &cookie);
+  return !known || known->state != SLUICE_NETNS_REFUSED;
 }
 
 /* An agent's task was seen: in the home namespace this is one comparison. */

@@ -20,6 +20,7 @@
 #define NEXT_HIP 139
 #define NEXT_SHIM6 140
 
+#define UDP_HEADER_BYTES 8
 #define TCP_SEQ_OFFSET 4
 #define TCP_FLAGS_OFFSET 13
 #define TCP_FLAG_SYN 0x02

@@ -11,7 +11,7 @@ namespace sluice {
 namespace {
 
 // Bounds both ends agree on; the kernel takes 253 descriptors at a time.
-constexpr size_t kMaxMessage = 512;
+constexpr size_t kMaxMessage = 2048;
 constexpr size_t kMaxDescriptors = 64;
 
 union Control {

@@ -86,6 +86,24 @@ Failure Listen(Address *address, int backlog, bool anywhere, Fd *out) {
 // Room for some thousand queries: a burst of all agents of a host.
 constexpr int kDatagramBufferBytes = 4 << 20;
 
+Failure BindUdp(Address *address, bool anywhere, Fd *out) {
+  Fd fd(socket(address->storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd)
+    return {"socket", errno};
+  int one = 1;
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVMARK, &one, sizeof(one)))
+    return {"SO_RCVMARK", errno};
+  if (anywhere && setsockopt(fd.get(), IPPROTO_IP, IP_FREEBIND, &one, sizeof(one)))
+    return {"IP_FREEBIND", errno};
+  // Best effort: a smaller queue drops sooner, and agents ask again.
+  (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kDatagramBufferBytes, sizeof(kDatagramBufferBytes));
+  Failure failure = Bind(fd.get(), address);
+  if (failure.error)
+    return failure;
+  *out = std::move(fd);
+  return {};
+}
+
 } // namespace
 
 Napi::Value ListenTcp(const Napi::CallbackInfo &info) {
@@ -110,19 +128,13 @@ Napi::Value ListenUdp(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   std::string ip = info[0].As<Napi::String>().Utf8Value();
   uint32_t port = info[1].As<Napi::Number>().Uint32Value();
+  int netns = info[2].IsNumber() ? info[2].As<Napi::Number>().Int32Value() : -1;
   Address address;
   if (!Parse(ip, static_cast<uint16_t>(port), &address))
     throw Napi::TypeError::New(env, "not an IP address: " + ip);
 
-  Fd fd(socket(address.storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd)
-    throw SystemError(env, "socket", errno);
-  int one = 1;
-  if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVMARK, &one, sizeof(one)))
-    throw SystemError(env, "SO_RCVMARK", errno);
-  // Best effort: a smaller queue drops sooner, and agents ask again.
-  (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kDatagramBufferBytes, sizeof(kDatagramBufferBytes));
-  Failure failure = Bind(fd.get(), &address);
+  Fd fd;
+  Failure failure = InNamespace(netns, [&]() -> Failure { return BindUdp(&address, netns >= 0, &fd); });
   if (failure.error)
     throw BindError(env, failure, ip, port);
   return Bound(env, &fd, address);

@@ -11,7 +11,7 @@ namespace sluice {
 // up.
 Napi::Value ListenTcp(const Napi::CallbackInfo &info);
 
-// listenUdp(ip, port) -> {fd, port}: not shared, and told the mark of each datagram.
+// listenUdp(ip, port, netns?) -> {fd, port}: not shared, and told the mark of each datagram.
 Napi::Value ListenUdp(const Napi::CallbackInfo &info);
 
 // readFlow(fd, into: Buffer(sizeof struct sluice_flow)) -> boolean: false, if no agent made the connection

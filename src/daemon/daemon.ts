@@ -173,15 +173,18 @@ export class Daemon {
       home: this.home,
       workers: options.workers,
       ports: this.listeners.ports,
+      dnsPort: this.#dnsSockets.port,
       open: openNamespace,
       inodeOf: namespaceOf,
       listen: (ip, port, backlog, netns) => this.plane.listen(ip, port, backlog, netns),
+      listenUdp: (ip, port, netns) => this.plane.listenUdp(ip, port, netns),
       makeSockets: (netns, family, count) => this.plane.upstreamSockets(netns, family, count),
       closeFd,
       setState: (cookie, state, quietUntilNs) => this.plane.setNamespace(cookie, state, quietUntilNs),
       forget: (cookie) => this.plane.forgetNamespace(cookie),
       taggedPids: () => this.plane.taggedPids(),
       toWorker: (worker, message, fds) => this.#pool?.sendDescriptors(worker, message, fds),
+      toForwarder: (message, fds) => this.#forwarder?.sendDescriptors(message, fds),
       nowNs: () => this.#bootClock.nowNs(),
       clock: systemClock,
       log,
@@ -215,6 +218,7 @@ export class Daemon {
       onFlows: (flows) => this.ledger.workerReports(flows),
       onNameAnswer: (key, answer) => this.#pool?.answerName(key, answer),
       onDeath: (how) => this.#log(`the DNS forwarder died (${how}); starting another`),
+      onReady: () => this.namespaces.forwarderReady(),
     });
     this.plane.setProxyPorts(this.listeners.ports);
     this.plane.setForwarderPort(this.#dnsSockets.port);

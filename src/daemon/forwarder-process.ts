@@ -7,6 +7,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { Duplex } from 'node:stream';
 import { SluiceError } from '../core/errors.ts';
+import { closeFd, descriptorPair, sendDescriptors } from '../kernel/descriptors.ts';
 import type { DnsPolicy } from '../policy/dns-names.ts';
 import { CHANNEL_FD, Channel, MAX_WORKER_FRAME_BYTES } from '../proxy/channel.ts';
 import type { ToForwarder } from '../proxy/dns/dns-ipc.ts';
@@ -22,6 +23,9 @@ const STOP_TIMEOUT_MS = 2_000;
 const SETTLED_MS = 5_000;
 const RESTART_PAUSE_MS = 1_000;
 
+/** The first descriptor it is lent is its end of the line for descriptors (NAMESPACE_LINE_FD). */
+const FIRST_SOCKET_FD = FIRST_LENT_FD + 1;
+
 /** Of the process that runs; names as in `DnsCounters`. */
 const COUNTERS = ['questions', 'answered', 'refused', 'limited', 'failed'] as const;
 
@@ -33,6 +37,8 @@ export interface ForwarderOptions {
   readonly onFlows: (flows: readonly unknown[]) => void;
   readonly onNameAnswer: (worker: number, answer: NameAnswer) => void;
   readonly onDeath: (how: string) => void;
+  /** It answers, for the first time or again. */
+  readonly onReady: () => void;
 }
 
 type Counters = Readonly<Record<(typeof COUNTERS)[number], number>>;
@@ -45,6 +51,8 @@ export class ForwarderProcess {
   #policy: DnsPolicy;
   #child: ChildProcess | null = null;
   #channel: Channel | null = null;
+  /** Our end of the line for descriptors. */
+  #line: number | null = null;
   #ready = false;
   #revision: string | null = null;
   #startedMs = 0;
@@ -94,6 +102,13 @@ export class ForwarderProcess {
     this.#send({ type: 'name', worker, question, agentId, ip });
   }
 
+  /** Hands descriptors to the one that runs; it gets duplicates. */
+  sendDescriptors(message: Buffer, fds: readonly number[]): void {
+    if (this.#line === null || !this.#ready) return;
+    // Not read for hundreds of messages. The next one is told everything anew.
+    if (!sendDescriptors(this.#line, message, fds)) this.#child?.kill('SIGKILL');
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#send({ type: 'stop' });
@@ -106,11 +121,10 @@ export class ForwarderProcess {
   #spawn(): void {
     const { datagrams, listeners, user } = this.#options;
     const lent = [...datagrams, ...listeners];
-    const child = startUnprivileged(
-      'forwarder',
-      user,
-      lent.map(({ fd }) => fd),
-    );
+    const [line, forwardersLine] = descriptorPair();
+    const child = startUnprivileged('forwarder', user, [forwardersLine, ...lent.map(({ fd }) => fd)]);
+    closeFd(forwardersLine);
+    this.#line = line;
     this.#child = child;
     this.#ready = false;
     this.#startedMs = performance.now();
@@ -118,7 +132,9 @@ export class ForwarderProcess {
     child.on('exit', (code, signal) => this.#ended(child, signal ?? `exit code ${code}`));
     const socket = child.stdio[CHANNEL_FD];
     this.#channel = socket instanceof Duplex ? this.#openChannel(child, socket) : null;
-    const handles = lent.map(({ family }, index): ListenerHandle => ({ fd: FIRST_LENT_FD + index, family }));
+    const handles = lent.map(
+      ({ family }, index): ListenerHandle => ({ fd: FIRST_SOCKET_FD + index, family }),
+    );
     this.#send({
       type: 'init',
       policy: this.#policy,
@@ -146,8 +162,10 @@ export class ForwarderProcess {
     if (claim['type'] === 'flows' && Array.isArray(claim['flows'])) this.#options.onFlows(claim['flows']);
     else if (isNameAnswer(claim)) this.#options.onNameAnswer(claim.worker, claim);
     else if (claim['type'] === 'stats') this.#current = countersOf(claim['counters']);
-    else if (claim['type'] === 'ready') this.#ready = true;
-    else if (claim['type'] === 'policy-applied' && typeof claim['revision'] === 'string')
+    else if (claim['type'] === 'ready' && !this.#ready) {
+      this.#ready = true;
+      this.#options.onReady();
+    } else if (claim['type'] === 'policy-applied' && typeof claim['revision'] === 'string')
       this.#revision = claim['revision'];
     for (const waiter of [...this.#waiters]) waiter();
   }
@@ -156,6 +174,8 @@ export class ForwarderProcess {
     if (this.#child !== child) return;
     this.#child = null;
     this.#channel = null;
+    if (this.#line !== null) closeFd(this.#line);
+    this.#line = null;
     this.#ready = false;
     this.#past = added(this.#past, this.#current);
     this.#current = NONE;

@@ -1,6 +1,7 @@
 /**
  * Agents in network namespaces other than the daemon's: opens a marked listener in each while an agent is in it,
- * lends it to a few workers, and makes the sockets by which workers reach servers from there.
+ * lends it to a few workers, opens the forwarder's sockets beside it, and makes the sockets by which workers reach
+ * servers from there.
  *
  * Rules:
  * - An open listener keeps its namespace alive, so it may not stay longer than the agents. Of each namespace one
@@ -15,11 +16,14 @@
 import type { Clock } from '../core/clock.ts';
 import { errnoOf, messageOf } from '../core/errors.ts';
 import { type NamespaceHandle, namespaceText } from '../kernel/namespace.ts';
-import type { NamespaceEvent, NamespaceState } from '../kernel/namespace-layout.ts';
+import type { EarlyQuestion, NamespaceEvent, NamespaceState } from '../kernel/namespace-layout.ts';
 import { encodeNamespaceMessage } from '../proxy/namespace-line.ts';
 import { SOCKETS_MAX } from '../proxy/socket-pool.ts';
 
-/** A worker has two listeners for each port, and a few sockets, in each: some ten thousand descriptors by default. */
+/**
+ * A worker has two listeners for each port, and a few sockets, in each, the forwarder four: some ten thousand descriptors
+ * by default.
+ */
 const MAX_NAMESPACES = 256;
 /** Workers in one namespace: enough for a container, few enough that many containers on many cores are affordable. */
 const WORKERS_PER_NAMESPACE = 4;
@@ -29,6 +33,8 @@ const FOREVER_NS = 2n ** 64n - 1n;
 /** A look through all processes may take a twentieth of the time, however many there are. */
 const SEARCH_PAUSE_FACTOR = 20;
 const BACKLOG = 4096;
+/** DNS over TCP is the exception. */
+const DNS_BACKLOG = 256;
 /** As many digits as 2^64 has. */
 const COOKIE = /^\d{1,20}$/;
 
@@ -38,11 +44,14 @@ export interface NamespacesOptions {
   readonly workers: number;
   /** The proxy's ports, the same everywhere. */
   readonly ports: readonly number[];
+  /** The forwarder's. */
+  readonly dnsPort: number;
   /** Opens the namespace a task is in; throws when it is gone. */
   readonly open: (tid: number) => NamespaceHandle;
   /** Inode of the namespace a task is in now. */
   readonly inodeOf: (tid: number) => number | null;
   readonly listen: (ip: string, port: number, backlog: number, netns: number) => { readonly fd: number };
+  readonly listenUdp: (ip: string, port: number, netns: number) => { readonly fd: number };
   readonly makeSockets: (netns: number, family: 4 | 6, count: number) => readonly number[];
   readonly closeFd: (fd: number) => void;
   /** Tells the kernel plane. */
@@ -51,6 +60,8 @@ export interface NamespacesOptions {
   readonly taggedPids: () => readonly number[];
   /** Hands a worker a message with descriptors; one that is not running gets nothing. */
   readonly toWorker: (worker: number, message: Buffer, fds: readonly number[]) => void;
+  /** The same for the forwarder. */
+  readonly toForwarder: (message: Buffer, fds: readonly number[]) => void;
   /** CLOCK_BOOTTIME. */
   readonly nowNs: () => bigint;
   readonly clock: Clock;
@@ -63,9 +74,16 @@ interface Lent {
   readonly families: readonly (4 | 6)[];
 }
 
+/** The forwarder's: datagram sockets, and as many listeners. */
+interface DnsSockets {
+  readonly datagrams: readonly number[];
+  readonly listeners: readonly number[];
+}
+
 interface Served {
   readonly handle: NamespaceHandle;
   readonly lent: readonly Lent[];
+  readonly dns: DnsSockets;
   /** A task that was there when last looked at; 0: one has to be found. */
   witness: number;
 }
@@ -90,15 +108,32 @@ export class Namespaces {
     this.#options = options;
   }
 
-  /** An agent was seen in a namespace without a listener. */
-  wanted({ cookie, tid }: NamespaceEvent): void {
+  /** An agent was seen in a namespace without a listener; it may have asked the forwarder something there. */
+  wanted({ cookie, tid, question }: NamespaceEvent): void {
     if (cookie === this.#options.home.cookie) return;
+    this.#open(cookie, tid);
+    if (question !== null && this.#served.has(cookie)) this.#passOn(cookie, question);
+  }
+
+  #passOn(netnsCookie: bigint, { sender, port, flow, bytes }: EarlyQuestion): void {
+    const message = encodeNamespaceMessage({
+      type: 'question',
+      netnsCookie,
+      sender: sender.toString('hex'),
+      port,
+      flow: flow.toString('hex'),
+      bytes: bytes.toString('base64'),
+    });
+    this.#options.toForwarder(message, []);
+  }
+
+  #open(cookie: bigint, tid: number): void {
     const served = this.#served.get(cookie);
     if (served !== undefined) {
       this.#options.setState(cookie, 'open', FOREVER_NS);
       return;
     }
-    const handle = this.#open(tid);
+    const handle = this.#enter(tid);
     if (handle?.cookie === cookie) {
       this.#serve(handle, tid);
       return;
@@ -108,7 +143,7 @@ export class Namespaces {
     this.#options.forget(cookie);
   }
 
-  #open(tid: number): NamespaceHandle | null {
+  #enter(tid: number): NamespaceHandle | null {
     try {
       return this.#options.open(tid);
     } catch (error) {
@@ -135,8 +170,11 @@ export class Namespaces {
     }
     const opened: number[] = [];
     try {
+      // First of all: a question that comes too early is lost, where a connection waits.
+      const dns = this.#openDns(fd, opened);
       const lent = this.#assigned().map((worker) => this.#openFor(worker, fd, opened));
-      this.#served.set(cookie, { handle, lent, witness: tid });
+      this.#served.set(cookie, { handle, lent, dns, witness: tid });
+      this.#lendDns(cookie, dns);
       for (const one of lent) this.#lend(cookie, one);
     } catch (error) {
       for (const listener of opened) this.#options.closeFd(listener);
@@ -158,21 +196,23 @@ export class Namespaces {
 
   #openFor(worker: number, netns: number, opened: number[]): Lent {
     const { listen, ports } = this.#options;
-    const families: (4 | 6)[] = [];
-    const fds: number[] = [];
-    for (const port of ports)
-      for (const family of [4, 6] as const) {
-        try {
-          const { fd } = listen(family === 4 ? '127.0.0.1' : '::1', port, BACKLOG, netns);
-          opened.push(fd);
-          fds.push(fd);
-          families.push(family);
-        } catch (error) {
-          // A kernel without IPv6.
-          if (family === 4 || errnoOf(error) !== 'EAFNOSUPPORT') throw error;
-        }
-      }
-    return { worker, fds, families };
+    const both = ports.flatMap((port) => inBothFamilies((ip) => listen(ip, port, BACKLOG, netns), opened));
+    return { worker, fds: both.map(({ fd }) => fd), families: both.map(({ family }) => family) };
+  }
+
+  #openDns(netns: number, opened: number[]): DnsSockets {
+    const { listen, listenUdp, dnsPort } = this.#options;
+    const fdsOf = (open: (ip: string) => { readonly fd: number }): number[] =>
+      inBothFamilies(open, opened).map(({ fd }) => fd);
+    return {
+      datagrams: fdsOf((ip) => listenUdp(ip, dnsPort, netns)),
+      listeners: fdsOf((ip) => listen(ip, dnsPort, DNS_BACKLOG, netns)),
+    };
+  }
+
+  #lendDns(netnsCookie: bigint, { datagrams, listeners }: DnsSockets): void {
+    const message = encodeNamespaceMessage({ type: 'forward', netnsCookie, datagrams: datagrams.length });
+    this.#options.toForwarder(message, [...datagrams, ...listeners]);
   }
 
   #lend(cookie: bigint, { worker, fds, families }: Lent): void {
@@ -196,6 +236,11 @@ export class Namespaces {
   workerReady(worker: number): void {
     for (const [cookie, { lent }] of this.#served)
       for (const one of lent) if (one.worker === worker) this.#lend(cookie, one);
+  }
+
+  /** The forwarder answers now: it gets its sockets everywhere. */
+  forwarderReady(): void {
+    for (const [cookie, { dns }] of this.#served) this.#lendDns(cookie, dns);
   }
 
   /** A worker asks for sockets. What it says is checked: it reads hostile bytes. */
@@ -229,7 +274,7 @@ export class Namespaces {
     const { inodes } = this.#look();
     const known = new Set([...this.#served.values()].map(({ handle }) => handle.inode));
     for (const [inode, pid] of inodes) {
-      const handle = known.has(inode) ? null : this.#open(pid);
+      const handle = known.has(inode) ? null : this.#enter(pid);
       if (handle !== null) this.#serve(handle, pid);
     }
     this.#settle(inodes);
@@ -272,7 +317,7 @@ export class Namespaces {
     }
   }
 
-  #close(cookie: bigint, { handle, lent }: Served): void {
+  #close(cookie: bigint, { handle, lent, dns }: Served): void {
     this.#served.delete(cookie);
     this.#options.forget(cookie);
     const message = encodeNamespaceMessage({ type: 'close', netnsCookie: cookie });
@@ -280,6 +325,8 @@ export class Namespaces {
       this.#options.toWorker(worker, message, []);
       for (const fd of fds) this.#options.closeFd(fd);
     }
+    this.#options.toForwarder(message, []);
+    for (const fd of [...dns.datagrams, ...dns.listeners]) this.#options.closeFd(fd);
     this.#options.closeFd(handle.fd);
   }
 
@@ -298,4 +345,23 @@ export class Namespaces {
   counters(): NamespaceCounters {
     return { served: this.#served.size, ...this.#counters };
   }
+}
+
+/** Opens a socket on either loopback address; `opened` hears of each at once, for what comes after may fail. */
+function inBothFamilies(
+  open: (ip: string) => { readonly fd: number },
+  opened: number[],
+): readonly { readonly fd: number; readonly family: 4 | 6 }[] {
+  const sockets: { readonly fd: number; readonly family: 4 | 6 }[] = [];
+  for (const family of [4, 6] as const) {
+    try {
+      const { fd } = open(family === 4 ? '127.0.0.1' : '::1');
+      opened.push(fd);
+      sockets.push({ fd, family });
+    } catch (error) {
+      // A kernel without IPv6.
+      if (family === 4 || errnoOf(error) !== 'EAFNOSUPPORT') throw error;
+    }
+  }
+  return sockets;
 }

@@ -43,6 +43,8 @@ export interface NativeRing {
 }
 
 export interface NativeDatagram {
+  /** The number `add` gave. */
+  readonly socket: number;
   /** Of the UDP payload; longer ones than the socket was asked for are left out. */
   readonly bytes: Buffer;
   /** The sender's `sockaddr`, for `send`. */
@@ -52,10 +54,14 @@ export interface NativeDatagram {
 }
 
 export interface NativeDatagrams {
-  /** What has come, at most 64 at a time; what no agent sent is left out. Called again until it gives none. */
+  /** Owns `fd`. A number is not used again. */
+  add(fd: number): number;
+  /** Closes the socket. */
+  remove(socket: number): void;
+  /** What has come, at most 64 of each of 16 sockets; what no agent sent is left out. Called again while there is more. */
   receive(): NativeDatagram[];
-  /** Whether the kernel took it. */
-  send(bytes: Uint8Array, to: Buffer): boolean;
+  /** Whether the kernel took it; not if the socket is closed. */
+  send(socket: number, bytes: Uint8Array, to: Buffer): boolean;
   close(): void;
 }
 
@@ -66,7 +72,7 @@ export interface NativeDescriptorReader {
 export interface Addon {
   readonly BpfMap: new (pin: string) => NativeMap;
   readonly BpfObject: new (file: string, mapPins: string) => NativeObject;
-  readonly Datagrams: new (fd: number, maxBytes: number, onReady: () => void) => NativeDatagrams;
+  readonly Datagrams: new (maxBytes: number, onReady: () => void) => NativeDatagrams;
   readonly Ring: new (
     pin: string,
     eventSize: number,
@@ -80,7 +86,7 @@ export interface Addon {
   effectivePrograms(cgroupPath: string, attachType: number): { id: number; name: string }[];
   linkProgram(pin: string): { linkId: number; programId: number; programName: string };
   listenTcp(ip: string, port: number, backlog: number, netns?: number): { fd: number; port: number };
-  listenUdp(ip: string, port: number): { fd: number; port: number };
+  listenUdp(ip: string, port: number, netns?: number): { fd: number; port: number };
   openNamespace(tid: number): { fd: number; cookie: bigint; inode: number; ownerUid: number | null };
   homeNamespace(): { cookie: bigint; inode: number };
   socketsIn(netns: number, family: 4 | 6, count: number): number[];

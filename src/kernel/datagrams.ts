@@ -1,4 +1,4 @@
-/** The forwarder's datagram socket: what agents ask, each datagram with the flow it is. */
+/** The forwarder's datagram sockets: what agents ask, each datagram with the flow it is. */
 import { addon, type NativeDatagrams } from './addon.ts';
 import type { KernelFlow } from './facts.ts';
 import { decodeFlow } from './layout.ts';
@@ -10,22 +10,61 @@ export interface Datagram {
   readonly answer: (bytes: Uint8Array) => boolean;
 }
 
-export class DatagramSocket {
+export interface LentSocket {
+  readonly close: () => void;
+  /**
+   * For a question that came by another way.
+   *
+   * @param sender 16 bytes; v4 in v4-mapped form, for an IPv4 socket
+   */
+  readonly answerTo: (sender: Buffer, port: number) => Datagram['answer'];
+}
+
+export class DatagramSockets {
   readonly #native: NativeDatagrams;
 
-  /** Owns `fd`. Datagrams of more than `maxBytes` are dropped. */
-  constructor(fd: number, maxBytes: number, onDatagram: (datagram: Datagram) => void) {
-    this.#native = new (addon().Datagrams)(fd, maxBytes, () => {
-      for (const { bytes, from, flow } of this.#native.receive())
+  /** Datagrams of more than `maxBytes` are dropped. */
+  constructor(maxBytes: number, onDatagram: (datagram: Datagram) => void) {
+    this.#native = new (addon().Datagrams)(maxBytes, () => {
+      for (const { socket, bytes, from, flow } of this.#native.receive())
         onDatagram({
           bytes,
           kernel: { facts: decodeFlow(flow), text: flow.toString('hex') },
-          answer: (answer) => this.#native.send(answer, from),
+          answer: (answer) => this.#native.send(socket, answer, from),
         });
     });
   }
 
+  /** Owns `fd`. */
+  add(fd: number): LentSocket {
+    const socket = this.#native.add(fd);
+    return {
+      close: () => this.#native.remove(socket),
+      answerTo: (sender, port) => (answer) => this.#native.send(socket, answer, sockaddr(sender, port)),
+    };
+  }
+
+  /** Closes them all. */
   close(): void {
     this.#native.close();
   }
+}
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** Whether 16 bytes are an IPv4 address in v4-mapped form (RFC 4291, section 2.5.5.2). */
+export function isMapped(address: Buffer): boolean {
+  return address.readBigUInt64BE(0) === 0n && address.readUInt32BE(8) === 0xffff;
+}
+
+/** `struct sockaddr_in` or `sockaddr_in6` (ip(7), ipv6(7)). */
+export function sockaddr(address: Buffer, port: number): Buffer {
+  const mapped = isMapped(address);
+  const bytes = Buffer.alloc(mapped ? 16 : 28);
+  bytes.writeUInt16LE(mapped ? AF_INET : AF_INET6, 0);
+  bytes.writeUInt16BE(port, 2);
+  if (mapped) address.copy(bytes, 4, 12, 16);
+  else address.copy(bytes, 8, 0, 16);
+  return bytes;
 }

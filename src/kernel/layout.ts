@@ -8,7 +8,7 @@ import type { Inbound, KernelEvent, KernelEventKind, KernelReason, Refusal } fro
 import type { FlowFacts } from './facts.ts';
 import { techniqueOf } from './techniques.ts';
 
-export const SLUICE_ABI = 3;
+export const SLUICE_ABI = 4;
 
 if (endianness() !== 'LE')
   throw new SluiceError('NOT_SUPPORTED', 'Sluice runs on little-endian machines only');
@@ -121,7 +121,10 @@ export const layout = {
   },
   sluice_exe_path: { size: 772, fields: { offset: 0, text: 4 } },
   sluice_netns: { size: 16, fields: { quiet_until_ns: 0, state: 8, pad: 12 } },
-  sluice_netns_event: { size: 16, fields: { netns_cookie: 0, tid: 8, pad: 12 } },
+  sluice_netns_event: {
+    size: 640,
+    fields: { netns_cookie: 0, tid: 8, length: 12, port: 14, sender: 16, flow: 32, question: 128 },
+  },
   sluice_tuple: { size: 32, fields: { netns_cookie: 0, saddr: 8, sport: 24, dport: 26, pad: 28 } },
   sluice_sock: {
     size: 152,

@@ -19,6 +19,17 @@ export interface NamespaceEvent {
   readonly cookie: bigint;
   /** A task that was there; it may be gone or elsewhere by now. */
   readonly tid: number;
+  readonly question: EarlyQuestion | null;
+}
+
+/** A DNS question that was asked before the forwarder had a socket there. Its bytes are an agent's. */
+export interface EarlyQuestion {
+  /** 16 bytes; v4 in v4-mapped form. */
+  readonly sender: Buffer;
+  readonly port: number;
+  /** `struct sluice_flow`. */
+  readonly flow: Buffer;
+  readonly bytes: Buffer;
 }
 
 export function decodeNamespaceEvent(bytes: Buffer, at = 0): NamespaceEvent {
@@ -26,5 +37,19 @@ export function decodeNamespaceEvent(bytes: Buffer, at = 0): NamespaceEvent {
   return {
     cookie: bytes.readBigUInt64LE(at + fields.netns_cookie),
     tid: bytes.readUInt32LE(at + fields.tid),
+    question: decodeQuestion(bytes, at),
+  };
+}
+
+function decodeQuestion(bytes: Buffer, at: number): EarlyQuestion | null {
+  const { fields } = layout.sluice_netns_event;
+  const length = bytes.readUInt16LE(at + fields.length);
+  if (length === 0) return null;
+  const part = (offset: number, size: number): Buffer => bytes.subarray(at + offset, at + offset + size);
+  return {
+    sender: part(fields.sender, 16),
+    port: bytes.readUInt16LE(at + fields.port),
+    flow: part(fields.flow, layout.sluice_flow.size),
+    bytes: part(fields.question, length),
   };
 }

@@ -253,8 +253,8 @@ export class KernelPlane {
   }
 
   /** The same for datagrams: the socket of the forwarder, which nobody else can bind beside. */
-  listenUdp(ip: string, port: number): { readonly fd: number; readonly port: number } {
-    const socket = addon().listenUdp(ip, port);
+  listenUdp(ip: string, port: number, netns?: number): { readonly fd: number; readonly port: number } {
+    const socket = addon().listenUdp(ip, port, netns);
     this.#map('sluice_socks').update(encodeU32(socket.fd), encodeListenerSock(this.#mark));
     return socket;
   }

@@ -270,6 +270,18 @@ while True: print("got", server.accept()[0].recv(100), flush=True)
   await nft(chain('postrouting priority 100', `tcp dport ${port} snat to 127.0.0.9`));
   t.equal(await tell(agent, line), 'error TimeoutError', 'under another address, which may be another agent');
 
+  // What the daemon's ends send back is plain text: it stays on loopback, whatever is made of its address.
+  await must(box.wrap(['sysctl', '-qw', 'net.ipv4.conf.all.route_localnet=1']));
+  await nft(
+    chain(
+      'output priority -150',
+      `tcp sport ${port} ip length > 60 ip daddr set ${BOX_GATEWAY.ipv4}`,
+    ).replace('type nat', 'type route'),
+  );
+  const back = await world.capture('box');
+  t.not(await tell(agent, line), `answer ${MARKER}`);
+  t.same(await back.markersSeen([MARKER]), [], 'the answer to a policy-abiding request');
+
   // A worker's connection goes where policy allowed it, or nowhere.
   const plain = puppet(AGENTS.legacy, box.wrap([]));
   const exempt = `${FAR.ipv4} ${RAW_PORTS.plain} ${MARKER}`;

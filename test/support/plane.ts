@@ -6,7 +6,7 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { cgroupId, findCgroup2, moveSelf, ownCgroup, removeCgroup } from '#src/kernel/cgroup.ts';
-import { type Datagram, DatagramSocket } from '#src/kernel/datagrams.ts';
+import { type Datagram, DatagramSockets } from '#src/kernel/datagrams.ts';
 import type { EnrolmentTables } from '#src/kernel/enrolment.ts';
 import type { KernelEvent } from '#src/kernel/events.ts';
 import type { FlowFacts } from '#src/kernel/facts.ts';
@@ -53,7 +53,7 @@ export class PlaneFixture {
   readonly dnsPort: number;
   /** What agents asked it. Each is answered by what it said, after `answer to `. */
   readonly asked: Datagram[] = [];
-  readonly #forwarders: DatagramSocket[];
+  readonly #forwarder = new DatagramSockets(4096, (datagram) => this.#answer(datagram));
   #rings: readonly EventRing[] = [];
   /** Whether an event is to stay in its ring. */
   holds: (event: KernelEvent) => boolean = () => false;
@@ -83,9 +83,7 @@ export class PlaneFixture {
     const dns4 = this.plane.listenUdp('127.0.0.1', 0);
     const dns6 = this.plane.listenUdp('::1', dns4.port);
     this.dnsPort = dns4.port;
-    this.#forwarders = [dns4, dns6].map(
-      ({ fd }) => new DatagramSocket(fd, 4096, (datagram) => this.#answer(datagram)),
-    );
+    for (const { fd } of [dns4, dns6]) this.#forwarder.add(fd);
     const dnsTcp = [this.plane.listen('127.0.0.1', dns4.port, 16), this.plane.listen('::1', dns4.port, 16)];
     this.plane.setForwarderPort(dns4.port);
     this.enrol({ ...NO_TABLES, cgroups: [{ path: this.agentCgroup, agentId: AGENT_ID }] });
@@ -160,7 +158,7 @@ export class PlaneFixture {
 
   /** Closes the forwarder's sockets, as one that dies with its daemon does. */
   stopForwarding(): void {
-    for (const forwarder of this.#forwarders) forwarder.close();
+    this.#forwarder.close();
   }
 
   /** Runs a Python program as a process of the agent's cgroup from its first instruction on. */

@@ -139,7 +139,6 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
     'test/e2e/*.test.ts',
   ],
   ['src/proxy/{entry,worker-main}.ts', 'test/e2e/daemon.test.ts'],
-  ['src/kernel/datagrams.ts', 'test/bpf/dns.test.ts'],
   ['src/daemon/{forwarder-process,unprivileged}.ts', 'test/e2e/dns.test.ts'],
   ['src/proxy/dns/{dns-main,tcp-agents}.ts', 'test/e2e/dns.test.ts'],
   ['src/proxy/dns/exchange.ts', 'test/unit/proxy/dns/resolver-client.test.ts'],

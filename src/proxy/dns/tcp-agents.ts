@@ -31,17 +31,25 @@ export interface Ended {
 export class TcpAgents {
   readonly #events: TcpEvents;
   readonly #connections = new Set<Socket>();
-  readonly #servers: Server[] = [];
+  readonly #servers = new Set<Server>();
 
   constructor(events: TcpEvents) {
     this.#events = events;
   }
 
-  /** @param listen makes the server listen where the daemon says */
-  serve(listen: (server: Server) => void): void {
+  /**
+   * Gives what closes the listener and leaves connections be.
+   *
+   * @param listen makes the server listen where the daemon says
+   */
+  serve(listen: (server: Server) => void): () => void {
     const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket));
-    this.#servers.push(server);
+    this.#servers.add(server);
     listen(server);
+    return () => {
+      this.#servers.delete(server);
+      server.close();
+    };
   }
 
   close(): void {

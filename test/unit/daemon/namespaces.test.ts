@@ -17,6 +17,7 @@ class Host {
   readonly open = new Map<number, string>();
   readonly states = new Map<bigint, string>();
   readonly sent: { worker: number; type: string; cookie: bigint; fds: number }[] = [];
+  readonly forwarded: { type: string; cookie: bigint; fds: readonly (string | undefined)[] }[] = [];
   readonly log: string[] = [];
   readonly namespaces: Namespaces;
   failing: Error | null = null;
@@ -27,6 +28,7 @@ class Host {
       home: HOME,
       workers: 2,
       ports: [4000, 4001],
+      dnsPort: 4053,
       open: (tid) => {
         const task = this.tasks.get(tid);
         if (task === undefined) throw Object.assign(new Error('gone'), { code: 'ENOENT' });
@@ -41,12 +43,17 @@ class Host {
         if (this.failing !== null) throw this.failing;
         return { fd: this.#make(ip) };
       },
+      listenUdp: (ip, port) => ({ fd: this.#make(`udp ${ip} ${port}`) }),
       makeSockets: (_netns, _family, count) => Array.from({ length: count }, () => this.#make('socket')),
       closeFd: (fd) => void this.open.delete(fd),
       setState: (cookie, state) => void this.states.set(cookie, state),
       forget: (cookie) => void this.states.delete(cookie),
       taggedPids: () => [...this.tagged],
       toWorker: (worker, message, fds) => this.#note(worker, message, fds),
+      toForwarder: (message, fds) => {
+        const { type, netnsCookie } = decodeNamespaceMessage(message);
+        this.forwarded.push({ type, cookie: netnsCookie, fds: fds.map((fd) => this.open.get(fd)) });
+      },
       nowNs: () => 0n,
       clock: { ...systemClock, monotonic: () => 0 },
       log: (message) => this.log.push(message),
@@ -73,7 +80,7 @@ class Host {
   enters(tid: number, cookie: bigint, task: Partial<Task> = {}): void {
     this.tasks.set(tid, { cookie, ...task });
     this.tagged.add(tid);
-    this.namespaces.wanted({ cookie, tid });
+    this.namespaces.wanted({ cookie, tid, question: null });
   }
 
   leaves(tid: number): void {
@@ -102,11 +109,57 @@ t.test('a namespace with an agent has a listener for each worker, port and famil
       [1, 'listen', 4],
     ],
   );
-  host.namespaces.wanted({ cookie: 7n, tid: 50 });
-  host.namespaces.wanted({ cookie: HOME.cookie, tid: 50 });
+  host.namespaces.wanted({ cookie: 7n, tid: 50, question: null });
+  host.namespaces.wanted({ cookie: HOME.cookie, tid: 50, question: null });
   t.equal(host.sent.length, 2, 'once');
   host.namespaces.workerReady(1);
   t.match(host.sent.at(-1), { worker: 1, type: 'listen', fds: 4 }, 'a new worker gets its own');
+});
+
+t.test('the forwarder has its sockets there before any worker has a listener', async (t) => {
+  const host = new Host();
+  host.enters(50, 7n);
+  const lent = {
+    type: 'forward',
+    cookie: 7n,
+    fds: ['udp 127.0.0.1 4053', 'udp ::1 4053', '127.0.0.1', '::1'],
+  };
+  t.same(host.forwarded, [lent]);
+  t.ok(Math.max(...[...host.open].filter(([, what]) => what.startsWith('udp')).map(([fd]) => fd)) < 14);
+  host.namespaces.forwarderReady();
+  t.same(host.forwarded, [lent, lent], 'a new one gets them as well');
+  host.leaves(50);
+  host.namespaces.tick();
+  t.same(host.forwarded.at(-1), { type: 'close', cookie: 7n, fds: [] });
+});
+
+t.test(
+  'a question that came too early follows the sockets; where there are none it is dropped',
+  async (t) => {
+    const host = new Host();
+    const question = { sender: Buffer.alloc(16), port: 7, flow: Buffer.alloc(96), bytes: Buffer.alloc(512) };
+    host.tasks.set(50, { cookie: 7n });
+    host.namespaces.wanted({ cookie: 7n, tid: 50, question });
+    t.same(
+      host.forwarded.map(({ type }) => type),
+      ['forward', 'question'],
+    );
+    host.tasks.set(51, { cookie: 8n, ownerUid: 1000 });
+    host.namespaces.wanted({ cookie: 8n, tid: 51, question });
+    host.namespaces.wanted({ cookie: HOME.cookie, tid: 52, question });
+    t.equal(host.forwarded.length, 2);
+  },
+);
+
+t.test('without the forwarder’s sockets there is no listener either', async (t) => {
+  const host = new Host({
+    listenUdp: () => {
+      throw Object.assign(new Error('in use'), { code: 'EADDRINUSE' });
+    },
+  });
+  host.enters(50, 7n);
+  t.equal(host.states.get(7n), 'refused');
+  t.same([...host.open], []);
 });
 
 t.test('it is closed with its last agent, and every descriptor with it', async (t) => {
@@ -140,9 +193,9 @@ t.test('a witness that is no agent any more keeps nothing open', async (t) => {
 
 t.test('a task that ended or moved on is no evidence', async (t) => {
   const host = new Host();
-  host.namespaces.wanted({ cookie: 7n, tid: 50 });
+  host.namespaces.wanted({ cookie: 7n, tid: 50, question: null });
   host.tasks.set(51, { cookie: 8n });
-  host.namespaces.wanted({ cookie: 7n, tid: 51 });
+  host.namespaces.wanted({ cookie: 7n, tid: 51, question: null });
   t.equal(host.served, 0);
   t.same([...host.open], []);
   t.equal(host.states.size, 0, 'so that the kernel asks again at once');
@@ -180,7 +233,7 @@ t.test('where no listener can be opened nothing is left behind', async (t) => {
   t.equal(host.states.get(7n), 'refused');
   t.same([...host.open], []);
   host.failing = null;
-  host.namespaces.wanted({ cookie: 7n, tid: 50 });
+  host.namespaces.wanted({ cookie: 7n, tid: 50, question: null });
   t.equal(host.states.get(7n), 'open', 'and it may succeed later');
 });
 
