@@ -103,8 +103,8 @@ static __always_inline bool syn_waits(struct sluice_config *config, struct sluic
          netns_want_listener(config, sock->flow.netns_cookie, sock->flow.pid, true);
 }
 
-/* A question that is earlier than the forwarder's socket is given to the daemon, which passes it on when it has
- * opened one. Resolvers would send it again, but only after seconds. */
+/* A question that is earlier than the forwarder's socket is given to the daemon, which passes it on when it
+ * has opened one. Resolvers would send it again, but only after seconds. */
 static __always_inline bool question_waits(struct __sk_buff *skb, struct sluice_config *config,
                                            struct sluice_sock *sock, struct packet *packet) {
   if (packet->protocol != IPPROTO_UDP || packet->dport != config->dns_port ||
@@ -158,8 +158,8 @@ static __always_inline int judge_upstream(volatile struct bpf_sock *sk, struct p
   return DROP;
 }
 
-/* What the daemon's ends send an agent is in plain text: it stays on loopback, whatever the packet filters of a
- * network namespace have made of its address. */
+/* What the daemon's ends send an agent is in plain text: it stays on loopback, whatever the packet filters of
+ * a network namespace have made of its address. */
 static __always_inline int judge_own(struct __sk_buff *skb) {
   if (skb->ifindex == LOOPBACK_IFINDEX)
     return PASS;

@@ -56,8 +56,9 @@ static __always_inline __u32 technique_of(int level, int option) {
   }
 }
 
-/* Resolvers ask to be told of errors on the way. What egress keeps for the forwarder in a network namespace that
- * is not served yet would look like one to them (ENOBUFS), and they would give up: there they are told nothing. */
+/* Resolvers ask to be told of errors on the way. What egress keeps for the forwarder in a network namespace
+ * that is not served yet would look like one to them (ENOBUFS), and they would give up: there they are told
+ * nothing. */
 static __always_inline bool hides_errors(struct bpf_sockopt *ctx, int level, int option) {
   bool asks = (level == SOL_IP && option == 11) || (level == SOL_IPV6 && option == 25); /* IP*_RECVERR */
   if (!asks || !ctx->sk || ctx->sk->protocol != IPPROTO_UDP)

@@ -13,8 +13,8 @@
 namespace sluice {
 namespace {
 
-// One turn of the event loop: more would keep it from everything else. A socket that has more, or is not among
-// the first, has its turn next: epoll hands them out in rotation.
+// One turn of the event loop: more would keep it from everything else. A socket that has more, or is not
+// among the first, has its turn next: epoll hands them out in rotation.
 constexpr int kSocketBatch = 16;
 constexpr int kBatch = 64;
 

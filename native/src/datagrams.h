@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forwarder's datagram sockets, a few in each network namespace that has agents: each datagram with the flow
-// of who sent it, which the kernel tells for the ticket it came with. What has no ticket, or one that was used,
-// is left out.
+// The forwarder's datagram sockets, a few in each network namespace that has agents: each datagram with the
+// flow of who sent it, which the kernel tells for the ticket it came with. What has no ticket, or one that
+// was used, is left out.
 //
-// One thread waits for all of them; the datagrams themselves are read on the JavaScript thread, which the waiter
-// then lets finish before it looks again.
+// One thread waits for all of them; the datagrams themselves are read on the JavaScript thread, which the
+// waiter then lets finish before it looks again.
 #pragma once
 
 #include "errors.h"
