@@ -19,6 +19,8 @@ function statusReasons(daemon: Daemon): { readonly doubts: string[]; readonly ot
   for (const worker of daemon.workers())
     if (worker.pid === null) others.push(`worker ${worker.number} is being started again`);
   others.push(...daemon.policies.tables.doubts);
+  const { fallen, tier, reason } = daemon.tier.state;
+  if (fallen) others.push(`the tier has fallen to ${tier}: ${reason}`);
   if (daemon.forwarder()?.pid === null) others.push('the DNS forwarder is being started again');
   const test = daemon.lastSelfTest;
   if (test !== null && !test.ok) doubts.push(test.detail);

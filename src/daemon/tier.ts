@@ -19,13 +19,15 @@ export interface TierState {
   readonly tier: Tier;
   /** Why it is not the highest; null when it is. One sentence. */
   readonly reason: string | null;
+  /** It was higher when the daemon began. */
+  readonly fallen: boolean;
 }
 
 export class TierKeeper {
   readonly #layer: Layer;
   /** Why the layer is not there at all; null: it is attached. */
   #absent: string | null = 'it has not been tried yet';
-  #state: TierState = { tier: 'base', reason: this.#absent };
+  #state: TierState = { tier: 'base', reason: this.#absent, fallen: false };
 
   constructor(layer: Layer) {
     this.#layer = layer;
@@ -56,7 +58,8 @@ export class TierKeeper {
     const missing = this.#absent === null ? this.#layer.missing() : [];
     const unpinned = missing.length > 0 ? `no longer pinned: ${missing.join(', ')}` : null;
     const reason = this.#absent ?? unpinned ?? (open === null ? null : `not refused any longer: ${open}`);
-    this.#state = { tier: reason === null ? 'lsm' : 'base', reason };
+    const fallen = this.#absent === null && reason !== null;
+    this.#state = { tier: reason === null ? 'lsm' : 'base', reason, fallen };
     return this.#state;
   }
 

@@ -21,7 +21,7 @@ t.test('attached and refusing all: lsm', async (t) => {
   const keeper = new TierKeeper(layer().made);
   t.match(keeper.state, { tier: 'base', reason: /not been tried/ });
   t.throws(() => keeper.demand(demanding), { code: 'NOT_SUPPORTED' }, 'not assumed before it is measured');
-  t.same(await keeper.raise(async () => null), { tier: 'lsm', reason: null });
+  t.same(await keeper.raise(async () => null), { tier: 'lsm', reason: null, fallen: false });
   keeper.demand(demanding);
 });
 
@@ -30,7 +30,7 @@ t.test('a kernel that does not take it: base, and nothing is tried', async (t) =
   const state = await keeper.raise(() => {
     throw new Error('tried');
   });
-  t.same(state, { tier: 'base', reason: 'refused: EPERM' });
+  t.same(state, { tier: 'base', reason: 'refused: EPERM', fallen: false });
   t.same(keeper.measured(null), state, 'whatever else may have refused the canary');
   keeper.demand(content);
   t.throws(() => keeper.demand(demanding), {
@@ -54,10 +54,10 @@ t.test('what stops refusing, or loses its pin, is base from then on, and may com
   const { made, detached } = layer({ missing: () => missing });
   const keeper = new TierKeeper(made);
   await keeper.raise(async () => null);
-  t.match(keeper.measured('lsm_send was allowed'), { tier: 'base', reason: /lsm_send/ });
+  t.match(keeper.measured('lsm_send was allowed'), { tier: 'base', reason: /lsm_send/, fallen: true });
   t.match(keeper.shortOf(demanding), /lsm_send/);
   t.equal(keeper.shortOf(content), null);
-  t.same(keeper.measured(null), { tier: 'lsm', reason: null });
+  t.same(keeper.measured(null), { tier: 'lsm', reason: null, fallen: false });
   missing = ['sluice_lsm_unix_send'];
   t.match(keeper.measured(null), { tier: 'base', reason: /pinned: sluice_lsm_unix_send/ });
   t.same(detached, [], 'what is left of it stays');

@@ -104,3 +104,10 @@ t.test('a crowd is redirected when all were, held when all are accounted for, el
   t.equal(verdict({}, tally(7, 1, 1)), 'open');
   t.equal(verdict({ raw: `${CANARY}:3;` }, tally(10, 0, 0)), 'open');
 });
+
+t.test('of what somebody else has opened, the bytes alone tell', async (t) => {
+  const row = { name: 'inherited', title: 'a way', openedOutside: true };
+  const handshake = packet({ dstPort: 7004, payload: Buffer.alloc(0), syn: true });
+  t.equal(verdict({ packets: [handshake] }, tried(EPERM, { row })), 'refused');
+  t.equal(verdict({ packets: [handshake], raw: CANARY }, tried(SENT, { row })), 'open');
+});
