@@ -15,13 +15,13 @@ int sluice_fork(__u64 *ctx) {
   /* The child may have been put into another cgroup at birth (CLONE_INTO_CGROUP); its parent's agent comes
    * first. */
   struct task_struct *parent = (struct task_struct *)bpf_get_current_task();
-  if (sluice_agent_of(parent, SLUICE_TAG_RUNNING)) {
+  __u32 agent = sluice_agent_of(parent, SLUICE_TAG_RUNNING);
+  if (agent) {
     struct sluice_tag *tag = sluice_tag_of(parent);
-    if (tag) {
-      sluice_set_tag(child, tag->agent, tag->why, SLUICE_TAG_INHERITED | tag->flags);
-      netns_note_task(child);
-      return 0;
-    }
+    sluice_set_tag(child, agent, tag ? tag->why : SLUICE_WHY_UNTAGGED,
+                   SLUICE_TAG_INHERITED | (tag ? tag->flags : 0));
+    netns_note_task(child);
+    return 0;
   }
   if (sluice_agent_of(child, 0))
     netns_note_task(child);
@@ -85,6 +85,7 @@ int sluice_exit(__u64 *ctx) {
     return 0;
   __u32 pid = BPF_CORE_READ(task, tgid);
   bpf_map_delete_elem(&sluice_tags, &pid);
+  sluice_clear_untagged(pid);
   /* Nobody is left who could open a listener: connections that would wait for one are refused from now on. */
   struct sluice_config *config = sluice_get_config();
   if (config && config->daemon_pid == pid)

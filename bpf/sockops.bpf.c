@@ -51,6 +51,8 @@ static __always_inline void publish(struct bpf_sock_ops *ops, struct sluice_sock
   /* A full table leaves the worker without a flow: it then refuses the connection. */
   if (bpf_map_update_elem(&sluice_tuples, &tuple, &sock->flow, BPF_ANY) == 0)
     sock->state = SLUICE_STATE_PUBLISHED;
+  else
+    sluice_count(SLUICE_COUNTER_UNPUBLISHED);
   bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | STATE_CB);
 }
 

@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI 4
+#define SLUICE_ABI 5
 
 /* Private socket option by which a worker reads the flow of an accepted socket; "SL" and outside every level
  * and option the kernel knows. */
@@ -278,6 +278,7 @@ enum sluice_why {
   SLUICE_WHY_UID = 3,
   SLUICE_WHY_ENROLLED = 4, /* by hand: `sluice enrol` */
   SLUICE_WHY_PLACE = 5,    /* runs a file that was put where an enrolled one lay, and is not known yet */
+  SLUICE_WHY_UNTAGGED = 6, /* an agent's, but there was no room for its tag: governed as unknown */
 };
 
 #define SLUICE_TAG_INHERITED 1u /* its parent was the agent */

@@ -25,10 +25,12 @@ int sluice_tasks(struct bpf_iter__task *ctx) {
       BPF_CORE_READ(task, signal, live.counter) <= 0)
     return 0;
 
+  __u32 pid = BPF_CORE_READ(task, tgid);
   struct sluice_tag *tag = sluice_tag_of(task);
+  /* Who was not tagged when there was no room is not found anew: it may have been another agent. */
   if (!tag) {
     sluice_agent_of(task, SLUICE_TAG_RUNNING);
-  } else if (tag->agent == config->unknown_agent) {
+  } else if (tag->agent == config->unknown_agent && tag->why != SLUICE_WHY_UNTAGGED) {
     __u64 found = sluice_search(sluice_address_of(task));
     if (found && (__u32)found != tag->agent)
       sluice_set_tag(task, (__u32)found, found >> 32, tag->flags);
@@ -38,7 +40,7 @@ int sluice_tasks(struct bpf_iter__task *ctx) {
   struct sluice_process process = {};
   process.task_start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
   process.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-  process.pid = BPF_CORE_READ(task, tgid);
+  process.pid = pid;
   process.parent = BPF_CORE_READ(task, real_parent, tgid);
   process.uid = BPF_CORE_READ(task, cred, uid.val);
   struct sluice_exe_key exe = {};
@@ -50,6 +52,10 @@ int sluice_tasks(struct bpf_iter__task *ctx) {
     process.agent = tag->agent;
     process.why = tag->why;
     process.flags = tag->flags;
+  } else if (sluice_is_untagged(pid)) {
+    process.since_ns = process.task_start_ns;
+    process.agent = config->unknown_agent;
+    process.why = SLUICE_WHY_UNTAGGED;
   }
   write_process(ctx->meta->seq, &process);
   return 0;

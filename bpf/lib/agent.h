@@ -10,13 +10,38 @@
  * userspace. */
 #define SLUICE_EXE_PATH_STEPS 48
 
-static __always_inline void sluice_set_tag(struct task_struct *task, __u32 agent, __u32 why, __u32 flags) {
+/* Where the bit of a pid is, or NULL. */
+static __always_inline __u64 *untagged_word(__u32 pid) {
+  __u32 at = pid / 64;
+  return bpf_map_lookup_elem(&sluice_untagged, &at);
+}
+
+static __always_inline bool sluice_is_untagged(__u32 pid) {
+  __u64 *word = untagged_word(pid);
+  return word && *word >> pid % 64 & 1;
+}
+
+static __always_inline void sluice_clear_untagged(__u32 pid) {
+  __u64 *word = untagged_word(pid);
+  if (word && *word >> pid % 64 & 1)
+    __sync_fetch_and_and(word, ~(1ull << pid % 64));
+}
+
+/* False if there was no room: the process is then marked as untagged. */
+static __always_inline bool sluice_set_tag(struct task_struct *task, __u32 agent, __u32 why, __u32 flags) {
   __u32 pid = BPF_CORE_READ(task, tgid);
   struct sluice_tag value = {.agent = agent, .why = why, .flags = flags};
   value.since_ns = bpf_ktime_get_boot_ns();
   value.task_start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-  if (bpf_map_update_elem(&sluice_tags, &pid, &value, BPF_ANY))
-    sluice_count(SLUICE_COUNTER_UNTAGGED);
+  if (bpf_map_update_elem(&sluice_tags, &pid, &value, BPF_ANY) == 0) {
+    sluice_clear_untagged(pid);
+    return true;
+  }
+  sluice_count(SLUICE_COUNTER_UNTAGGED);
+  __u64 *word = untagged_word(pid);
+  if (word)
+    __sync_fetch_and_or(word, 1ull << pid % 64);
+  return false;
 }
 
 /* The tag of the task's process, or NULL. */
@@ -26,15 +51,26 @@ static __always_inline struct sluice_tag *sluice_tag_of(struct task_struct *task
   return tag && tag->task_start_ns == BPF_CORE_READ(task, group_leader, start_boottime) ? tag : NULL;
 }
 
-/* The agent of a task's process, or 0: what it once was it stays, and what it is found to be now it becomes.
- */
-static __always_inline __u32 sluice_agent_of(struct task_struct *task, __u32 flags) {
+/* The agent a task's process was found to be already, or 0. */
+static __always_inline __u32 sluice_known_agent_of(struct task_struct *task, struct sluice_config *config) {
   struct sluice_tag *tag = sluice_tag_of(task);
   if (tag)
     return tag->agent;
+  return sluice_is_untagged(BPF_CORE_READ(task, tgid)) ? config->unknown_agent : 0;
+}
+
+/* The agent of a task's process, or 0: what it once was it stays, and what it is found to be now it becomes.
+ * If there is no room to remember that, it is governed as unknown. */
+static __always_inline __u32 sluice_agent_of(struct task_struct *task, __u32 flags) {
+  struct sluice_config *config = sluice_get_config();
+  if (!config)
+    return 0;
+  __u32 known = sluice_known_agent_of(task, config);
+  if (known)
+    return known;
   __u64 found = sluice_search(sluice_address_of(task));
-  if (found)
-    sluice_set_tag(task, (__u32)found, found >> 32, flags);
+  if (found && !sluice_set_tag(task, (__u32)found, found >> 32, flags))
+    return config->unknown_agent;
   return (__u32)found;
 }
 

@@ -117,10 +117,10 @@ static __noinline int refuse_unix(__u32 closed, __u32 agent, __u32 technique) {
   return REFUSE;
 }
 
-/* The agent whose tag the calling process has, or 0. */
+/* The agent the calling process was found to be, or 0. */
 static __always_inline __u32 tagged_agent(void) {
-  struct sluice_tag *tag = sluice_tag_of((struct task_struct *)bpf_get_current_task());
-  return tag ? tag->agent : 0;
+  struct sluice_config *config = sluice_get_config();
+  return config ? sluice_known_agent_of((struct task_struct *)bpf_get_current_task(), config) : 0;
 }
 
 /* A message is about to be sent on the socket, by whatever call. */

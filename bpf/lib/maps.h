@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Every map, once. All are pinned by name, so that the objects share them and they outlive the daemon. */
+/*
+ * Every map, once. All are pinned by name, so that the objects share them and they outlive the daemon. Sizes
+ * can be set by the daemon's --table (src/kernel/tables.ts).
+ *
+ * A full table refuses what is new. The LRU ones let go of the oldest instead, which is harmless for each:
+ * see there. None of them says who is an agent, or opens anything.
+ */
 #ifndef SLUICE_MAPS_H
 #define SLUICE_MAPS_H
 
@@ -126,8 +132,8 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_unix_places SEC(".maps");
 
-/* Enrolled processes by pid. Kept by the process programs; a full table is counted, and leaves a process to
- * be found by its cgroup, executable or uid alone. */
+/* Enrolled processes by pid. Kept by the process programs; who finds it full is counted, and marked in
+ * `sluice_untagged`. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 65536);
@@ -136,6 +142,18 @@ struct {
   __type(value, struct sluice_tag);
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_tags SEC(".maps");
+
+/* Agents' processes there was no room for, a bit for each pid: governed as unknown, and allowed nothing.
+ * Found by its cgroup, executable or uid alone a process could get rid of what it is, once it has filled the
+ * table. */
+#define SLUICE_PID_LIMIT (1u << 22) /* PID_MAX_LIMIT of include/linux/threads.h, for 64 bits */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, SLUICE_PID_LIMIT / 64);
+  __type(key, __u32);
+  __type(value, __u64);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_untagged SEC(".maps");
 
 /* DNS datagrams on their way to the forwarder, by ticket. An LRU: one that the forwarder's full queue dropped
  * is never read, and one that is pushed out is dropped by the forwarder. */
@@ -224,12 +242,14 @@ struct {
 } sluice_peers SEC(".maps");
 
 /* [0] events lost by the flow ring, [1] by the deny ring, [2 + reason] refusals, told or not; then processes
- * that could not be tagged, and refusals `sluice_denied` had no room for. */
+ * that could not be tagged, refusals `sluice_denied` had no room for, and connections `sluice_tuples` had
+ * none for. */
 #define SLUICE_COUNTER_UNTAGGED (2 + SLUICE_REASON_MAX)
 #define SLUICE_COUNTER_UNSORTED (SLUICE_COUNTER_UNTAGGED + 1)
+#define SLUICE_COUNTER_UNPUBLISHED (SLUICE_COUNTER_UNSORTED + 1)
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, SLUICE_COUNTER_UNSORTED + 1);
+  __uint(max_entries, SLUICE_COUNTER_UNPUBLISHED + 1);
   __type(key, __u32);
   __type(value, __u64);
   __uint(pinning, LIBBPF_PIN_BY_NAME);

@@ -15,6 +15,7 @@ Napi::Function BpfMap::Init(Napi::Env env) {
                          InstanceMethod<&BpfMap::Update>("update"),
                          InstanceMethod<&BpfMap::Delete>("delete"),
                          InstanceMethod<&BpfMap::Keys>("keys"),
+                         InstanceMethod<&BpfMap::Size>("size"),
                          InstanceMethod<&BpfMap::Close>("close"),
                      });
 }
@@ -91,6 +92,11 @@ Napi::Value BpfMap::Keys(const Napi::CallbackInfo &info) {
     result.Set(count, Napi::Buffer<uint8_t>::Copy(info.Env(), key.data(), key.size()));
   }
   return result;
+}
+
+// size() -> the most entries it takes; of a ring: bytes
+Napi::Value BpfMap::Size(const Napi::CallbackInfo &info) {
+  return Napi::Number::New(info.Env(), max_entries_);
 }
 
 Napi::Value BpfMap::Close(const Napi::CallbackInfo &info) {

@@ -17,6 +17,7 @@ private:
   Napi::Value Update(const Napi::CallbackInfo &info);
   Napi::Value Delete(const Napi::CallbackInfo &info);
   Napi::Value Keys(const Napi::CallbackInfo &info);
+  Napi::Value Size(const Napi::CallbackInfo &info);
   Napi::Value Close(const Napi::CallbackInfo &info);
   const void *BytesArg(const Napi::CallbackInfo &info, size_t index, size_t size, const char *what);
 

@@ -54,6 +54,28 @@ void AttachTracing(Napi::Env env, bpf_program *program, const std::string &pin) 
     throw SystemError(env, "rename " + fresh, errno);
 }
 
+// Maps whose size is up to the operator: what is pinned already keeps the size it was made with. The size of
+// arrays is a part of what they mean.
+bool MayHaveAnySize(const bpf_map *map) {
+  switch (bpf_map__type(map)) {
+  case BPF_MAP_TYPE_HASH:
+  case BPF_MAP_TYPE_LRU_HASH:
+  case BPF_MAP_TYPE_PERCPU_HASH:
+  case BPF_MAP_TYPE_LPM_TRIE:
+  case BPF_MAP_TYPE_RINGBUF:
+    return true;
+  default:
+    return false;
+  }
+}
+
+uint32_t PinnedSize(const char *pin) {
+  Fd fd(pin ? bpf_obj_get(pin) : -1);
+  bpf_map_info map = {};
+  uint32_t size = sizeof(map);
+  return fd && !bpf_obj_get_info_by_fd(fd.get(), &map, &size) ? map.max_entries : 0;
+}
+
 std::string ProgramName(uint32_t id) {
   Fd fd(bpf_prog_get_fd_by_id(id));
   bpf_prog_info info = {};
@@ -114,8 +136,21 @@ bpf_object *BpfObject::Get(const Napi::CallbackInfo &info) {
   return object_;
 }
 
-// load(): creates or reuses the pinned maps and passes the programs through the verifier
+// load(sizes?): creates or reuses the pinned maps and passes the programs through the verifier; `sizes` are
+// the most entries (of rings: bytes) of maps that are not pinned yet, by name
 Napi::Value BpfObject::Load(const Napi::CallbackInfo &info) {
+  auto sizes = info[0].IsObject() ? info[0].As<Napi::Object>() : Napi::Object::New(info.Env());
+  bpf_map *map;
+  bpf_object__for_each_map(map, Get(info)) {
+    if (!MayHaveAnySize(map))
+      continue;
+    Napi::Value wanted = sizes.Get(bpf_map__name(map));
+    uint32_t size = PinnedSize(bpf_map__pin_path(map));
+    if (!size && wanted.IsNumber())
+      size = wanted.As<Napi::Number>().Uint32Value();
+    if (size)
+      bpf_map__set_max_entries(map, size);
+  }
   libbpf_log.clear();
   int error = bpf_object__load(Get(info));
   if (error)

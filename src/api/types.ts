@@ -80,6 +80,15 @@ export interface DenialStatus {
   readonly count: number;
 }
 
+/** A table or ring of the kernel plane whose size is chosen by `--table`. */
+export interface TableStatus {
+  readonly name: string;
+  /** The most entries; of a ring, bytes. */
+  readonly size: number;
+  /** What there was no room for since the pins were made; null where the oldest gives way, or a policy is refused. */
+  readonly refused: number | null;
+}
+
 export interface StoreStatus {
   readonly ok: boolean;
   /** What is wrong; null when `ok`. */
@@ -121,6 +130,7 @@ export interface Status {
   readonly rings: { readonly flow: RingStatus; readonly deny: RingStatus };
   /** Refusals in the kernel, told in records or not; those of the self-test are left out. Most first. */
   readonly denials: readonly DenialStatus[];
+  readonly tables: readonly TableStatus[];
   readonly store: StoreStatus;
   /**
    * Everything else that is counted, by name, since the daemon started or, for `kernel.*`, since the pins were
@@ -155,14 +165,14 @@ export interface RunReleased {
 }
 
 /** Why a process is an agent. */
-export type AgentReason = 'cgroup' | 'run' | 'exe' | 'uid' | 'enrolled' | 'place';
+export type AgentReason = 'cgroup' | 'run' | 'exe' | 'uid' | 'enrolled' | 'place' | 'untagged';
 
 /** One process that is an agent. */
 export interface AgentProcess {
   readonly pid: number;
   /** Null: an agent policy no longer has. `sluice-unknown`: governed without being known, and allowed nothing. */
   readonly agent: string | null;
-  /** `place`: it runs a file that lies where an enrolled one lay, and that the daemon has not looked at yet. */
+  /** `untagged`: the table of processes was full; it is `sluice-unknown` until it ends. `place`: it runs a file that lies where an enrolled one lay, and that the daemon has not looked at yet. */
   readonly reason: AgentReason;
   /** Its parent was the agent, for that reason. */
   readonly inherited: boolean;

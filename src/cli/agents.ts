@@ -76,6 +76,7 @@ const REASON_TEXT: Readonly<Record<AgentReason, string>> = {
   uid: 'user id',
   enrolled: 'enrolled',
   place: 'new file in its place',
+  untagged: 'no room for its tag',
 };
 
 function agentRow(agent: AgentProcess): string[] {

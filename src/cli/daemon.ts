@@ -1,8 +1,9 @@
 /** `sluice daemon`: reads options and hands over to the daemon, in the foreground, as systemd wants it. */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { PROXY_PORTS_MAX } from '../kernel/layout.ts';
+import { badSize, type TableSizes, tableNames } from '../kernel/tables.ts';
 import { type Cli, pinDirOption, runtimeDirOption, stateDirOption, wholeNumber } from './cli.ts';
 import { EXIT_OK } from './exit-codes.ts';
 import { reportError } from './report-error.ts';
@@ -32,6 +33,7 @@ interface DaemonCommandOptions {
   readonly maxFlows: number;
   readonly listenPorts: number;
   readonly drainTimeout: number;
+  readonly table: TableSizes;
   readonly logFlows: boolean;
 }
 
@@ -58,6 +60,12 @@ export function registerDaemon(program: Command, cli: Cli): void {
       wholeNumber(0, MAX_DRAIN_S),
       DEFAULT_DRAIN_S,
     )
+    .option(
+      '--table <name=n>',
+      `room in a table of the kernel plane, again for each: ${tableNames.join(', ')}`,
+      tableSize,
+      {},
+    )
     .option('--log-flows', 'write each flow record to standard output as NDJSON (default)', true)
     .option('--no-log-flows', 'do not')
     .addHelpText(
@@ -77,6 +85,17 @@ Exit codes: 0 stopped in good order, 1 failed, 2 wrong use.`,
     });
 }
 
+/** A reader of `name=n` for commander. */
+function tableSize(text: string, others: TableSizes): TableSizes {
+  const [word, value = ''] = text.split('=', 2);
+  const name = tableNames.find((known) => known === word);
+  if (name === undefined) throw new InvalidArgumentError(`there are ${tableNames.join(', ')}`);
+  const size = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
+  const why = badSize(name, size);
+  if (why !== null) throw new InvalidArgumentError(`${name}: ${why}`);
+  return { ...others, [name]: size };
+}
+
 async function start(cli: Cli, options: DaemonCommandOptions): Promise<number> {
   const { policy, workers, maxFlows, listenPorts, workerUser, runtimeDir, stateDir, pinDir } = options;
   try {
@@ -89,6 +108,7 @@ async function start(cli: Cli, options: DaemonCommandOptions): Promise<number> {
       pinDirectory: resolve(pinDir),
       maxFlows,
       listenPorts,
+      tableSizes: options.table,
       drainTimeoutMs: options.drainTimeout * 1_000,
       logFlows: options.logFlows,
     });

@@ -84,6 +84,7 @@ function formatStatus(status: Status, width: number | null, painter: Painter): s
     formatTable(WORKER_COLUMNS, status.workers.map(workerRow), width, painter),
     ...status.draining.map(drainingText),
     ...formatDenials(status.denials, width, painter),
+    ...formatTables(status.tables, width, painter),
   ].join('');
 }
 
@@ -175,6 +176,20 @@ function formatDenials(denials: readonly DenialStatus[], width: number | null, p
     formatTable(DENIAL_COLUMNS, rows, width, painter),
     ...(more > 0 ? [`and ${more} more: --output json\n`] : []),
   ];
+}
+
+const TABLE_COLUMNS: readonly Column[] = [
+  { title: 'FULL TABLE', shrinkTo: 10 },
+  { title: 'ROOM FOR', align: 'right' },
+  { title: 'REFUSED', align: 'right', paint: () => 'yellow' },
+];
+
+/** Those that have been full; the others are in the JSON. */
+function formatTables(tables: Status['tables'], width: number | null, painter: Painter): string[] {
+  const full = tables.filter(({ refused }) => refused !== null && refused > 0);
+  if (full.length === 0) return [];
+  const rows = full.map(({ name, size, refused }) => [name, String(size), String(refused)]);
+  return ['\n', formatTable(TABLE_COLUMNS, rows, width, painter)];
 }
 
 const LISTENER_COLUMNS: readonly Column[] = [

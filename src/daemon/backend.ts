@@ -5,6 +5,7 @@ import type { FlowFilter } from '../api/flow-filter.ts';
 import type { ApiBackend, DenialStatus, Status } from '../api/types.ts';
 import { messageOf } from '../core/errors.ts';
 import { namespaceText } from '../kernel/namespace.ts';
+import { pinnedSizes } from '../kernel/tables.ts';
 import { agentId } from '../policy/agent-id.ts';
 import type { Daemon } from './daemon.ts';
 import { reservedAgents } from './options.ts';
@@ -58,6 +59,7 @@ function status(daemon: Daemon): Status {
       deny: { received: received.deny, lost: Number(counters.denyEventsLost) },
     },
     denials: denials(daemon),
+    tables: tablesOf(daemon),
     store: { ok: state === 'ok', error, path, rows, bytes, dropped },
     counters: counted(daemon),
     selfTest: daemon.lastSelfTest,
@@ -78,6 +80,21 @@ function denials(daemon: Daemon): DenialStatus[] {
     .sort((a, b) => b.count - a.count);
 }
 
+function tablesOf(daemon: Daemon): Status['tables'] {
+  const { untagged, unpublished, unsorted, flowEventsLost, denyEventsLost } = daemon.plane.counters();
+  const refused: Partial<Record<string, bigint>> = {
+    processes: untagged,
+    'pending-flows': unpublished,
+    refusals: unsorted,
+    'flow-ring-bytes': flowEventsLost,
+    'deny-ring-bytes': denyEventsLost,
+  };
+  return Object.entries(pinnedSizes(daemon.options.pinDirectory)).map(([name, size]) => {
+    const count = refused[name];
+    return { name, size, refused: count === undefined ? null : Number(count) };
+  });
+}
+
 /** The daemon's own first, then those of other network namespaces agents are in. */
 function listeners(daemon: Daemon): Status['listeners'] {
   const home = { netns: namespaceText(daemon.home.inode), addresses: daemon.listeners.addresses };
@@ -88,7 +105,7 @@ function listeners(daemon: Daemon): Status['listeners'] {
 
 /** Flat, so that a monitor can take each by its name. */
 function counted(daemon: Daemon): Record<string, number> {
-  const { refused, untagged, unsorted } = daemon.plane.counters();
+  const { refused, untagged, unsorted, unpublished } = daemon.plane.counters();
   const { closing, waiting, lateReports, lateEvents, malformedReports, untracked, unattested } =
     daemon.ledger.counters();
   const ledger = { closing, waiting, lateReports, lateEvents, malformedReports, untracked, unattested };
@@ -96,6 +113,7 @@ function counted(daemon: Daemon): Record<string, number> {
   const counters: Record<string, number> = {
     'kernel.untagged': Number(untagged),
     'kernel.unsorted': Number(unsorted),
+    'kernel.unpublished': Number(unpublished),
   };
   for (const [reason, count] of Object.entries(refused)) counters[`kernel.refused.${reason}`] = Number(count);
   for (const [name, count] of Object.entries(ledger)) counters[`ledger.${name}`] = count;

@@ -129,6 +129,7 @@ export class Daemon {
       workerUid: this.#user.uid,
       selfCgroupId: cgroupId(`${this.#cgroupRoot}${selfCgroup}`),
       unknownAgentId: agentId(reservedAgents.unknown),
+      tableSizes: options.tableSizes,
     });
     this.processes = new Processes(options.pinDirectory);
     this.enroller = this.#makeEnroller(cgroupId(`${this.#cgroupRoot}${selfCgroup}`));

@@ -1,4 +1,6 @@
 /** How a daemon is set up; the CLI fills it in. */
+import type { TableSizes } from '../kernel/tables.ts';
+
 export interface DaemonOptions {
   /** Absolute. */
   readonly policyPath: string;
@@ -18,6 +20,8 @@ export interface DaemonOptions {
   readonly listenPorts: number;
   /** How long flows of a worker that was replaced may go on. */
   readonly drainTimeoutMs: number;
+  /** Tables of the kernel plane that are to have another size than the usual. */
+  readonly tableSizes: TableSizes;
   /** Flow records as NDJSON on stdout. */
   readonly logFlows: boolean;
 }

@@ -11,6 +11,8 @@ export interface NativeMap {
   /** Whether the key was there. */
   delete(key: Buffer): boolean;
   keys(): Buffer[];
+  /** The most entries it takes; of a ring: bytes. */
+  size(): number;
   close(): void;
 }
 
@@ -24,7 +26,8 @@ export interface NativeProgram {
 }
 
 export interface NativeObject {
-  load(): void;
+  /** `sizes`: the most entries (of rings: bytes) of maps that are not pinned yet, by name. */
+  load(sizes?: Readonly<Record<string, number>>): void;
   programs(): NativeProgram[];
   attach(program: string, cgroupPath: string, linkPin: string): 'attached' | 'replaced';
   /** Runs an iterator, over one process or (0) over all; `whole` is false when it wrote more than `maxBytes`. */

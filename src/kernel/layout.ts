@@ -8,7 +8,7 @@ import type { Inbound, KernelEvent, KernelEventKind, KernelReason, Refusal } fro
 import type { FlowFacts } from './facts.ts';
 import { techniqueOf } from './techniques.ts';
 
-export const SLUICE_ABI = 4;
+export const SLUICE_ABI = 5;
 
 if (endianness() !== 'LE')
   throw new SluiceError('NOT_SUPPORTED', 'Sluice runs on little-endian machines only');

@@ -40,6 +40,7 @@ import {
 } from './layout.ts';
 import { missingIn } from './missing.ts';
 import { encodeNamespace, type NamespaceState } from './namespace-layout.ts';
+
 import {
   foreignPrograms,
   lsmStates,
@@ -48,12 +49,15 @@ import {
   pinPaths,
   programStates,
 } from './pins.ts';
-import { type Technique, techniqueOf } from './techniques.ts';
+import { fullTable, mapSizes, sumOf, type TableSizes } from './tables.ts';
+import { type Denials, techniqueOf } from './techniques.ts';
 
 /** SLUICE_COUNTER_UNTAGGED of bpf/lib/maps.h: behind two for the rings and SLUICE_REASON_MAX for the reasons. */
 const COUNTER_UNTAGGED = 2 + Object.keys(reasonNumbers).length + 1;
 /** SLUICE_COUNTER_UNSORTED. */
 const COUNTER_UNSORTED = COUNTER_UNTAGGED + 1;
+/** SLUICE_COUNTER_UNPUBLISHED. */
+const COUNTER_UNPUBLISHED = COUNTER_UNSORTED + 1;
 const ONLY_ENTRY = encodeU32(0);
 
 export interface PlaneOptions {
@@ -62,6 +66,8 @@ export interface PlaneOptions {
   readonly cgroupRoot: string;
   readonly workerUid: number;
   readonly selfCgroupId: bigint;
+  /** Sizes of tables that are to differ from the usual. */
+  readonly tableSizes?: TableSizes;
   /** Whom the kernel takes a process for that must be governed and is not known. */
   readonly unknownAgentId: number;
 }
@@ -75,14 +81,8 @@ export interface PlaneCounters {
   readonly untagged: bigint;
   /** Refusals that `denials()` had no room for: told by reason only. */
   readonly unsorted: bigint;
-}
-
-/** How often an agent was refused by a technique since the pins were made; exact. */
-export interface Denials {
-  readonly agentId: number;
-  /** Null for one this version does not know. */
-  readonly technique: Technique | null;
-  readonly count: bigint;
+  /** Connections there was no room for on their way to a worker, and which failed. */
+  readonly unpublished: bigint;
 }
 
 type MapName =
@@ -99,6 +99,7 @@ type MapName =
   | 'sluice_unix_files'
   | 'sluice_unix_places'
   | 'sluice_tags'
+  | 'sluice_untagged'
   | 'sluice_netns'
   | 'sluice_exe_paths'
   | 'sluice_inbound'
@@ -170,12 +171,13 @@ export class KernelPlane {
     if (files.length === 0)
       throw new SluiceError('KERNEL', 'the BPF objects are not built', { hint: 'npm run build' });
     const missing = new Set<string>();
+    const sizes = mapSizes(this.#options.pinDirectory, this.#options.tableSizes ?? {});
     for (const file of files) {
       const object = new (addon().BpfObject)(`${buildPaths.objects}/${file}`, pins.maps);
       const programs = object.programs().map((program) => program.name);
       this.#objects.push({ object, programs });
       try {
-        object.load();
+        object.load(sizes);
       } catch (error) {
         if (error instanceof Error && 'code' in error && error.code === 'EINVAL' && 'log' in error)
           this.#refuseOtherAbi(error);
@@ -300,11 +302,33 @@ export class KernelPlane {
     this.#forwarderPort = port;
   }
 
-  /** Puts a new set of agents in force, all at once, and whether they have DNS. */
+  /**
+   * Puts a new set of agents in force, all at once, and whether they have DNS.
+   *
+   * @throws SluiceError POLICY when it does not fit the tables beside the set in force, which then stays.
+   */
   setEnrolment(tables: EnrolmentTables): void {
     const generation = (this.#config.generation + 1) >>> 0 || 1;
     // What an interrupted attempt may have left under this number.
     this.#sweep((entry) => entry === generation);
+    try {
+      this.#writeTables(generation, tables);
+    } catch (error) {
+      this.#sweep((entry) => entry === generation);
+      throw fullTable(error) ?? error;
+    }
+    const has = { hasUids: tables.uids.length > 0, hasExes: tables.exes.length > 0 };
+    // A program may read the one field before a write and the other behind it: what either generation has is
+    // looked for while they change places.
+    const { hasUids, hasExes } = this.#config;
+    this.#writeConfig({ hasUids: has.hasUids || hasUids, hasExes: has.hasExes || hasExes });
+    this.#writeConfig({ generation });
+    this.#writeConfig({ ...has, dnsPort: tables.dns ? this.#forwarderPort : 0 });
+    this.#sweep((entry) => entry !== generation);
+    this.#releaseFormer(tables);
+  }
+
+  #writeTables(generation: number, tables: EnrolmentTables): void {
     for (const entry of buildTrie(tables.cgroups))
       this.#map('sluice_paths').update(
         encodePathKey(generation, entry.parent, entry.name),
@@ -329,15 +353,6 @@ export class KernelPlane {
       );
     for (const { agentId, ranges } of tables.inbound)
       this.#map('sluice_inbound').update(encodeInboundKey(generation, agentId), encodeInbound(ranges));
-    const has = { hasUids: tables.uids.length > 0, hasExes: tables.exes.length > 0 };
-    // A program may read the one field before a write and the other behind it: what either generation has is
-    // looked for while they change places.
-    const { hasUids, hasExes } = this.#config;
-    this.#writeConfig({ hasUids: has.hasUids || hasUids, hasExes: has.hasExes || hasExes });
-    this.#writeConfig({ generation });
-    this.#writeConfig({ ...has, dnsPort: tables.dns ? this.#forwarderPort : 0 });
-    this.#sweep((entry) => entry !== generation);
-    this.#releaseFormer(tables);
   }
 
   #writeGlobs(generation: number, tables: EnrolmentTables): void {
@@ -361,9 +376,25 @@ export class KernelPlane {
     }
   }
 
-  /** Takes the tag off this process, which may have been started by an agent: its workers must not be agents. */
+  /**
+   * Takes the tag off this process, which may have been started by an agent: its workers must not be agents.
+   *
+   * @throws SluiceError KERNEL when it was, and there was no room for its tag: that mark goes with the process only.
+   */
   untagSelf(): void {
     this.#map('sluice_tags').delete(encodeU32(process.pid));
+    const word =
+      this.#map('sluice_untagged')
+        .lookup(encodeU32(process.pid >>> 6))
+        ?.readBigUInt64LE() ?? 0n;
+    if (((word >> BigInt(process.pid & 63)) & 1n) === 1n)
+      throw new SluiceError(
+        'KERNEL',
+        'the daemon was started by an agent when the table of processes was full',
+        {
+          hint: 'start it from outside of all agents',
+        },
+      );
   }
 
   #sweep(unwanted: (generation: number) => boolean): void {
@@ -440,6 +471,7 @@ export class KernelPlane {
       refused,
       untagged: read(COUNTER_UNTAGGED),
       unsorted: read(COUNTER_UNSORTED),
+      unpublished: read(COUNTER_UNPUBLISHED),
     };
   }
 
@@ -459,11 +491,4 @@ export class KernelPlane {
     for (const { object } of this.#objects) object.close();
     this.#objects.length = 0;
   }
-}
-
-/** Of a per-CPU counter: the kernel gives eight bytes for each. */
-function sumOf(perCpu: Buffer | null): bigint {
-  let sum = 0n;
-  for (let at = 0; perCpu !== null && at < perCpu.length; at += 8) sum += perCpu.readBigUInt64LE(at);
-  return sum;
 }

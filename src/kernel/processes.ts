@@ -6,10 +6,20 @@ import { addon, buildPaths, kernelError, type NativeMap, type NativeObject } fro
 import { addressText, encodeU32, layout } from './layout.ts';
 import { pinPaths } from './pins.ts';
 
-/** What first made a process an agent; `place`: it runs a file that lies where an enrolled one lay. */
-export type Why = 'cgroup' | 'exe' | 'uid' | 'enrolled' | 'place';
+/**
+ * What first made a process an agent; `place`: it runs a file that lies where an enrolled one lay; `untagged`: there was no
+ * room to remember whose it is.
+ */
+export type Why = 'cgroup' | 'exe' | 'uid' | 'enrolled' | 'place' | 'untagged';
 
-const WHY: Readonly<Record<number, Why>> = { 1: 'cgroup', 2: 'exe', 3: 'uid', 4: 'enrolled', 5: 'place' };
+const WHY: Readonly<Record<number, Why>> = {
+  1: 'cgroup',
+  2: 'exe',
+  3: 'uid',
+  4: 'enrolled',
+  5: 'place',
+  6: 'untagged',
+};
 const WHY_ENROLLED = 4;
 const FLAG_INHERITED = 1;
 const FLAG_RUNNING = 2;

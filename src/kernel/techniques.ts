@@ -59,3 +59,11 @@ const byNumber: ReadonlyMap<number, Technique> = new Map(
 export function techniqueOf(number: number): Technique | null {
   return byNumber.get(number) ?? null;
 }
+
+/** How often an agent was refused by a technique since the pins were made; exact. */
+export interface Denials {
+  readonly agentId: number;
+  /** Null for one this version does not know. */
+  readonly technique: Technique | null;
+  readonly count: bigint;
+}

@@ -13,6 +13,7 @@ import type { FlowFacts } from '#src/kernel/facts.ts';
 import { removePins } from '#src/kernel/pins.ts';
 import { KernelPlane } from '#src/kernel/plane.ts';
 import { EventRing } from '#src/kernel/ring.ts';
+import type { TableSizes } from '#src/kernel/tables.ts';
 import { readFlow } from '#src/kernel/worker.ts';
 import { fdOf } from '#src/proxy/socket-fd.ts';
 import { type Finished, run } from '#test/support/command.ts';
@@ -61,7 +62,7 @@ export class PlaneFixture {
   readonly #home: string;
   readonly #unlock: () => Promise<void>;
 
-  private constructor(unlock: () => Promise<void>, ports: number) {
+  private constructor(unlock: () => Promise<void>, ports: number, tableSizes: TableSizes) {
     this.#unlock = unlock;
     this.cgroupRoot = findCgroup2();
     this.#home = ownCgroup();
@@ -73,6 +74,7 @@ export class PlaneFixture {
       workerUid: 65534,
       selfCgroupId: cgroupId(`${this.cgroupRoot}${CGROUP}/self`),
       unknownAgentId: UNKNOWN_ID,
+      tableSizes,
     });
     const proxies = Array.from({ length: ports }, () => {
       const v4 = this.plane.listen('127.0.0.1', 0, 512);
@@ -95,11 +97,11 @@ export class PlaneFixture {
   }
 
   /** @param ports of the proxy */
-  static async open(ports = 1): Promise<PlaneFixture> {
+  static async open(ports = 1, tableSizes: TableSizes = {}): Promise<PlaneFixture> {
     const unlock = await takeHostLock();
     clearLeftovers();
     try {
-      return new PlaneFixture(unlock, ports);
+      return new PlaneFixture(unlock, ports, tableSizes);
     } catch (error) {
       removePins(PIN_DIRECTORY);
       await unlock();

@@ -91,6 +91,7 @@ export function sampleStatus(change: Partial<Status> = {}): Status {
     counters: { 'kernel.refused.udp_denied': 3, 'ledger.lateReports': 0 },
     rings: { flow: { received: 14, lost: 0 }, deny: { received: 1, lost: 0 } },
     denials: [{ agent: 'billing', technique: 'sendto', count: 3 }],
+    tables: [{ name: 'processes', size: 65_536, refused: 0 }],
     store: { ok: true, error: null, path: '/var/lib/sluice/flows.db', rows: 6, bytes: 16_384, dropped: 0 },
     selfTest: { at: '2026-01-31T11:00:01.000Z', ok: true, detail: 'canary refused as it should be' },
     ...change,

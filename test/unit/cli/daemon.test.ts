@@ -24,6 +24,7 @@ t.test('defaults', async (t) => {
     maxFlows: 20_000,
     listenPorts: 4,
     drainTimeoutMs: 3_600_000,
+    tableSizes: {},
     logFlows: true,
   });
 });
@@ -31,18 +32,23 @@ t.test('defaults', async (t) => {
 t.test('every option arrives', async (t) => {
   const dirs = ['--runtime-dir', '/r', '--state-dir', '/s', '--pin-dir', '/b'];
   const args = ['--policy', 'p.yaml', '--workers', '3', '--worker-user', 'w', ...dirs, '--max-flows', '9'];
-  t.same(await optionsOf([...args, '--listen-ports', '16', '--drain-timeout', '5', '--no-log-flows']), {
-    policyPath: `${process.cwd()}/p.yaml`,
-    workers: 3,
-    workerUser: 'w',
-    runtimeDirectory: '/r',
-    stateDirectory: '/s',
-    pinDirectory: '/b',
-    maxFlows: 9,
-    listenPorts: 16,
-    drainTimeoutMs: 5_000,
-    logFlows: false,
-  });
+  const tables = ['--table', 'processes=200000', '--table', 'flow-ring-bytes=16777216'];
+  t.same(
+    await optionsOf([...args, '--listen-ports', '16', ...tables, '--drain-timeout', '5', '--no-log-flows']),
+    {
+      policyPath: `${process.cwd()}/p.yaml`,
+      workers: 3,
+      workerUser: 'w',
+      runtimeDirectory: '/r',
+      stateDirectory: '/s',
+      pinDirectory: '/b',
+      maxFlows: 9,
+      listenPorts: 16,
+      drainTimeoutMs: 5_000,
+      tableSizes: { processes: 200_000, 'flow-ring-bytes': 16_777_216 },
+      logFlows: false,
+    },
+  );
 });
 
 t.test('wrong use', async (t) => {
@@ -52,6 +58,8 @@ t.test('wrong use', async (t) => {
     { code: 2 },
     'more than the kernel programs know',
   );
+  for (const table of ['processes', 'processes=0', 'processes=x', 'flow-ring-bytes=100000', 'names=5'])
+    t.match(await testCli([...policy, '--table', table]), { code: 2 }, table);
   t.match(await testCli(['daemon']), { code: 2, stderr: /required option '--policy <file>' not specified/ });
   for (const workers of ['0', '-1', 'x', '1.5', '1025']) {
     t.match(await testCli(['daemon', '--policy', 'p', '--workers', workers]), { code: 2 }, workers);
