@@ -86,10 +86,14 @@ int sluice_exit(__u64 *ctx) {
   __u32 pid = BPF_CORE_READ(task, tgid);
   bpf_map_delete_elem(&sluice_tags, &pid);
   sluice_clear_untagged(pid);
-  /* Nobody is left who could open a listener: connections that would wait for one are refused from now on. */
+  /* Nobody is left who could open a listener: connections that would wait for one are refused from now on. So
+   * is everybody, whoever may still hold a listener, unless the next daemon is on its way. */
   struct sluice_config *config = sluice_get_config();
-  if (config && config->daemon_pid == pid)
+  if (config && config->daemon_pid == pid) {
     config->daemon_pid = 0;
+    if (!config->hold_until_ns)
+      config->mark = 0;
+  }
   return 0;
 }
 

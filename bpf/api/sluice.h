@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI 5
+#define SLUICE_ABI 6
 
 /* Private socket option by which a worker reads the flow of an accepted socket; "SL" and outside every level
  * and option the kernel knows. */
@@ -190,7 +190,7 @@ struct sluice_config {
   __u32 generation; /* which set of enrolment entries is in force */
   __u32 flags;      /* SLUICE_HAS_* */
   __u32 worker_uid;
-  __u64 mark;        /* the value a listener must carry; new for each daemon */
+  __u64 mark;        /* the value a listener must carry; 0: none has it. It goes with its daemon */
   __u64 self_cgroup; /* the daemon's own cgroup */
   __u64 root_cgroup; /* where paths begin: the root of the hierarchy, or of the daemon's cgroup namespace */
   __u16 proxy_port_count;
@@ -199,6 +199,9 @@ struct sluice_config {
   __u64 home_netns;    /* cookie of the daemon's network namespace; 0: listeners are opened nowhere else */
   __u32 daemon_pid;    /* 0: no daemon; the kernel clears it when the daemon exits, however it does */
   __u32 pad1;
+  /* CLOCK_BOOTTIME, 0: not at all. A daemon that hands its listeners to the next may exit, and until then the
+   * mark is good without one. */
+  __u64 hold_until_ns;
   __u16 proxy_ports[SLUICE_PROXY_PORTS]; /* host byte order; 0 behind the first `proxy_port_count` */
 };
 

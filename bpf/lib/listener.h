@@ -32,9 +32,17 @@ static __always_inline __u32 listener_tuple(struct bpf_sock_tuple *tuple, __u16 
   return sizeof(tuple->ipv4);
 }
 
+/* Between two daemons connections wait in the queues of the listeners, which both have, for so long at most.
+ */
+static __always_inline bool mark_is_good(struct sluice_config *config) {
+  __u64 until = config->hold_until_ns;
+  return config->mark && (!until || bpf_ktime_get_boot_ns() < until);
+}
+
 static __always_inline bool has_mark(struct bpf_sock *sk, struct sluice_config *config) {
   struct sluice_sock *stored = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);
-  return stored && stored->role == SLUICE_ROLE_LISTENER && stored->mark == config->mark;
+  return stored && stored->role == SLUICE_ROLE_LISTENER && stored->mark == config->mark &&
+         mark_is_good(config);
 }
 
 /* `ctx` is that of a program at connect(), at sendmsg() or at egress, here and below. */

@@ -40,9 +40,11 @@ static __always_inline bool netns_ask(__u64 cookie, __u32 tid) {
  */
 static __always_inline bool netns_want_listener(struct sluice_config *config, __u64 cookie, __u32 tid,
                                                 bool missing) {
-  if (!cookie || cookie == config->home_netns || !config->home_netns || !config->daemon_pid)
+  if (!cookie || cookie == config->home_netns || !config->home_netns)
     return false;
   __u64 now = bpf_ktime_get_boot_ns();
+  if (!config->daemon_pid && now >= config->hold_until_ns)
+    return false;
   struct sluice_netns *known = bpf_map_lookup_elem(&sluice_netns, &cookie);
   if (known && known->state == SLUICE_NETNS_OPEN && !missing)
     return true;

@@ -14,30 +14,29 @@ import { NdjsonLog } from '../flowlog/ndjson.ts';
 import { lineOf, RecordLines } from '../flowlog/record-line.ts';
 import { Attestor } from '../identity/attest.ts';
 import { BootClock } from '../identity/boot-clock.ts';
-import { addon } from '../kernel/addon.ts';
 import { cgroupId, moveSelf, requireCgroup2, sluiceCgroups } from '../kernel/cgroup.ts';
-import { closeFd } from '../kernel/descriptors.ts';
 import type { KernelEvent } from '../kernel/events.ts';
 import { LsmLayer } from '../kernel/lsm.ts';
-import { homeNamespace, namespaceOf, openNamespace } from '../kernel/namespace.ts';
+import { homeNamespace } from '../kernel/namespace.ts';
 import { KernelPlane } from '../kernel/plane.ts';
 import { Processes } from '../kernel/processes.ts';
 import { EventRing, NamespaceRing } from '../kernel/ring.ts';
 import { agentId } from '../policy/agent-id.ts';
-import { type DnsPolicy, dnsPolicy } from '../policy/dns-names.ts';
-import type { CompiledPolicy } from '../policy/types.ts';
+import { dnsPolicy } from '../policy/dns-names.ts';
 import { FlowStore } from '../store/flow-store.ts';
 import { listAgents } from './agents.ts';
 import { closedSocketId } from './closed-sockets.ts';
-import { Enroller } from './enrol.ts';
+import type { Enroller } from './enrol.ts';
 import { type AgentTables, enrolmentTables } from './enrolment.ts';
 import { ExeWatch } from './exe-watch.ts';
 import { ForwarderProcess } from './forwarder-process.ts';
-import { type DnsSockets, type Listeners, openDnsSockets, openListeners } from './listeners.ts';
-import { Namespaces } from './namespaces.ts';
+import type { Handover } from './handover.ts';
+import type { DnsSockets, Listeners } from './listeners.ts';
+import type { Namespaces } from './namespaces.ts';
 import { type DaemonOptions, reservedAgents } from './options.ts';
+import { enrollerOver, listenersOver, namespacesOver } from './over-kernel.ts';
 import { PolicyKeeper } from './policy-keeper.ts';
-import { resolversOf } from './resolvers.ts';
+import { dnsPolicyOf, resolversOf } from './resolvers.ts';
 import { Runs } from './runs.ts';
 import { ownPlace } from './self.ts';
 import { selfTest, tryLsm } from './self-test.ts';
@@ -55,6 +54,8 @@ const NAMESPACES_INTERVAL_MS = 500;
 const STALE_TUPLE_NS = 120_000_000_000n;
 /** The store's size on disk, and how long records are kept. */
 const RETENTION = { maxRows: 1_000_000, maxBytes: 2 ** 30, maxAgeMs: 30 * 24 * 3_600_000 } as const;
+/** For so long agents may connect without a daemon, between two of them: as long as workers wait to be adopted. */
+const HOLD_NS = 120_000_000_000n;
 /** Records may wait this long for their attestation when the daemon stops. */
 const SETTLE_MS = 2_000;
 
@@ -92,6 +93,8 @@ export class Daemon {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #user: { readonly uid: number; readonly gid: number };
   readonly #exeWatch = new ExeWatch(() => void this.#refresh());
+  readonly #former: Handover | null;
+  readonly #listeningSinceNs: bigint;
   #pool: WorkerPool | null = null;
   #forwarder: ForwarderProcess | null = null;
   /** Last read from the host, where policy names none. */
@@ -100,8 +103,10 @@ export class Daemon {
   #selfTest: SelfTestState | null = null;
 
   /** Prepares everything that can fail without consequence: nothing is attached yet. */
-  constructor(options: DaemonOptions, log: (message: string) => void) {
+  constructor(options: DaemonOptions, log: (message: string) => void, former: Handover | null) {
     this.options = options;
+    this.#former = former;
+    this.#listeningSinceNs = former?.listeningSinceNs ?? this.#bootClock.nowNs();
     this.#log = log;
     this.#user = findUser(options.workerUser);
     this.#cgroupRoot = requireCgroup2();
@@ -117,7 +122,7 @@ export class Daemon {
           canarySocket: this.#canarySocket,
         }),
       toWorkers: async (policy) => {
-        await Promise.all([this.#pool?.setPolicy(policy), this.#forwarder?.setPolicy(forForwarder(policy))]);
+        await Promise.all([this.#pool?.setPolicy(policy), this.#forwarder?.setPolicy(dnsPolicyOf(policy))]);
       },
       toKernel: (tables) => this.#enrol(tables),
       onWarning: (text) => log(`warning: ${text}`),
@@ -130,9 +135,16 @@ export class Daemon {
       selfCgroupId: cgroupId(`${this.#cgroupRoot}${selfCgroup}`),
       unknownAgentId: agentId(reservedAgents.unknown),
       tableSizes: options.tableSizes,
+      ...(former === null ? {} : { mark: former.mark }),
     });
     this.processes = new Processes(options.pinDirectory);
-    this.enroller = this.#makeEnroller(cgroupId(`${this.#cgroupRoot}${selfCgroup}`));
+    this.enroller = enrollerOver(this.processes, {
+      nowNs: () => this.#bootClock.nowNs(),
+      agentId: (name) => this.policies.policy.agents.find((agent) => agent.name === name)?.id ?? null,
+      agentName: (id) => this.#anyAgentName(id),
+      cgroupRoot: this.#cgroupRoot,
+      selfCgroupId: cgroupId(`${this.#cgroupRoot}${selfCgroup}`),
+    });
     this.runs = new Runs(this.#cgroupRoot);
     this.store = FlowStore.open(`${options.stateDirectory}/flows.db`, RETENTION, {
       onSettled: (id, json) => this.#settled(id, json),
@@ -150,6 +162,7 @@ export class Daemon {
       emit: (record) => this.#emit(record),
       alreadyRecorded: (id) => this.store.has(id),
       startedNs: this.#bootClock.nowNs(),
+      listeningSinceNs: this.#listeningSinceNs,
       timeOf: (bootNs) => this.#bootClock.rfc3339(bootNs),
       nowNs: () => this.#bootClock.nowNs(),
       toldUntilMs: () => this.#pool?.toldUntilMs() ?? Infinity,
@@ -160,34 +173,17 @@ export class Daemon {
       tier: () => this.tier.state.tier,
       ignoredAgent: canaryId,
     });
-    this.listeners = openListeners(
-      (ip, port, backlog) => this.plane.listen(ip, port, backlog),
-      options.workers,
-      options.listenPorts,
-    );
-    this.#dnsSockets = openDnsSockets(
-      (ip, port) => this.plane.listenUdp(ip, port),
-      (ip, port, backlog) => this.plane.listen(ip, port, backlog),
-      this.listeners.addresses,
-    );
-    this.namespaces = new Namespaces({
+    const { listeners, dnsSockets } = listenersOver(this.plane, options, former);
+    this.listeners = listeners;
+    this.#dnsSockets = dnsSockets;
+    this.namespaces = namespacesOver(this.plane, {
       home: this.home,
       workers: options.workers,
       ports: this.listeners.ports,
       dnsPort: this.#dnsSockets.port,
-      open: openNamespace,
-      inodeOf: namespaceOf,
-      listen: (ip, port, backlog, netns) => this.plane.listen(ip, port, backlog, netns),
-      listenUdp: (ip, port, netns) => this.plane.listenUdp(ip, port, netns),
-      makeSockets: (netns, family, count) => this.plane.upstreamSockets(netns, family, count),
-      closeFd,
-      setState: (cookie, state, quietUntilNs) => this.plane.setNamespace(cookie, state, quietUntilNs),
-      forget: (cookie) => this.plane.forgetNamespace(cookie),
-      taggedPids: () => this.plane.taggedPids(),
       toWorker: (worker, message, fds) => this.#pool?.sendDescriptors(worker, message, fds),
       toForwarder: (message, fds) => this.#forwarder?.sendDescriptors(message, fds),
       nowNs: () => this.#bootClock.nowNs(),
-      clock: systemClock,
       log,
     });
   }
@@ -196,12 +192,13 @@ export class Daemon {
   async start(): Promise<void> {
     this.plane.untagSelf();
     this.runs.sweep();
+    this.ledger.adopt(this.#former?.openFlows ?? []);
     this.#pool = await WorkerPool.start({
       listeners: this.listeners.byWorker,
       user: this.#user,
       maxFlows: this.options.maxFlows,
       drainTimeoutMs: this.options.drainTimeoutMs,
-      handedOver: [],
+      handedOver: this.#former?.workers ?? [],
       policy: this.policies.policy,
       onFlows: (flows) => this.ledger.workerReports(flows),
       onDeath: (worker, how) => {
@@ -215,7 +212,7 @@ export class Daemon {
     this.#forwarder = await ForwarderProcess.start({
       ...this.#dnsSockets,
       user: this.#user,
-      policy: forForwarder(this.policies.policy),
+      policy: dnsPolicyOf(this.policies.policy),
       onFlows: (flows) => this.ledger.workerReports(flows),
       onNameAnswer: (key, answer) => this.#pool?.answerName(key, answer),
       onDeath: (how) => this.#log(`the DNS forwarder died (${how}); starting another`),
@@ -224,6 +221,7 @@ export class Daemon {
     this.plane.setProxyPorts(this.listeners.ports);
     this.plane.setForwarderPort(this.#dnsSockets.port);
     this.plane.serveNamespaces(this.home.cookie);
+    this.namespaces.adopt(this.#former?.namespaces ?? []);
     this.#enrol(this.policies.tables);
     await this.#raiseTier();
     this.plane.attach();
@@ -304,23 +302,6 @@ export class Daemon {
   #anyAgentName(id: number): string | null {
     const reserved = Object.values(reservedAgents).find((name) => agentId(name) === id);
     return reserved ?? this.#agentName(id);
-  }
-
-  #makeEnroller(selfCgroupId: bigint): Enroller {
-    const { processes } = this;
-    return new Enroller({
-      list: () => processes.list(),
-      tag: (process, id) => processes.tag(process, id, this.#bootClock.nowNs()),
-      untag: (pid) => processes.untag(pid),
-      sockets: (pid) => processes.sockets(pid),
-      takeInSockets: (pid) => processes.takeInSockets(pid),
-      disconnect: (pid, fd, cookie) => addon().disconnect(pid, fd, cookie),
-      agentId: (name) => this.policies.policy.agents.find((agent) => agent.name === name)?.id ?? null,
-      agentName: (id) => this.#anyAgentName(id),
-      unknownAgentId: agentId(reservedAgents.unknown),
-      cgroupRoot: this.#cgroupRoot,
-      selfCgroupId,
-    });
   }
 
   /** Who is an agent now, the first `limit` of them. */
@@ -463,6 +444,35 @@ export class Daemon {
     return this.#ndjson?.health().droppedLines ?? 0;
   }
 
+  /**
+   * Ends, and gives what the next daemon needs to go on.
+   *
+   * @param outlive whether this process will have ended before the next daemon is there
+   */
+  async handOver(outlive: boolean): Promise<Handover> {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    this.#exeWatch.close();
+    this.plane.holdUntil(this.#bootClock.nowNs() + HOLD_NS);
+    const workers = (await this.#pool?.handOver(outlive)) ?? [];
+    await this.#forwarder?.stop();
+    this.#rings?.netns.close();
+    this.#rings?.flow.drain();
+    this.#rings?.deny.drain();
+    await Promise.race([this.ledger.settled(), new Promise((resolve) => setTimeout(resolve, SETTLE_MS))]);
+    this.ledger.flush();
+    const handover: Handover = {
+      mark: this.plane.mark,
+      listeningSinceNs: this.#listeningSinceNs,
+      listeners: this.listeners,
+      dnsSockets: this.#dnsSockets,
+      namespaces: this.namespaces.handOver(),
+      workers,
+      openFlows: this.ledger.openFlows(),
+    };
+    this.#close();
+    return handover;
+  }
+
   /** Ends flows in order, records them, and leaves enforcement in force. */
   async stop(): Promise<void> {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
@@ -474,6 +484,10 @@ export class Daemon {
     this.#rings?.deny.drain();
     await Promise.race([this.ledger.settled(), new Promise((resolve) => setTimeout(resolve, SETTLE_MS))]);
     this.ledger.finish();
+    this.#close();
+  }
+
+  #close(): void {
     this.store.close();
     this.#releaseRings();
     this.#rings?.flow.close();
@@ -482,8 +496,4 @@ export class Daemon {
     this.processes.close();
     this.plane.close();
   }
-}
-
-function forForwarder(policy: CompiledPolicy): DnsPolicy {
-  return dnsPolicy(policy, resolversOf(policy));
 }

@@ -79,6 +79,20 @@ export function openListeners(listen: Listen, workers: number, count: number): L
   };
 }
 
+/**
+ * Those of the daemon before, with whoever waits in their queues. Its ports stay, whatever number of them is asked for:
+ * agents are on their way to them. With fewer workers some have several; with more, others are opened beside.
+ */
+export function adoptListeners(former: Listeners, listen: Listen, workers: number): Listeners {
+  const byWorker = Array.from({ length: workers }, (): PoolListener[] => []);
+  for (const [n, listeners] of former.byWorker.entries()) byWorker[n % workers]?.push(...listeners);
+  for (const listeners of byWorker.slice(former.byWorker.length))
+    for (const port of former.ports)
+      for (const ip of former.addresses)
+        listeners.push({ fd: listen(ip, port, BACKLOG).fd, family: ip.includes(':') ? 6 : 4 });
+  return { ...former, byWorker };
+}
+
 function onFreePort<T>(open: () => T): T {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1)
     try {

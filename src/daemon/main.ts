@@ -6,6 +6,14 @@ import { addon } from '../kernel/addon.ts';
 import { hasLinks, makePinDirectories, removePins } from '../kernel/pins.ts';
 import { backendOf } from './backend.ts';
 import { Daemon } from './daemon.ts';
+import {
+  executeAnew,
+  type Handover,
+  isBeingRestarted,
+  requireSuccessor,
+  store,
+  takeOver,
+} from './handover.ts';
 import { lockPins, takeLock } from './lock.ts';
 import type { DaemonOptions } from './options.ts';
 import { harden, version } from './self.ts';
@@ -14,9 +22,24 @@ function log(message: string): void {
   process.stderr.write(`sluice: ${message}\n`);
 }
 
-function nextSignal(): Promise<NodeJS.Signals> {
+/** What ends this daemon: SIGTERM and SIGINT, or SIGUSR2 when the program that is installed can take its place. */
+function nextSignal(options: DaemonOptions, started: Promise<unknown>): Promise<NodeJS.Signals> {
   return new Promise((resolvePromise) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolvePromise(signal));
+    let asked = false;
+    process.on('SIGUSR2', () => {
+      if (asked) return;
+      asked = true;
+      started
+        .then(() => requireSuccessor(options.policyPath))
+        .then(
+          () => resolvePromise('SIGUSR2'),
+          (error: unknown) => {
+            asked = false;
+            log(`no restart: ${messageOf(error)}`);
+          },
+        );
+    });
   });
 }
 
@@ -41,9 +64,9 @@ async function reload(daemon: Daemon): Promise<void> {
 }
 
 /** A daemon that cannot start takes the empty pin directories away again: they would look like an installation. */
-function prepare(options: DaemonOptions): Daemon {
+function prepare(options: DaemonOptions, former: Handover | null): Daemon {
   try {
-    return new Daemon(options, log);
+    return new Daemon(options, log, former);
   } catch (error) {
     if (!hasLinks(options.pinDirectory)) removePins(options.pinDirectory);
     throw error;
@@ -62,17 +85,20 @@ async function start(daemon: Daemon, options: DaemonOptions): Promise<void> {
 }
 
 /**
- * Runs until SIGTERM or SIGINT, and resolves when it has stopped in good order.
+ * Runs until SIGTERM or SIGINT, and resolves when it has stopped in good order. SIGUSR2 makes it start anew in place,
+ * and so does a restart by the service manager, without a flow being broken.
  *
  * @throws SluiceError for whatever keeps it from starting; nothing is in force then that was not before.
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const stopped = nextSignal();
+  const { promise: started, resolve: hasStarted } = Promise.withResolvers<void>();
+  const stopped = nextSignal(options, started);
+  const former = takeOver();
   harden();
   takeLock(options.runtimeDirectory);
   makePinDirectories(options.pinDirectory);
   lockPins(options.pinDirectory);
-  const daemon = prepare(options);
+  const daemon = prepare(options, former);
   await start(daemon, options);
   const api = await serveApi(apiSocketPath(options.runtimeDirectory), backendOf(daemon), {
     onError: (error) => log(`API: ${messageOf(error)}`),
@@ -82,7 +108,23 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   addon().sdNotify(`READY=1\nSTATUS=${state}`);
   log(`${version()} with ${options.workers} workers: ${state}`);
 
+  if (former !== null) log(`took over ${former.workers.length} workers with open flows`);
+  hasStarted();
+
   const signal = await stopped;
+  if (signal === 'SIGUSR2') {
+    addon().sdNotify('RELOADING=1');
+    log('SIGUSR2: starting anew; open flows go on');
+    await api.close();
+    executeAnew(await daemon.handOver(false));
+  }
+  if (signal === 'SIGTERM' && (await isBeingRestarted())) {
+    addon().sdNotify('STOPPING=1');
+    log('SIGTERM, to be started again; open flows go on');
+    await api.close();
+    store(await daemon.handOver(true));
+    process.exit(0);
+  }
   addon().sdNotify('STOPPING=1');
   log(`${signal}: stopping; enforcement stays in force (sluice uninstall ends it)`);
   await api.close();

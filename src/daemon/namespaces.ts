@@ -68,7 +68,7 @@ export interface NamespacesOptions {
   readonly log: (message: string) => void;
 }
 
-interface Lent {
+export interface Lent {
   readonly worker: number;
   readonly fds: readonly number[];
   readonly families: readonly (4 | 6)[];
@@ -87,6 +87,9 @@ interface Served {
   /** A task that was there when last looked at; 0: one has to be found. */
   witness: number;
 }
+
+/** What the next daemon needs to go on serving one. */
+export type ServedState = Omit<Served, 'witness'>;
 
 export interface ServedNamespace {
   readonly netns: string;
@@ -328,6 +331,22 @@ export class Namespaces {
     this.#options.toForwarder(message, []);
     for (const fd of [...dns.datagrams, ...dns.listeners]) this.#options.closeFd(fd);
     this.#options.closeFd(handle.fd);
+  }
+
+  handOver(): ServedState[] {
+    return [...this.#served.values()].map(({ handle, lent, dns }) => ({ handle, lent, dns }));
+  }
+
+  /** Goes on with what an earlier daemon served; a witness is looked for at the next search. */
+  adopt(states: readonly ServedState[]): void {
+    for (const { handle, lent, dns } of states) {
+      // There may be fewer workers than there were.
+      const lentNow = lent.map((one) => ({ ...one, worker: one.worker % this.#options.workers }));
+      this.#served.set(handle.cookie, { handle, lent: lentNow, dns, witness: 0 });
+      for (const one of lentNow) this.#lend(handle.cookie, one);
+      this.#lendDns(handle.cookie, dns);
+      this.#options.setState(handle.cookie, 'open', FOREVER_NS);
+    }
   }
 
   /** Closes them all: the daemon is stopping. */

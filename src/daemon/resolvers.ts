@@ -1,6 +1,7 @@
 /** The resolvers the forwarder asks: those policy names, or else those of resolv.conf(5). */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { type DnsPolicy, dnsPolicy } from '../policy/dns-names.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 
 /** glibc reads no more than three, MAXNS in resolv.h. */
@@ -27,4 +28,9 @@ export function resolversOf(
   } catch {
     return [];
   }
+}
+
+/** What the forwarder needs of a policy, now. */
+export function dnsPolicyOf(policy: CompiledPolicy): DnsPolicy {
+  return dnsPolicy(policy, resolversOf(policy));
 }

@@ -47,6 +47,8 @@ export interface LedgerOptions {
   readonly alreadyRecorded: (id: string) => boolean;
   /** CLOCK_BOOTTIME, nanoseconds, before this daemon's listeners were opened. */
   readonly startedNs: bigint;
+  /** The same of a daemon that has handed its listeners and flows to this one. */
+  readonly listeningSinceNs?: bigint;
   /** RFC 3339 of a CLOCK_BOOTTIME in nanoseconds. */
   readonly timeOf: (bootNs: bigint) => string;
   /** CLOCK_BOOTTIME now, nanoseconds. */
@@ -160,6 +162,20 @@ export class Ledger {
     this.#ended = new BoundedMap(this.#limits.maxEnded);
   }
 
+  /** Flows that are open, for the next daemon to `adopt`. */
+  openFlows(): FlowFacts[] {
+    return [...this.#open.values()].flatMap(({ start }) => start.facts ?? []);
+  }
+
+  adopt(flows: readonly FlowFacts[]): void {
+    for (const facts of flows) this.#opened(facts);
+  }
+
+  /** Gives out what waits for attestation: the next daemon would not know how it ended. */
+  flush(): void {
+    for (const flow of [...this.#waiting.values()]) this.#giveOut(flow);
+  }
+
   /** Open flows by the pid they are of. */
   openByPid(): Map<number, number> {
     const counts = new Map<number, number>();
@@ -250,7 +266,7 @@ export class Ledger {
         worker: null,
       });
     }
-    for (const flow of [...this.#waiting.values()]) this.#giveOut(flow);
+    this.flush();
   }
 
   #endedHere(id: string): boolean {
@@ -375,7 +391,8 @@ export class Ledger {
     const died = this.#deaths.filter(({ atMs }) => atMs >= flow.closedMs - REPORT_GRACE_MS);
     const workers = new Set(died.map(({ worker }) => worker));
     const [worker = null] = workers;
-    const fromBefore = flow.facts.startNs < this.#options.startedNs;
+    const { startedNs, listeningSinceNs = startedNs } = this.#options;
+    const fromBefore = flow.facts.startNs < listeningSinceNs;
     this.#endWithout(flow, flow.facts, {
       reason: fromBefore ? 'daemon_died' : workers.size > 0 ? 'worker_died' : 'lost',
       verdict: 'error',

@@ -8,7 +8,7 @@ import type { Inbound, KernelEvent, KernelEventKind, KernelReason, Refusal } fro
 import type { FlowFacts } from './facts.ts';
 import { techniqueOf } from './techniques.ts';
 
-export const SLUICE_ABI = 5;
+export const SLUICE_ABI = 6;
 
 if (endianness() !== 'LE')
   throw new SluiceError('NOT_SUPPORTED', 'Sluice runs on little-endian machines only');
@@ -59,7 +59,7 @@ export const layout = {
   },
   sluice_inbound: { size: 3080, fields: { count: 0, pad: 4, ranges: 8 } },
   sluice_config: {
-    size: 96,
+    size: 104,
     fields: {
       abi: 0,
       generation: 4,
@@ -74,7 +74,8 @@ export const layout = {
       home_netns: 48,
       daemon_pid: 56,
       pad1: 60,
-      proxy_ports: 64,
+      hold_until_ns: 64,
+      proxy_ports: 72,
     },
   },
   sluice_path_key: { size: 264, fields: { generation: 0, parent: 4, name: 8 } },
@@ -305,6 +306,8 @@ export interface KernelConfig {
   readonly daemonPid: number;
   /** Cookie of the daemon's own network namespace. */
   readonly homeNetns: bigint;
+  /** CLOCK_BOOTTIME: until then the mark is good without a daemon; 0: it goes with the daemon. */
+  readonly holdUntilNs: bigint;
 }
 
 const config = layout.sluice_config.fields;
@@ -327,6 +330,7 @@ export function encodeConfig(value: KernelConfig): Buffer {
   bytes.writeUInt16LE(value.dnsPort, config.dns_port);
   bytes.writeUInt32LE(value.daemonPid, config.daemon_pid);
   bytes.writeBigUInt64LE(value.homeNetns, config.home_netns);
+  bytes.writeBigUInt64LE(value.holdUntilNs, config.hold_until_ns);
   return bytes;
 }
 
@@ -348,6 +352,7 @@ export function decodeConfig(bytes: Buffer): KernelConfig {
     dnsPort: bytes.readUInt16LE(config.dns_port),
     daemonPid: bytes.readUInt32LE(config.daemon_pid),
     homeNetns: bytes.readBigUInt64LE(config.home_netns),
+    holdUntilNs: bytes.readBigUInt64LE(config.hold_until_ns),
   };
 }
 

@@ -49,7 +49,7 @@ import {
   pinPaths,
   programStates,
 } from './pins.ts';
-import { fullTable, mapSizes, sumOf, type TableSizes } from './tables.ts';
+import { fullTable, type MapName, mapSizes, sumOf, type TableSizes } from './tables.ts';
 import { type Denials, techniqueOf } from './techniques.ts';
 
 /** SLUICE_COUNTER_UNTAGGED of bpf/lib/maps.h: behind two for the rings and SLUICE_REASON_MAX for the reasons. */
@@ -68,6 +68,8 @@ export interface PlaneOptions {
   readonly selfCgroupId: bigint;
   /** Sizes of tables that are to differ from the usual. */
   readonly tableSizes?: TableSizes;
+  /** Of listeners an earlier daemon has handed over. */
+  readonly mark?: bigint;
   /** Whom the kernel takes a process for that must be governed and is not known. */
   readonly unknownAgentId: number;
 }
@@ -85,37 +87,17 @@ export interface PlaneCounters {
   readonly unpublished: bigint;
 }
 
-type MapName =
-  | 'sluice_config'
-  | 'sluice_seq'
-  | 'sluice_socks'
-  | 'sluice_tuples'
-  | 'sluice_paths'
-  | 'sluice_glob_sets'
-  | 'sluice_globs'
-  | 'sluice_uids'
-  | 'sluice_exes'
-  | 'sluice_exe_places'
-  | 'sluice_unix_files'
-  | 'sluice_unix_places'
-  | 'sluice_tags'
-  | 'sluice_untagged'
-  | 'sluice_netns'
-  | 'sluice_exe_paths'
-  | 'sluice_inbound'
-  | 'sluice_denied'
-  | 'sluice_counters';
-
 export class KernelPlane {
   readonly #options: PlaneOptions;
   readonly #objects: { readonly object: NativeObject; readonly programs: readonly string[] }[] = [];
   readonly #maps = new Map<MapName, NativeMap>();
-  readonly #mark = randomBytes(8).readBigUInt64LE();
+  readonly #mark: bigint;
   #config: KernelConfig;
   #forwarderPort = 0;
 
   private constructor(options: PlaneOptions) {
     this.#options = options;
+    this.#mark = options.mark ?? randomBytes(8).readBigUInt64LE();
     this.#config = {
       abi: SLUICE_ABI,
       generation: 0,
@@ -128,8 +110,9 @@ export class KernelPlane {
       proxyPorts: [],
       unknownAgent: options.unknownAgentId,
       dnsPort: 0,
-      daemonPid: 0,
+      daemonPid: process.pid,
       homeNetns: 0n,
+      holdUntilNs: 0n,
     };
   }
 
@@ -274,7 +257,16 @@ export class KernelPlane {
    */
   serveNamespaces(home: bigint): void {
     for (const key of this.#map('sluice_netns').keys()) this.#map('sluice_netns').delete(key);
-    this.#writeConfig({ homeNetns: home, daemonPid: process.pid });
+    this.#writeConfig({ homeNetns: home });
+  }
+
+  get mark(): bigint {
+    return this.#mark;
+  }
+
+  /** This process may end, and agents may go on connecting to its listeners, until then (CLOCK_BOOTTIME). */
+  holdUntil(holdUntilNs: bigint): void {
+    this.#writeConfig({ holdUntilNs });
   }
 
   setNamespace(cookie: bigint, state: NamespaceState, quietUntilNs: bigint): void {

@@ -107,3 +107,25 @@ export function sumOf(perCpu: Buffer | null): bigint {
   for (let at = 0; perCpu !== null && at < perCpu.length; at += 8) sum += perCpu.readBigUInt64LE(at);
   return sum;
 }
+
+/** Maps the plane opens by their pins. */
+export type MapName =
+  | 'sluice_config'
+  | 'sluice_seq'
+  | 'sluice_socks'
+  | 'sluice_tuples'
+  | 'sluice_paths'
+  | 'sluice_glob_sets'
+  | 'sluice_globs'
+  | 'sluice_uids'
+  | 'sluice_exes'
+  | 'sluice_exe_places'
+  | 'sluice_unix_files'
+  | 'sluice_unix_places'
+  | 'sluice_tags'
+  | 'sluice_untagged'
+  | 'sluice_netns'
+  | 'sluice_exe_paths'
+  | 'sluice_inbound'
+  | 'sluice_denied'
+  | 'sluice_counters';

@@ -37,3 +37,42 @@ t.test('the workers, one after the other', async (t) => {
   await until('the old workers to go', async () => (await sluice.status()).draining.length === 0);
   await capture.assertNoPlaintext(LOAD_MARKERS);
 });
+
+t.test('the daemon, in place, by SIGUSR2', async (t) => {
+  const world = await World.open(['nginx', 'postgres', 'raw']);
+  t.teardown(() => world.close());
+  const sluice = await TestSluice.start(world);
+  const capture = await world.capture();
+  const load = await RestartLoad.start(sluice, 'daemon');
+  const { pid } = await sluice.status();
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const before = (await sluice.status()).startedAt;
+    sluice.kill('SIGUSR2');
+    const after = await until(
+      'the next daemon',
+      async () => {
+        sluice.daemon.assertAlive();
+        const status = await sluice.status().catch(() => null);
+        return status !== null && status.startedAt !== before && status.enforcing && status;
+      },
+      30_000,
+    );
+    t.equal(after.pid, pid, 'it is the same process');
+    await load.ask();
+  }
+  await load.end(t);
+  await until('the old workers to go', async () => (await sluice.status()).draining.length === 0);
+  await capture.assertNoPlaintext(LOAD_MARKERS);
+  t.notMatch(sluice.daemon.stderr, /died|NOT ENFORCING/);
+});
+
+t.test('a policy the next program would not take is no reason to end', async (t) => {
+  const world = await World.open(['nginx']);
+  t.teardown(() => world.close());
+  const sluice = await TestSluice.start(world);
+  const { startedAt } = await sluice.status();
+  sluice.writePolicy('version: 1\nnonsense: true\n');
+  sluice.kill('SIGUSR2');
+  await sluice.daemon.waitFor((r) => r.stderr.includes('no restart'));
+  t.equal((await sluice.status()).startedAt, startedAt);
+});

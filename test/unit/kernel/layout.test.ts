@@ -112,6 +112,7 @@ t.test('configuration survives the way there and back', async (t) => {
     dnsPort: 65_534,
     daemonPid: 4_194_303,
     homeNetns: 4_097n,
+    holdUntilNs: 99n,
   };
   t.same(decodeConfig(encodeConfig(config)), config);
 });

@@ -1,0 +1,77 @@
+/** Parts of the daemon that are written without the kernel, put together with it. */
+import { systemClock } from '../core/clock.ts';
+import { addon } from '../kernel/addon.ts';
+import { closeFd } from '../kernel/descriptors.ts';
+import { namespaceOf, openNamespace } from '../kernel/namespace.ts';
+import type { KernelPlane } from '../kernel/plane.ts';
+import type { Processes } from '../kernel/processes.ts';
+import { agentId } from '../policy/agent-id.ts';
+import { Enroller, type EnrolTargets } from './enrol.ts';
+import type { Handover } from './handover.ts';
+import {
+  adoptListeners,
+  type DnsSockets,
+  type Listeners,
+  openDnsSockets,
+  openListeners,
+} from './listeners.ts';
+import { Namespaces, type NamespacesOptions } from './namespaces.ts';
+import { type DaemonOptions, reservedAgents } from './options.ts';
+
+/** New ones, or those of the daemon before. */
+export function listenersOver(
+  plane: KernelPlane,
+  { workers, listenPorts }: DaemonOptions,
+  former: Handover | null,
+): { readonly listeners: Listeners; readonly dnsSockets: DnsSockets } {
+  type Opened = { readonly fd: number; readonly port: number };
+  const listen = (ip: string, port: number, backlog: number): Opened => plane.listen(ip, port, backlog);
+  if (former !== null)
+    return {
+      listeners: adoptListeners(former.listeners, listen, workers),
+      dnsSockets: former.dnsSockets,
+    };
+  const listeners = openListeners(listen, workers, listenPorts);
+  const dnsSockets = openDnsSockets((ip, port) => plane.listenUdp(ip, port), listen, listeners.addresses);
+  return { listeners, dnsSockets };
+}
+
+export function namespacesOver(
+  plane: KernelPlane,
+  options: Pick<
+    NamespacesOptions,
+    'home' | 'workers' | 'ports' | 'dnsPort' | 'toWorker' | 'toForwarder' | 'nowNs' | 'log'
+  >,
+): Namespaces {
+  return new Namespaces({
+    ...options,
+    open: openNamespace,
+    inodeOf: namespaceOf,
+    listen: (ip, port, backlog, netns) => plane.listen(ip, port, backlog, netns),
+    listenUdp: (ip, port, netns) => plane.listenUdp(ip, port, netns),
+    makeSockets: (netns, family, count) => plane.upstreamSockets(netns, family, count),
+    closeFd,
+    setState: (cookie, state, quietUntilNs) => plane.setNamespace(cookie, state, quietUntilNs),
+    forget: (cookie) => plane.forgetNamespace(cookie),
+    taggedPids: () => plane.taggedPids(),
+    clock: systemClock,
+  });
+}
+
+export function enrollerOver(
+  processes: Processes,
+  options: Pick<EnrolTargets, 'agentId' | 'agentName' | 'cgroupRoot' | 'selfCgroupId'> & {
+    readonly nowNs: () => bigint;
+  },
+): Enroller {
+  return new Enroller({
+    ...options,
+    list: () => processes.list(),
+    tag: (process, id) => processes.tag(process, id, options.nowNs()),
+    untag: (pid) => processes.untag(pid),
+    sockets: (pid) => processes.sockets(pid),
+    takeInSockets: (pid) => processes.takeInSockets(pid),
+    disconnect: (pid, fd, cookie) => addon().disconnect(pid, fd, cookie),
+    unknownAgentId: agentId(reservedAgents.unknown),
+  });
+}
