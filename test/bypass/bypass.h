@@ -17,8 +17,8 @@
 /* The descriptor by which the part before enrolment hands something to the part after it. */
 #define HANDOFF_FD 30
 /* A way that is dropped answers nothing; one that works answers long before. */
-#define CONNECT_MS 900
-#define ANSWER_MS 5000
+#define CONNECT_MS patient(900)
+#define ANSWER_MS patient(5000)
 
 struct attempt {
   const char *technique;
@@ -54,6 +54,8 @@ _Noreturn void say_given(const char *note); /* a socket no hook of this tier see
 _Noreturn void say_not_run(const char *why);
 _Noreturn void say_tally(unsigned answered, unsigned refused, unsigned lost);
 
+/* As long on a machine that is SLUICE_TEST_PATIENCE times slower: test/support/patience.ts. */
+int patient(int ms);
 /* The result of a call, or say_refused. */
 int checked(long result, const char *step);
 int open_socket(int family, int type, int protocol);

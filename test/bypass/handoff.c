@@ -121,11 +121,11 @@ static void use_addressed(struct attempt *a) {
 }
 
 static void use_listener(struct attempt *a) {
-  struct timeval limit = {.tv_sec = 3};
+  struct timeval limit = {.tv_sec = patient(3)};
   setsockopt(HANDOFF_FD, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
   int fd = checked(accept(HANDOFF_FD, NULL, NULL), "accept");
   checked(send(fd, a->canary, strlen(a->canary), 0), "send");
-  usleep(300000);
+  usleep((useconds_t)patient(300) * 1000);
   say_sent("accepted");
 }
 

@@ -56,7 +56,7 @@ static _Noreturn void mounted(struct attempt *a, const char *type, const char *s
     _exit(error);
   }
   int status = 0, waited = 0;
-  while (waitpid(child, &status, WNOHANG) == 0 && waited++ < 30)
+  while (waitpid(child, &status, WNOHANG) == 0 && waited++ < patient(30))
     usleep(100000);
   kill(child, SIGKILL);
   waitpid(child, &status, 0);

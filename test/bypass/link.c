@@ -153,7 +153,7 @@ static void tunnel(struct attempt *a) {
   }
   size_t length = build_udp4(packet, sizeof(packet), a, "10.202.0.2");
   checked(write(fd, packet, length), "write");
-  usleep(100000);
+  usleep((useconds_t)patient(100) * 1000);
   say_sent("no answer");
 }
 

@@ -31,7 +31,7 @@ static void await(int fd, const char *step) {
   struct pollfd waited = {.fd = fd, .events = POLLIN};
   puts("listening");
   fflush(stdout);
-  if (poll(&waited, 1, 3000) != 1) {
+  if (poll(&waited, 1, patient(3000)) != 1) {
     errno = ETIMEDOUT;
     say_refused(step);
   }
@@ -43,7 +43,7 @@ static _Noreturn void accept_one(struct attempt *a, int queue) {
   await(fd, "accept");
   int peer = checked(accept(fd, NULL, NULL), "accept");
   checked(send(peer, a->canary, strlen(a->canary), 0), "send");
-  usleep(300000);
+  usleep((useconds_t)patient(300) * 1000);
   say_sent("accepted");
 }
 
@@ -103,11 +103,11 @@ static void impostor(struct attempt *a) {
   struct pollfd waited = {.fd = fd, .events = POLLIN};
   puts("listening");
   fflush(stdout);
-  for (int n = 0; n < 64 && poll(&waited, 1, 4000) == 1; n++) {
+  for (int n = 0; n < 64 && poll(&waited, 1, patient(4000)) == 1; n++) {
     char text[256];
     int peer = accept(fd, NULL, NULL);
     struct pollfd data = {.fd = peer, .events = POLLIN};
-    ssize_t length = poll(&data, 1, 500) == 1 ? recv(peer, text, sizeof(text), 0) : 0;
+    ssize_t length = poll(&data, 1, patient(500)) == 1 ? recv(peer, text, sizeof(text), 0) : 0;
     if (length > 0 && memmem(text, (size_t)length, a->canary, strlen(a->canary)))
       say_sent("stolen");
     close(peer);

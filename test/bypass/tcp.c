@@ -36,7 +36,7 @@ static void threaded(struct attempt *a) {
 
 static void blocking(struct attempt *a) {
   int fd = stream(a);
-  struct timeval limit = {.tv_usec = CONNECT_MS * 1000};
+  struct timeval limit = {.tv_sec = CONNECT_MS / 1000, .tv_usec = CONNECT_MS % 1000 * 1000};
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
   checked(connect(fd, (struct sockaddr *)&a->to, a->to_length), "connect");
   talk(a, fd);

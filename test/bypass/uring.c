@@ -32,7 +32,7 @@ static void set_up(unsigned flags) {
 
 static int finish(const char *step) {
   struct io_uring_cqe *cqe;
-  struct __kernel_timespec limit = {.tv_sec = 3};
+  struct __kernel_timespec limit = {.tv_sec = patient(3)};
   io_uring_submit(&ring);
   int error = io_uring_wait_cqe_timeout(&ring, &cqe, &limit);
   if (error) {

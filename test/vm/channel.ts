@@ -1,9 +1,12 @@
 /** What a guest says, line by line, as it says it: the file it writes to is read as it grows. */
 import { closeSync, openSync, readSync, watch, writeFileSync } from 'node:fs';
+import type { MatrixResult } from '#test/support/bypass/types.ts';
 import { countTap } from '../../scripts/lib/count-tap.ts';
 
 const FILE_LINE = /^guest: file (.+)$/;
 const ENDED_LINE = /^guest: ended (\d+)$/;
+/** What the guest's bypass matrix came to, where it was asked for. */
+const RESULT_LINE = /^guest: result (\{.+\})$/;
 const LAST_LINE = /^guest: exit (\d+)$/;
 /** What timeout(1) ends with when the time was up. */
 const TIMED_OUT = 124;
@@ -16,12 +19,13 @@ export interface Verdict {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  readonly matrix: MatrixResult | null;
 }
 
 /** Reads what guest/run says, and tells the outline of it: test files, their subtests, and all of a failure. */
 export class GuestLines {
   #rest = '';
-  #verdict: Verdict = { exitCode: null, passed: 0, failed: 0, skipped: 0 };
+  #verdict: Verdict = { exitCode: null, passed: 0, failed: 0, skipped: 0, matrix: null };
   #file: { readonly name: string; tap: string } | null = null;
   readonly #tell: (line: string) => void;
 
@@ -42,10 +46,12 @@ export class GuestLines {
   #take(line: string): void {
     const file = FILE_LINE.exec(line)?.[1];
     const ended = ENDED_LINE.exec(line)?.[1];
+    const result = RESULT_LINE.exec(line)?.[1];
     const last = LAST_LINE.exec(line)?.[1];
     if (file !== undefined) this.#file = { name: file, tap: '' };
     else if (ended !== undefined) this.#judge(Number(ended));
     else if (last !== undefined) this.#verdict = { ...this.#verdict, exitCode: Number(last) };
+    else if (result !== undefined) this.#verdict = { ...this.#verdict, matrix: JSON.parse(result) };
     else if (this.#file === null) this.#tell(line);
     else {
       this.#file.tap += `${line}\n`;

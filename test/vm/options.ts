@@ -1,5 +1,6 @@
 /** The command line of scripts/test-vm. */
 import { parseArgs } from 'node:util';
+import type { Selection } from '#test/support/bypass/selection.ts';
 import { DEFAULT_PAIR, PAIRS, type Pair } from './pairs.ts';
 
 export const USAGE = `usage: scripts/test-vm [--all | --pair SUITE/KERNEL]... [OPTION...]
@@ -12,6 +13,8 @@ Needs root. Kernels and root images are built once from this host's Debian mirro
   --all                 every pair of --list, one after the other
   --list                what there is, and do nothing
   --filter TEXT         only test files whose path contains the text
+  --matrix              all rows of the bypass matrix, not only those in which kernels differ: half an hour each
+  --write               the same, and keep what comes of it in test/bypass/results and docs/bypass-matrix.md
   --prepare             build what the pairs need, and boot nothing
   --refresh             build it anew: newer kernels and packages of the mirror
   --if-possible         where packages, mirror or machine do not allow it: say so, and exit with 0
@@ -27,6 +30,7 @@ export interface Options {
   readonly list: boolean;
   readonly pairs: readonly Pair[];
   readonly filter: string | null;
+  readonly bypass: Selection | 'keep';
   readonly prepareOnly: boolean;
   readonly refresh: boolean;
   readonly ifPossible: boolean;
@@ -48,6 +52,8 @@ export function parseOptions(argv: readonly string[]): Options {
       all: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
       filter: { type: 'string' },
+      matrix: { type: 'boolean', default: false },
+      write: { type: 'boolean', default: false },
       prepare: { type: 'boolean', default: false },
       refresh: { type: 'boolean', default: false },
       'if-possible': { type: 'boolean', default: false },
@@ -62,6 +68,7 @@ export function parseOptions(argv: readonly string[]): Options {
     list: values.list,
     pairs: values.all ? PAIRS : [...new Set(named)],
     filter: values.filter ?? null,
+    bypass: values.write ? 'keep' : values.matrix ? 'all' : 'differing',
     prepareOnly: values.prepare,
     refresh: values.refresh,
     ifPossible: values['if-possible'],

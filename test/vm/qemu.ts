@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Selection } from '#test/support/bypass/selection.ts';
 import { Running } from '#test/support/command.ts';
 import type { Cache } from './cache.ts';
 import { Channel, type Verdict } from './channel.ts';
@@ -14,14 +15,19 @@ import { getBootDisk, getModulesDisk, makeCodeDisk } from './root.ts';
 
 /** Emulated, a machine is ten to twenty times slower. */
 const PATIENCE = 20;
-const FILE_TIMEOUT_SECONDS = 1500;
+/** The longest file is the whole bypass matrix. */
+const FILE_TIMEOUT_SECONDS = 3600;
 /** Of the whole guest. */
-const LIMIT_MS = 45 * 60_000;
+const LIMIT_MS = 90 * 60_000;
+/** Where the guest has the result of its bypass matrix before it says it. */
+const RESULT_FILE = '/run/sluice-bypass.json';
 const MEMORY_MIB = 1536;
 const CPUS = 2;
 
 export interface GuestRun {
   readonly tests: readonly string[];
+  /** Rows of the bypass matrix; `keep`: all, with the result as part of the verdict. */
+  readonly bypass: Selection | 'keep';
   /** Where console and channel are written. */
   readonly directory: string;
   readonly onLine: (line: string) => void;
@@ -65,7 +71,7 @@ export async function runGuest(cache: Cache, pair: Pair, run: GuestRun): Promise
     ...['-device', 'nvme,id=nvme,serial=guest'],
     ...drives.flatMap((_, i) => ['-device', `nvme-ns,drive=disk${i + 1},bus=nvme,nsid=${i + 1}`]),
     ...['-device', 'virtio-rng-pci'],
-    ...['-kernel', kernel.vmlinux, '-append', commandLine(pair, run.tests).join(' ')],
+    ...['-kernel', kernel.vmlinux, '-append', commandLine(pair, run).join(' ')],
   ];
   const qemu = new Running(argv, { env: { TMPDIR: scratch }, timeoutMs: LIMIT_MS });
   const finished = await qemu.finished;
@@ -79,7 +85,7 @@ export async function runGuest(cache: Cache, pair: Pair, run: GuestRun): Promise
   return verdict;
 }
 
-function commandLine(pair: Pair, tests: readonly string[]): string[] {
+function commandLine(pair: Pair, { tests, bypass }: GuestRun): string[] {
   return [
     `root=PARTUUID=${ROOT_PARTUUID}`,
     ...['rootwait', 'rw', 'rootfstype=ext4', 'console=ttyS0', 'quiet', 'loglevel=4', 'net.ifnames=0'],
@@ -90,6 +96,8 @@ function commandLine(pair: Pair, tests: readonly string[]): string[] {
     `SLUICE_GUEST_TESTS=${tests.join(',')}`,
     ...['SLUICE_GUEST_CHANNEL=/dev/ttyS1', `SLUICE_GUEST_TIMEOUT=${FILE_TIMEOUT_SECONDS}`],
     `SLUICE_TEST_PATIENCE=${PATIENCE}`,
+    `SLUICE_BYPASS_ROWS=${bypass === 'keep' ? 'all' : bypass}`,
+    ...(bypass === 'keep' ? [`SLUICE_BYPASS_RESULT=${RESULT_FILE}`] : []),
   ];
 }
 

@@ -3,7 +3,8 @@
  * guest/run of the checkout. The same tree boots in QEMU (as a disk) and in systemd-nspawn (as a directory).
  */
 import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { buildProgram, CARRIED_PROGRAM } from '#test/support/bypass/field.ts';
 import { must } from '#test/support/command.ts';
 import { APT_OPTIONS, findMirrors, sourceLine } from './apt.ts';
 import { type Cache, digest } from './cache.ts';
@@ -21,7 +22,18 @@ const PACKAGES = [
   // What the addon is linked with, and what README's installation asks for.
   ...['libbpf1', 'libstdc++6', 'zlib1g', 'ca-certificates'],
   // The tests': programs they run, servers, and the judge.
-  ...['bpftool', 'curl', 'libcap2-bin', 'nginx', 'openssl', 'python3', 'tcpdump', 'liburing2'],
+  ...[
+    'bpftool',
+    'curl',
+    'libcap2-bin',
+    'nftables',
+    'nginx',
+    'openssl',
+    'postgresql',
+    'python3',
+    'tcpdump',
+    'liburing2',
+  ],
 ];
 
 /** Of no use to a guest that lives for minutes, and each costs an emulated machine its time to start. */
@@ -38,6 +50,7 @@ const MASKED = [
     'getty.target',
     'console-getty.service',
     'nginx.service',
+    'postgresql.service',
     'systemd-firstboot.service',
   ],
   ...[
@@ -81,7 +94,7 @@ const FILES: Readonly<Record<string, string>> = {
     '[Service]',
     'Type=exec',
     // Given to the first process by the kernel's command line, or by nspawn.
-    'PassEnvironment=SLUICE_GUEST_TESTS SLUICE_GUEST_CHANNEL SLUICE_GUEST_TIMEOUT SLUICE_TEST_PATIENCE',
+    'PassEnvironment=SLUICE_GUEST_TESTS SLUICE_GUEST_CHANNEL SLUICE_GUEST_TIMEOUT SLUICE_TEST_PATIENCE SLUICE_BYPASS_ROWS SLUICE_BYPASS_RESULT',
     `ExecStart=/bin/sh ${GUEST_CHECKOUT}/test/vm/guest/run`,
     '',
   ].join('\n'),
@@ -165,12 +178,15 @@ const PARTS = [
   'package-lock.json',
 ];
 
-/** A disk with the checkout as it is now, built; it holds the mount point of the modules' disk. */
+/** A disk with the checkout as it is now, built, and the program of the bypass matrix; it holds the mount point of the modules' disk. */
 export async function makeCodeDisk(file: string, scratch: string): Promise<void> {
   const tree = join(scratch, 'code');
   mkdirSync(join(tree, 'node_modules'), { recursive: true });
   for (const part of PARTS)
     cpSync(join(checkout, part), join(tree, part), { recursive: true, verbatimSymlinks: true });
+  const program = join(tree, CARRIED_PROGRAM);
+  mkdirSync(dirname(program), { recursive: true });
+  await buildProgram(dirname(program));
   await makeDisk(file, 'sluicecode', tree);
 }
 

@@ -1,13 +1,13 @@
 /** Tries every row and lets the far side's capture say what came of it. */
+import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { findUser } from '#src/daemon/user.ts';
-import { sluiceCgroups } from '#src/kernel/cgroup.ts';
 import { until } from '../command.ts';
 import { RAW_PORTS } from '../raw-ports.ts';
 import { type Field, said } from './field.ts';
 import { Judge } from './judge.ts';
 import { FAMILIES, ROWS, WHO } from './rows.ts';
-import { type Outcome, proxyPort, SPECIAL } from './special.ts';
+import { type Outcome, proxyPort, SPECIAL, whenItAnswers } from './special.ts';
 import type { Attempt, MatrixResult, Row, Tried } from './types.ts';
 
 /** Attempts tried at once; most wait for an answer that does not come. */
@@ -43,6 +43,8 @@ export async function runMatrix(
     LANES,
     go,
   );
+  // On a slow machine it has the records of some ten thousand connections to write first.
+  await whenItAnswers(field);
   await inLanes(
     attempts.filter(({ row }) => row.alone === true),
     1,
@@ -54,7 +56,7 @@ export async function runMatrix(
   tried.sort((a, b) => (order.get(a.canary) ?? 0) - (order.get(b.canary) ?? 0));
   return {
     kernel: `${major}.${minor}`,
-    tier: (await field.sluice.status()).tier,
+    tier: (await whenItAnswers(field)).tier,
     cells: tried.map((one) => judge.judge(one)),
   };
 }
@@ -69,8 +71,14 @@ async function tryOne(field: Field, attempt: Attempt): Promise<Outcome> {
 async function optionOf(field: Field, { row }: Attempt): Promise<string> {
   if (row.option === 'PROXY-PORT') return String(await proxyPort(field));
   if (row.option === 'FREE-CGROUP') return field.freeCgroup;
-  if (row.option === 'WORKER') return `${findUser('sluice').uid}:${field.cgroupRoot}${sluiceCgroups.daemon}`;
+  if (row.option === 'WORKER') return `${findUser('sluice').uid}:${await workerCgroup(field)}`;
   return row.option ?? '';
+}
+
+async function workerCgroup(field: Field): Promise<string> {
+  const { workers } = await whenItAnswers(field);
+  const lines = readFileSync(`/proc/${workers.find(({ pid }) => pid !== null)?.pid}/cgroup`, 'utf8');
+  return `${field.cgroupRoot}${/^0::(.*)$/m.exec(lines)?.[1] ?? ''}`;
 }
 
 async function inLanes(

@@ -1,6 +1,7 @@
 /** The attempts that take more than one process: visitors, impostors, and storms while Sluice is being hurt. */
 import { readdirSync } from 'node:fs';
 import { DEFAULT_PIN_DIR } from '#src/api/paths.ts';
+import type { Status } from '#src/api/types.ts';
 import { addon, buildPaths } from '#src/kernel/addon.ts';
 import { type Running, run, until } from '../command.ts';
 import { SLUICE } from '../sluice.ts';
@@ -104,9 +105,14 @@ async function killWorkers({ sluice }: Field): Promise<void> {
   await until('all workers', async () => (await sluice.status()).workers.every(({ pid }) => pid !== null));
 }
 
+/** The daemon's status, as soon as it has caught up with what the rows before did to it. */
+export function whenItAnswers(field: Field): Promise<Status> {
+  return until('the daemon to answer', () => field.sluice.status().catch(() => null), 60_000);
+}
+
 /** A daemon is needed to say which ports are its. */
 async function proxyPorts(field: Field): Promise<number[]> {
-  return [...new Set((await field.sluice.status()).listeners.map(({ port }) => port))];
+  return [...new Set((await whenItAnswers(field)).listeners.map(({ port }) => port))];
 }
 
 /** One of them. */

@@ -24,7 +24,7 @@ guest: ended 0
 t.test('a guest where all is well, in whatever pieces it comes', async (t) => {
   for (const chunk of [1, 7, 10_000]) {
     const { told, lines } = read(`${good}guest: exit 0\n`, chunk);
-    t.same(lines.verdict, { exitCode: 0, passed: 1, failed: 0, skipped: 0 });
+    t.same(lines.verdict, { exitCode: 0, passed: 1, failed: 0, skipped: 0, matrix: null });
     t.same(told, ['guest: 6.1.0', 'ok 1 - one # time=3ms', 'ok   a.test.ts (1 passed, 0 failed)']);
   }
 });
@@ -32,7 +32,7 @@ t.test('a guest where all is well, in whatever pieces it comes', async (t) => {
 t.test('a failure is told whole, and the journal behind it', async (t) => {
   const text = `guest: file b.test.ts\nTAP version 14\nnot ok 1 - broken\n  ---\n  at: here\n  ...\n1..1\n\nguest: ended 1\njournal\nguest: exit 1\n`;
   const { told, lines } = read(good + text);
-  t.same(lines.verdict, { exitCode: 1, passed: 1, failed: 1, skipped: 0 });
+  t.same(lines.verdict, { exitCode: 1, passed: 1, failed: 1, skipped: 0, matrix: null });
   t.ok(told.includes('FAIL b.test.ts (0 passed, 1 failed, ended with 1)'));
   t.ok(told.includes('       at: here'));
   t.equal(told.at(-1), 'journal');
@@ -56,4 +56,13 @@ t.test('skips are told with their reason', async (t) => {
   );
   t.match(lines.verdict, { passed: 0, failed: 0, skipped: 1 });
   t.ok(told.some((line) => line.includes('no such kernel')));
+});
+
+t.test('a result of the bypass matrix is no line to be told', async (t) => {
+  const told: string[] = [];
+  const lines = new GuestLines((line) => told.push(line));
+  const matrix = { kernel: '6.1', tier: 'base', cells: [] };
+  lines.push(`guest: result ${JSON.stringify(matrix)}\nguest: exit 0\n`);
+  t.same(lines.verdict.matrix, matrix);
+  t.same(told, []);
 });

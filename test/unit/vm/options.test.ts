@@ -13,6 +13,12 @@ t.test('which pairs', async (t) => {
   t.equal(names('--all').length, PAIRS.length);
 });
 
+t.test('how much of the bypass matrix', async (t) => {
+  t.equal(parseOptions([]).bypass, 'differing');
+  t.equal(parseOptions(['--matrix']).bypass, 'all');
+  t.equal(parseOptions(['--matrix', '--write']).bypass, 'keep');
+});
+
 t.test('what makes no sense is refused with the reason', async (t) => {
   t.throws(() => parseOptions(['--pair', 'bookworm/2.6']), /"bookworm\/2.6" is none of bookworm\/6\.1,/);
   t.throws(() => parseOptions(['--all', '--pair', 'bookworm/6.1']), /exclude each other/);

@@ -10,6 +10,7 @@ import { FAR, writeHosts } from '#test/support/network.ts';
 import { PLAIN_HTTP_PORT, RESPONSE_MARKER } from '#test/support/nginx.ts';
 import { patience } from '#test/support/patience.ts';
 import { wireOf } from '#test/support/pcap.ts';
+import { POSTGRES } from '#test/support/postgres.ts';
 import {
   CommandUnit,
   install,
@@ -23,11 +24,12 @@ import { World } from '#test/support/world.ts';
 
 t.setTimeout(120_000 * patience);
 const REQUEST_MARKER = 'REQUEST-MARKER-77c1';
-const MARKERS = [REQUEST_MARKER, RESPONSE_MARKER];
+const QUERY_MARKER = 'QUERY-MARKER-0a9c';
+const MARKERS = [REQUEST_MARKER, RESPONSE_MARKER, QUERY_MARKER, POSTGRES.rowMarker, POSTGRES.password];
 const onStep = (step: string): unknown => t.comment(step);
-const world = await World.open(['nginx'], onStep, { near: 'host', sites: ['shop.test'] });
+const world = await World.open(['nginx', 'postgres'], onStep, { near: 'host', sites: ['shop.test'] });
 t.teardown(() => world.close());
-writeHosts('/etc/hosts', ['shop.test']);
+writeHosts('/etc/hosts', ['shop.test', POSTGRES.name]);
 const capture = await world.capture();
 
 const policy = (allowed: readonly string[]): string => `version: 1
@@ -36,6 +38,7 @@ agents:
   - { name: billing, match: [{ unit: billing.service }] }
   - { name: batch, match: [{ unit: apps-batch.slice }] }
   - { name: reports, match: [{ unit: reports@eu.service }] }
+  - { name: ledger, match: [{ unit: ledger.service }] }
 destinations:
   - name: web
     hosts: [shop.test]
@@ -43,7 +46,13 @@ destinations:
     protocol: http
     port_map: { 80: 443 }
     tls: { ca: ${world.pki.ca} }
+  - name: db
+    hosts: [${POSTGRES.name}]
+    ports: [${POSTGRES.port}]
+    protocol: postgres
+    tls: { ca: ${world.pki.ca} }
 rules:
+  - { name: db, agents: [ledger], destinations: [db], action: allow }
   - { name: web, agents: [${allowed.join(', ')}], destinations: [web], action: allow }
 `;
 const api = await install(policy(['billing', 'batch', 'reports']));
@@ -58,6 +67,13 @@ const curl = (path: string): string =>
 const billing = await CommandUnit.make('billing.service', world.dir, curl('billing'));
 const batch = await CommandUnit.make('nightly.service', world.dir, curl('batch'), 'Slice=apps-batch.slice\n');
 const reports = await CommandUnit.make('reports@eu.service', world.dir, curl('reports'));
+const database = `host=${POSTGRES.name} dbname=${POSTGRES.database} user=${POSTGRES.user} sslmode=disable`;
+const ledger = await CommandUnit.make(
+  'ledger.service',
+  world.dir,
+  `/bin/sh -c 'psql -XAtq "${database}" -c "select secret from vault /* ${QUERY_MARKER} */"; code=$$?; sleep 2; exit $$code'`,
+  `Environment=PGPASSWORD=${POSTGRES.password}\n`,
+);
 const plain = `/usr/bin/curl -sS http://${FAR.ipv4}:${PLAIN_HTTP_PORT}/hello`;
 const bystander = await CommandUnit.make('bystander.service', world.dir, plain);
 const answer = (path: string): string => `${RESPONSE_MARKER} GET /secret/${REQUEST_MARKER}/${path}\n`;
@@ -136,6 +152,23 @@ t.test('a service, a service of a slice, and an instance of a template', async (
     });
   }
   t.match(await bystander.run(), { code: 0, output: 'hello' }, 'who is no agent is let alone');
+});
+
+t.test('psql without TLS reaches a PostgreSQL that takes nothing else', async (t) => {
+  const done = await ledger.run();
+  t.match(done, { code: 0, output: `${POSTGRES.rowMarker}\n` }, await log());
+  await world.postgres.waitForLog(/SSL enabled/);
+  const [flow] = await until('the record', async () => {
+    const any = { sinceMs: null, destination: null, disposition: null, verdict: null, limit: 100 };
+    const flows = await api.flows({ ...any, agent: 'ledger' });
+    return flows.length > 0 ? flows : null;
+  });
+  t.match(flow, {
+    disposition: 'upgraded',
+    verdict: 'allow',
+    src: { unit: 'ledger.service' },
+    tls: { server_name: POSTGRES.name },
+  });
 });
 
 t.test('reload: the new policy holds, a broken one changes nothing', async (t) => {
@@ -272,7 +305,7 @@ t.test('stopped: the gate stays shut; uninstalled: nothing is left', async (t) =
   // All that agents have sent up to here.
   await capture.assertNoPlaintext(MARKERS);
   const crossed = (await capture.conversations()).filter((c) => c.serverPort !== PLAIN_HTTP_PORT);
-  t.strictSame(new Set(crossed.map((c) => wireOf(c.toServer))), new Set(['tls']));
+  t.strictSame(new Set(crossed.map((c) => wireOf(c.toServer))), new Set(['tls', 'postgres-tls']));
   t.ok(crossed.length >= 6);
 
   const done = await sluice('uninstall');
