@@ -59,8 +59,8 @@ static const char *rules(struct attempt *a, char *text, size_t size) {
   return text;
 }
 
-/* Sends what goes to the proxy's port elsewhere, after connect() has been redirected to it. OPTION: the port.
- */
+/* Sends what goes to the proxy's port elsewhere, after connect() has been redirected to it. OPTION: the
+ * ports, as a set of nft. */
 static _Noreturn void translate(struct attempt *a) {
   char text[1024];
   if (!have_program("nft"))

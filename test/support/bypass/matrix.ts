@@ -7,7 +7,7 @@ import { RAW_PORTS } from '../raw-ports.ts';
 import { type Field, said } from './field.ts';
 import { Judge } from './judge.ts';
 import { FAMILIES, ROWS, WHO } from './rows.ts';
-import { type Outcome, proxyPort, SPECIAL, whenItAnswers } from './special.ts';
+import { type Outcome, proxyPorts, SPECIAL, whenItAnswers } from './special.ts';
 import type { Attempt, MatrixResult, Row, Tried } from './types.ts';
 
 /** Attempts tried at once; most wait for an answer that does not come. */
@@ -32,6 +32,8 @@ export async function runMatrix(
   );
   const tried: Tried[] = [];
   const go = async (attempt: Attempt): Promise<void> => {
+    // On a slow machine it may have the records of some ten thousand connections to write first.
+    if (attempt.row.alone === true) await whenItAnswers(field);
     const started = performance.now();
     const outcome = await tryOne(field, attempt);
     tried.push({ ...attempt, ...outcome });
@@ -43,8 +45,6 @@ export async function runMatrix(
     LANES,
     go,
   );
-  // On a slow machine it has the records of some ten thousand connections to write first.
-  await whenItAnswers(field);
   await inLanes(
     attempts.filter(({ row }) => row.alone === true),
     1,
@@ -69,7 +69,7 @@ async function tryOne(field: Field, attempt: Attempt): Promise<Outcome> {
 }
 
 async function optionOf(field: Field, { row }: Attempt): Promise<string> {
-  if (row.option === 'PROXY-PORT') return String(await proxyPort(field));
+  if (row.option === 'PROXY-PORTS') return `{ ${(await proxyPorts(field)).join(', ')} }`;
   if (row.option === 'FREE-CGROUP') return field.freeCgroup;
   if (row.option === 'WORKER') return `${findUser('sluice').uid}:${await workerCgroup(field)}`;
   return row.option ?? '';

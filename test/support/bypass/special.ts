@@ -111,12 +111,12 @@ export function whenItAnswers(field: Field): Promise<Status> {
 }
 
 /** A daemon is needed to say which ports are its. */
-async function proxyPorts(field: Field): Promise<number[]> {
+export async function proxyPorts(field: Field): Promise<number[]> {
   return [...new Set((await whenItAnswers(field)).listeners.map(({ port }) => port))];
 }
 
 /** One of them. */
-export async function proxyPort(field: Field): Promise<number> {
+async function proxyPort(field: Field): Promise<number> {
   return (await proxyPorts(field))[0] ?? 0;
 }
 
