@@ -70,7 +70,7 @@ t.test(
 
 t.test('what is too much is refused before it is sent', async (t) => {
   const [ours, theirs] = descriptorPair();
-  t.throws(() => sendDescriptors(ours, Buffer.alloc(513), []), RangeError);
+  t.throws(() => sendDescriptors(ours, Buffer.alloc(2049), []), RangeError);
   t.throws(() => sendDescriptors(ours, Buffer.alloc(0), []), RangeError);
   t.throws(() => sendDescriptors(ours, Buffer.from('x'), Array(MAX_DESCRIPTORS + 1).fill(ours)), RangeError);
   const most: number[] = Array(MAX_DESCRIPTORS).fill(ours);
