@@ -3,7 +3,9 @@ import { DOCUMENT_MAX_BYTES } from '../policy/positions.ts';
 import type { JsonObject } from './body.ts';
 import { booleanMember, stringMember } from './body.ts';
 import { ApiError } from './errors.ts';
+import { EXPOSITION_TYPE } from './exposition.ts';
 import { parseFlowQuery } from './flow-filter.ts';
+import { metricsText } from './metrics.ts';
 import type { ApiBackend } from './types.ts';
 
 export interface ApiCall {
@@ -17,7 +19,9 @@ export interface Route {
   readonly path: string;
   /** 0: a body is not read. */
   readonly maxBodyBytes: number;
-  /** Gives what is answered as JSON with status 200. */
+  /** What the answer is: JSON, unless said otherwise; then `call` gives its text. */
+  readonly contentType?: string;
+  /** Gives what is answered with status 200. */
   readonly call: (backend: ApiBackend, call: ApiCall) => Promise<unknown>;
 }
 
@@ -36,6 +40,13 @@ export const ROUTES: readonly Route[] = [
     path: '/v1/status',
     maxBodyBytes: 0,
     call: (backend) => backend.status(),
+  },
+  {
+    method: 'GET',
+    path: '/v1/metrics',
+    maxBodyBytes: 0,
+    contentType: EXPOSITION_TYPE,
+    call: async (backend) => metricsText(await backend.status()),
   },
   {
     method: 'GET',

@@ -110,7 +110,9 @@ class Handler {
     const route = findRoute(request.method ?? '', url.pathname);
     const body = route.maxBodyBytes === 0 ? {} : await readJsonObject(request, route.maxBodyBytes);
     const call = route.call(this.#backend, { query: url.searchParams, body });
-    writeJson(response, 200, await this.#inTime(call));
+    const answer = await this.#inTime(call);
+    if (route.contentType === undefined) writeJson(response, 200, answer);
+    else write(response, 200, route.contentType, String(answer));
   }
 
   async #follow(url: URL, response: ServerResponse): Promise<void> {
@@ -162,9 +164,12 @@ class Handler {
 }
 
 function writeJson(response: ServerResponse, status: number, value: unknown): void {
-  const text = JSON.stringify(value);
+  write(response, status, 'application/json', JSON.stringify(value));
+}
+
+function write(response: ServerResponse, status: number, contentType: string, text: string): void {
   response.writeHead(status, {
-    'content-type': 'application/json',
+    'content-type': contentType,
     'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',
   });

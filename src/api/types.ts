@@ -108,6 +108,13 @@ export interface SelfTestStatus {
   readonly detail: string;
 }
 
+/** Flows that ended, since the daemon started. */
+export interface OutcomeStatus {
+  readonly disposition: string;
+  readonly reason: string;
+  readonly count: number;
+}
+
 export interface Status {
   readonly version: string;
   readonly pid: number;
@@ -127,6 +134,7 @@ export interface Status {
   readonly draining: readonly DrainingStatus[];
   readonly policy: PolicyStatus;
   readonly ledger: LedgerStatus;
+  readonly outcomes: readonly OutcomeStatus[];
   readonly rings: { readonly flow: RingStatus; readonly deny: RingStatus };
   /** Refusals in the kernel, told in records or not; those of the self-test are left out. Most first. */
   readonly denials: readonly DenialStatus[];

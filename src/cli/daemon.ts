@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import { type MetricsAddress, parseMetricsAddress } from '../api/metrics-server.ts';
 import { PROXY_PORTS_MAX } from '../kernel/layout.ts';
 import { badSize, type TableSizes, tableNames } from '../kernel/tables.ts';
 import { type Cli, pinDirOption, runtimeDirOption, stateDirOption, wholeNumber } from './cli.ts';
@@ -34,7 +35,15 @@ interface DaemonCommandOptions {
   readonly listenPorts: number;
   readonly drainTimeout: number;
   readonly table: TableSizes;
+  readonly metrics?: MetricsAddress;
   readonly logFlows: boolean;
+}
+
+function metricsAddress(text: string): MetricsAddress {
+  const address = parseMetricsAddress(text);
+  if (address === null)
+    throw new InvalidArgumentError('give an address and a port, such as 127.0.0.1:9464 or [::1]:9464');
+  return address;
 }
 
 export function registerDaemon(program: Command, cli: Cli): void {
@@ -66,6 +75,7 @@ export function registerDaemon(program: Command, cli: Cli): void {
       tableSize,
       {},
     )
+    .option('--metrics <host:port>', 'serve metrics for Prometheus there (default: nowhere)', metricsAddress)
     .option('--log-flows', 'write each flow record to standard output as NDJSON (default)', true)
     .option('--no-log-flows', 'do not')
     .addHelpText(
@@ -111,6 +121,7 @@ async function start(cli: Cli, options: DaemonCommandOptions): Promise<number> {
       tableSizes: options.table,
       drainTimeoutMs: options.drainTimeout * 1_000,
       logFlows: options.logFlows,
+      metrics: options.metrics ?? null,
     });
     return EXIT_OK;
   } catch (error) {

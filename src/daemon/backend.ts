@@ -54,6 +54,7 @@ function status(daemon: Daemon): Status {
       errors: ledger.verdicts.error,
       lost: ledger.reasons.lost ?? 0,
     },
+    outcomes: daemon.outcomes.all(),
     rings: {
       flow: { received: received.flow, lost: Number(counters.flowEventsLost) },
       deny: { received: received.deny, lost: Number(counters.denyEventsLost) },

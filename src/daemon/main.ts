@@ -1,4 +1,6 @@
 /** Starts the daemon, wires it to signals, systemd and the API, and stops it. */
+import { metricsText } from '../api/metrics.ts';
+import { type MetricsServer, serveMetrics } from '../api/metrics-server.ts';
 import { apiSocketPath } from '../api/paths.ts';
 import { serveApi } from '../api/server.ts';
 import { messageOf } from '../core/errors.ts';
@@ -84,6 +86,20 @@ async function start(daemon: Daemon, options: DaemonOptions): Promise<void> {
   }
 }
 
+/** Not worth ending for: agents stay governed without. */
+async function openMetrics(
+  { metrics }: DaemonOptions,
+  text: () => Promise<string>,
+): Promise<MetricsServer | null> {
+  if (metrics === null) return null;
+  try {
+    return await serveMetrics(metrics, text, (error) => log(`metrics: ${messageOf(error)}`));
+  } catch (error) {
+    log(`warning: ${messageOf(error)}`);
+    return null;
+  }
+}
+
 /**
  * Runs until SIGTERM or SIGINT, and resolves when it has stopped in good order. SIGUSR2 makes it start anew in place,
  * and so does a restart by the service manager, without a flow being broken.
@@ -100,9 +116,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   lockPins(options.pinDirectory);
   const daemon = prepare(options, former);
   await start(daemon, options);
-  const api = await serveApi(apiSocketPath(options.runtimeDirectory), backendOf(daemon), {
+  const backend = backendOf(daemon);
+  const api = await serveApi(apiSocketPath(options.runtimeDirectory), backend, {
     onError: (error) => log(`API: ${messageOf(error)}`),
   });
+  const metrics = await openMetrics(options, async () => metricsText(await backend.status()));
   process.on('SIGHUP', () => void reload(daemon));
   const state = describe(daemon);
   addon().sdNotify(`READY=1\nSTATUS=${state}`);
@@ -127,6 +145,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
   addon().sdNotify('STOPPING=1');
   log(`${signal}: stopping; enforcement stays in force (sluice uninstall ends it)`);
+  metrics?.close();
   await api.close();
   await daemon.stop();
 }

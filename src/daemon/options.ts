@@ -22,6 +22,8 @@ export interface DaemonOptions {
   readonly drainTimeoutMs: number;
   /** Tables of the kernel plane that are to have another size than the usual. */
   readonly tableSizes: TableSizes;
+  /** Where metrics are served by TCP; null: nowhere. */
+  readonly metrics: { readonly host: string; readonly port: number } | null;
   /** Flow records as NDJSON on stdout. */
   readonly logFlows: boolean;
 }

@@ -89,6 +89,10 @@ export function sampleStatus(change: Partial<Status> = {}): Status {
     },
     ledger: { open: 1, allowed: 5, denied: 1, errors: 0, lost: 0 },
     counters: { 'kernel.refused.udp_denied': 3, 'ledger.lateReports': 0 },
+    outcomes: [
+      { disposition: 'upgraded', reason: 'ok', count: 7 },
+      { disposition: 'denied', reason: 'no_rule', count: 2 },
+    ],
     rings: { flow: { received: 14, lost: 0 }, deny: { received: 1, lost: 0 } },
     denials: [{ agent: 'billing', technique: 'sendto', count: 3 }],
     tables: [{ name: 'processes', size: 65_536, refused: 0 }],

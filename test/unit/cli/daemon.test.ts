@@ -23,6 +23,7 @@ t.test('defaults', async (t) => {
     pinDirectory: '/sys/fs/bpf/sluice',
     maxFlows: 20_000,
     listenPorts: 4,
+    metrics: null,
     drainTimeoutMs: 3_600_000,
     tableSizes: {},
     logFlows: true,
@@ -32,7 +33,14 @@ t.test('defaults', async (t) => {
 t.test('every option arrives', async (t) => {
   const dirs = ['--runtime-dir', '/r', '--state-dir', '/s', '--pin-dir', '/b'];
   const args = ['--policy', 'p.yaml', '--workers', '3', '--worker-user', 'w', ...dirs, '--max-flows', '9'];
-  const tables = ['--table', 'processes=200000', '--table', 'flow-ring-bytes=16777216'];
+  const tables = [
+    '--metrics',
+    '127.0.0.1:9464',
+    '--table',
+    'processes=200000',
+    '--table',
+    'flow-ring-bytes=16777216',
+  ];
   t.same(
     await optionsOf([...args, '--listen-ports', '16', ...tables, '--drain-timeout', '5', '--no-log-flows']),
     {
@@ -44,6 +52,7 @@ t.test('every option arrives', async (t) => {
       pinDirectory: '/b',
       maxFlows: 9,
       listenPorts: 16,
+      metrics: { host: '127.0.0.1', port: 9464 },
       drainTimeoutMs: 5_000,
       tableSizes: { processes: 200_000, 'flow-ring-bytes': 16_777_216 },
       logFlows: false,
