@@ -120,6 +120,8 @@ export interface FlowRecord {
   readonly identity: FlowIdentity;
   /** The TLS connection to the server; null when none was made. */
   readonly tls: FlowTls | null;
+  /** What was asked inside it; null where that was not read. */
+  readonly operations: FlowOperations | null;
   readonly bytes: { readonly agent_to_server: number; readonly server_to_agent: number };
   /** Milliseconds. `connect_ms`: TCP to the server; `tls_ms`: handshake; `total_ms`: from accept to end. */
   readonly timings: {
@@ -164,6 +166,15 @@ export interface FlowIdentity {
   readonly spiffe_id: string | null;
   readonly selectors: readonly string[];
   readonly groups: readonly string[];
+}
+
+/** Counts of operations: SQL statements, so far. */
+export interface FlowOperations {
+  readonly total: number;
+  /** By a rule, or because they were not understood. */
+  readonly denied: number;
+  /** That a rule which only observes would have denied. */
+  readonly observed: number;
 }
 
 export interface FlowTls {

@@ -5,6 +5,7 @@
 import {
   DISPOSITIONS,
   type FlowDestination,
+  type FlowOperations,
   type FlowRecord,
   type Protocol,
   type Verdict,
@@ -94,6 +95,7 @@ const isReport = shape<WorkerFlowReport>({
     upstream_port: orNull(port),
   }),
   tls: orNull(isTls),
+  operations: orNull(shape<FlowOperations>({ total: count, denied: count, observed: count })),
   bytes: shape<FlowRecord['bytes']>({ agent_to_server: count, server_to_agent: count }),
   timings: shape<FlowRecord['timings']>({
     connect_ms: orNull(duration),

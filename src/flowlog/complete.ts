@@ -4,7 +4,13 @@
  *
  * Where the kernel and a worker say the same thing, the kernel's word stands: workers read hostile bytes.
  */
-import { FLOW_RECORD_SCHEMA, type FlowRecord, type Reason, type WorkerFlowReport } from '../flow/record.ts';
+import {
+  FLOW_RECORD_SCHEMA,
+  type FlowOperations,
+  type FlowRecord,
+  type Reason,
+  type WorkerFlowReport,
+} from '../flow/record.ts';
 import type { Attested } from '../identity/attest.ts';
 import { unixSelectors } from '../identity/unix/selectors.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
@@ -55,6 +61,7 @@ export function concludedReport(facts: FlowFacts, ending: ConcludedEnding): Work
     src: { ip: null, port: ending.localPort ?? null },
     dst: { ip: null, port: null, host: null, host_source: null, name: null, upstream_port: null },
     tls: null,
+    operations: null,
     bytes: ending.bytes ?? { agent_to_server: 0, server_to_agent: 0 },
     timings: { connect_ms: null, tls_ms: null, total_ms: Math.max(0, ending.totalMs) },
     worker: ending.worker,
@@ -92,7 +99,7 @@ export function completeRecord(
   attested: Attested | null,
 ): FlowRecord {
   const { facts } = start;
-  const { dst, tls, bytes, timings } = report;
+  const { dst, tls, operations, bytes, timings } = report;
   return {
     schema: FLOW_RECORD_SCHEMA,
     id: report.id,
@@ -120,10 +127,15 @@ export function completeRecord(
     },
     identity: identity(facts, attested),
     tls: tls === null ? null : tlsOf(tls),
+    operations: operations === null ? null : operationsOf(operations),
     bytes: { agent_to_server: bytes.agent_to_server, server_to_agent: bytes.server_to_agent },
     timings: { connect_ms: timings.connect_ms, tls_ms: timings.tls_ms, total_ms: timings.total_ms },
     worker: report.worker,
   };
+}
+
+function operationsOf({ total, denied, observed }: FlowOperations): FlowOperations {
+  return { total, denied, observed };
 }
 
 function tlsOf(tls: NonNullable<FlowRecord['tls']>): FlowRecord['tls'] {

@@ -8,20 +8,24 @@ import {
   DEFAULTS,
   type DestinationEntry,
   type InboundEntry,
+  type OperationEntry,
   type PolicyDocument,
   type RuleEntry,
   type TlsEntry,
 } from './document.ts';
 import type { PolicyFiles } from './files.ts';
 import { parseHostPattern, parseServerName } from './host-pattern.ts';
+import { parseNamePattern } from './name-pattern.ts';
 import { readCertificates, readKey } from './pem.ts';
 import { type PortRange, parsePorts } from './ports.ts';
 import type {
   CompiledDestination,
   CompiledInbound,
+  CompiledOperationRule,
   CompiledPolicy,
   CompiledRule,
   CompiledTls,
+  NamePattern,
 } from './types.ts';
 
 /** `revision` stands for the document and its files; see `PolicyFiles.revision()`. */
@@ -44,6 +48,7 @@ export function compileDocument(
     agents: (document.agents ?? []).map(compileAgent),
     destinations: (document.destinations ?? []).map((entry) => compileDestination(entry, files)),
     rules: (document.rules ?? []).map(compileRule),
+    operations: (document.operations ?? []).map(compileOperationRule),
     inbound: (document.inbound ?? []).map(compileInbound),
     enforcement: { minimum: enforcement.minimum ?? DEFAULTS.minimumTier },
     closedSockets: closedSockets(document),
@@ -112,6 +117,22 @@ function compileRule(entry: RuleEntry): CompiledRule {
     destinations: [...(entry.destinations ?? [])],
     action: entry.action,
     passthrough: entry.passthrough ?? false,
+    reason: entry.reason ?? null,
+  };
+}
+
+function compileOperationRule(entry: OperationEntry): CompiledOperationRule {
+  const patterns = (texts: readonly string[]): NamePattern[] => texts.map(parseNamePattern);
+  return {
+    name: entry.name,
+    agents: [...(entry.agents ?? [])],
+    destinations: [...entry.destinations],
+    effects: [...(entry.effects ?? [])],
+    relations: patterns(entry.relations ?? []),
+    relationsOtherThan:
+      entry.relations_other_than === undefined ? null : patterns(entry.relations_other_than),
+    functions: patterns(entry.functions ?? []),
+    action: entry.action,
     reason: entry.reason ?? null,
   };
 }

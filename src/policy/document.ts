@@ -1,5 +1,7 @@
 /** The policy document as `schema.json` describes it, before anything is looked up or worked out. */
 
+import type { Effect } from '../flow/operation.ts';
+
 export interface PolicyDocument {
   readonly version: 1;
   readonly trust_domain?: string;
@@ -20,6 +22,7 @@ export interface PolicyDocument {
   readonly agents?: readonly AgentEntry[];
   readonly destinations?: readonly DestinationEntry[];
   readonly rules?: readonly RuleEntry[];
+  readonly operations?: readonly OperationEntry[];
   readonly inbound?: readonly InboundEntry[];
 }
 
@@ -62,6 +65,18 @@ export interface RuleEntry {
   readonly destinations?: readonly string[];
   readonly action: 'allow' | 'deny' | 'exempt';
   readonly passthrough?: boolean;
+  readonly reason?: string;
+}
+
+export interface OperationEntry {
+  readonly name: string;
+  readonly agents?: readonly string[];
+  readonly destinations: readonly string[];
+  readonly effects?: readonly Effect[];
+  readonly relations?: readonly string[];
+  readonly relations_other_than?: readonly string[];
+  readonly functions?: readonly string[];
+  readonly action: 'deny' | 'observe';
   readonly reason?: string;
 }
 

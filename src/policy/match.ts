@@ -59,7 +59,10 @@ export function viewOf(question: FlowQuestion): View {
   };
 }
 
-export function matchDestination(rule: CompiledRule, destination: PreparedDestination, view: View): Match {
+/** What of a rule matters here. */
+type Ruling = Pick<CompiledRule, 'action' | 'passthrough'>;
+
+export function matchDestination(rule: Ruling, destination: PreparedDestination, view: View): Match {
   if (!inPorts(destination.source.ports, view.port)) return 'port';
   if (view.key === null) return 'address';
   if (destination.ranges.length > 0 && !inRanges(destination.ranges, view.key)) return 'address';
@@ -77,7 +80,7 @@ export function matchDestination(rule: CompiledRule, destination: PreparedDestin
  * Bytes that are wrapped unread (`tls`) say none, even if they were read for another rule's sake. Where nothing will
  * prove it (`exempt`), DNS is not asked.
  */
-export function plainName(rule: CompiledRule, destination: PreparedDestination, view: View): string | null {
+export function plainName(rule: Ruling, destination: PreparedDestination, view: View): string | null {
   const said = destination.source.protocol === 'tls' ? null : (view.seen?.name ?? null);
   return said ?? (rule.action === 'exempt' ? null : view.dnsName);
 }
@@ -86,7 +89,7 @@ export function plainName(rule: CompiledRule, destination: PreparedDestination, 
  * Whether what the agent's DNS called the address could change the answer: a destination that is reached by name, or
  * has no name to verify, in a protocol that gives none.
  */
-export function wantsDnsName(rule: CompiledRule, destination: PreparedDestination, view: View): boolean {
+export function wantsDnsName(rule: Ruling, destination: PreparedDestination, view: View): boolean {
   const { seen } = view;
   if (seen !== null && (seen.agentTls || seen.name !== null)) return false;
   // HTTP names its server, and what `auto` turns out to be is mostly HTTP.
@@ -98,7 +101,7 @@ export function wantsDnsName(rule: CompiledRule, destination: PreparedDestinatio
 }
 
 /** Whether the agent's first bytes decide if this fits, or how the flow is carried. */
-function needsLook(rule: CompiledRule, destination: PreparedDestination): boolean {
+function needsLook(rule: Ruling, destination: PreparedDestination): boolean {
   const { protocol } = destination.source;
   if (protocol === 'http' || protocol === 'postgres') return true;
   if (protocol === 'auto' && destination.byName) return true;
@@ -106,7 +109,7 @@ function needsLook(rule: CompiledRule, destination: PreparedDestination): boolea
   return rule.action === 'allow' && (protocol === 'auto' || rule.passthrough);
 }
 
-function matchPlain(rule: CompiledRule, destination: PreparedDestination, view: View, seen: SeenView): Match {
+function matchPlain(rule: Ruling, destination: PreparedDestination, view: View, seen: SeenView): Match {
   const { protocol } = destination.source;
   const recognised = seen.protocol === 'http' || seen.protocol === 'postgres';
   if (protocol === 'http' || protocol === 'postgres') {
@@ -123,12 +126,7 @@ function matchPlain(rule: CompiledRule, destination: PreparedDestination, view: 
  * What goes on inside the agent's own TLS is not seen, so a destination of any protocol may be meant; unless
  * the agent asked for TLS in a protocol's own words (SSLRequest), which names the protocol.
  */
-function matchAgentTls(
-  rule: CompiledRule,
-  destination: PreparedDestination,
-  view: View,
-  seen: SeenView,
-): Match {
+function matchAgentTls(rule: Ruling, destination: PreparedDestination, view: View, seen: SeenView): Match {
   const { protocol } = destination.source;
   const narrow = protocol === 'http' || protocol === 'postgres';
   const named = seen.protocol === 'http' || seen.protocol === 'postgres';

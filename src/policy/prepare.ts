@@ -5,7 +5,7 @@
 
 import { type AddressRange, mergeRanges } from './address.ts';
 import { type HostSet, hostSet, isWildcard } from './host-pattern.ts';
-import type { CompiledDestination, CompiledPolicy, CompiledRule } from './types.ts';
+import type { CompiledDestination, CompiledOperationRule, CompiledPolicy, CompiledRule } from './types.ts';
 
 /**
  * What a rule without destinations stands for: any address, and the name from the request. A destination's name
@@ -39,6 +39,11 @@ export interface PreparedRule {
   readonly destinations: readonly PreparedDestination[];
 }
 
+export interface PreparedOperationRule {
+  readonly source: CompiledOperationRule;
+  readonly destinations: readonly PreparedDestination[];
+}
+
 /** The rules that speak of one agent, in the order of the document. */
 export interface AgentRules {
   readonly denies: readonly PreparedRule[];
@@ -49,6 +54,7 @@ export interface AgentRules {
 export class PreparedPolicy {
   readonly source: CompiledPolicy;
   readonly rules: readonly PreparedRule[];
+  readonly operations: readonly PreparedOperationRule[];
   readonly #byAgent = new Map<string, AgentRules>();
   readonly #noAgent: AgentRules;
   readonly #names: ReadonlyMap<number, string>;
@@ -65,6 +71,10 @@ export class PreparedPolicy {
         source.destinations.length === 0
           ? anywhere
           : source.destinations.flatMap((name) => destinations.get(name) ?? []),
+    }));
+    this.operations = policy.operations.map((source) => ({
+      source,
+      destinations: source.destinations.flatMap((name) => destinations.get(name) ?? []),
     }));
     this.#noAgent = split(this.rules.filter((rule) => speaksOf(rule.source, null)));
     for (const { name } of policy.agents) {

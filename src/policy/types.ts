@@ -1,6 +1,7 @@
 /**
  * The compiled policy and its answers. Pure data: it crosses to the workers as JSON and comes back the same.
  */
+import type { Effect } from '../flow/operation.ts';
 import type { Protocol } from '../flow/record.ts';
 
 /**
@@ -60,6 +61,32 @@ export interface CompiledRule {
   readonly reason: string | null;
 }
 
+/** `schema.name`, `name` (of any schema), each part with stars. Null: any. */
+export interface NamePattern {
+  readonly schema: string | null;
+  readonly name: string;
+}
+
+/** What agents may ask of servers whose protocol is read. Of several conditions all must hold. */
+export interface CompiledOperationRule {
+  readonly name: string;
+  /** Names of agents; empty: any agent. */
+  readonly agents: readonly string[];
+  /** Names of destinations; never empty. */
+  readonly destinations: readonly string[];
+  /** One of them; empty: any. */
+  readonly effects: readonly Effect[];
+  /** About one of them; empty: any or none. */
+  readonly relations: readonly NamePattern[];
+  /** About one that is none of these; null: does not matter. */
+  readonly relationsOtherThan: readonly NamePattern[] | null;
+  /** One of them is called; empty: any or none. */
+  readonly functions: readonly NamePattern[];
+  /** `observe`: counted as if it were denied, and let pass. */
+  readonly action: 'deny' | 'observe';
+  readonly reason: string | null;
+}
+
 /** Lets somebody be served by agents, in plain text. */
 export interface CompiledInbound {
   /** Non-zero; follows from the name as an agent's does. */
@@ -94,6 +121,7 @@ export interface CompiledPolicy {
   readonly agents: readonly CompiledAgent[];
   readonly destinations: readonly CompiledDestination[];
   readonly rules: readonly CompiledRule[];
+  readonly operations: readonly CompiledOperationRule[];
   readonly inbound: readonly CompiledInbound[];
   readonly enforcement: {
     /** Tier without which the policy is not put in force. */

@@ -4,7 +4,15 @@
  * A draft becomes a report exactly once; a second time is a defect in the caller and throws.
  */
 import { errnoOf } from '../core/errors.ts';
-import type { Disposition, FlowTls, Protocol, Reason, Verdict, WorkerFlowReport } from '../flow/record.ts';
+import type {
+  Disposition,
+  FlowOperations,
+  FlowTls,
+  Protocol,
+  Reason,
+  Verdict,
+  WorkerFlowReport,
+} from '../flow/record.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
 import type { Granted, Refused } from '../policy/types.ts';
 
@@ -25,6 +33,7 @@ export class FlowDraft {
   tls: FlowTls | null = null;
   connectMs: number | null = null;
   tlsMs: number | null = null;
+  operations: FlowOperations | null = null;
   bytesAgentToServer = 0;
   bytesServerToAgent = 0;
   readonly #facts: FlowFacts | null;
@@ -63,6 +72,7 @@ export class FlowDraft {
       src: this.#src,
       dst: this.#destination(),
       tls: this.tls,
+      operations: this.operations,
       bytes: { agent_to_server: this.bytesAgentToServer, server_to_agent: this.bytesServerToAgent },
       timings: {
         connect_ms: rounded(this.connectMs),

@@ -28,6 +28,8 @@ export interface RelayOptions {
   readonly agentHead: Buffer | null;
   /** Bytes of the server that were read before. */
   readonly serverHead: Buffer | null;
+  /** Applied to what the agent sends. What it throws ends the flow as `protocol_error`. */
+  readonly agentFilter: ByteFilter | null;
   /** Applied to what the server sends. What it throws ends the flow as `protocol_error`. */
   readonly serverFilter: ByteFilter | null;
 }
@@ -144,8 +146,8 @@ class StreamFlow {
     this.#agent = agent;
     this.#server = server;
     this.#resolve = resolve;
-    this.#toServer = new Pipe(agent, server, null, this.#onServerError);
-    this.#toAgent = new Pipe(server, agent, options.serverFilter, this.#onFilterError);
+    this.#toServer = new Pipe(agent, server, options.agentFilter, this.#onAgentFilterError);
+    this.#toAgent = new Pipe(server, agent, options.serverFilter, this.#onServerFilterError);
     agent.on('error', this.#onAgentError);
     server.on('error', this.#onServerError);
     agent.on('close', this.#onClose);
@@ -176,7 +178,11 @@ class StreamFlow {
     else this.#finish(establishedError(error).reason, 'server', error);
   };
 
-  readonly #onFilterError = (error: Error): void => {
+  readonly #onAgentFilterError = (error: Error): void => {
+    this.#finish('protocol_error', 'agent', error);
+  };
+
+  readonly #onServerFilterError = (error: Error): void => {
     this.#finish('protocol_error', 'server', error);
   };
 

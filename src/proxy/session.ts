@@ -13,12 +13,14 @@ import { ProtocolError } from '../core/protocol-error.ts';
 import type { Reason, WorkerFlowReport } from '../flow/record.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
 import { decide, needsDnsName, type PreparedPolicy } from '../policy/decide.ts';
+import { operationRules } from '../policy/operations.ts';
 import type { ConnectAnswer, FlowQuestion, Granted, Refused } from '../policy/types.ts';
 import { AgentGone, AgentInput } from './agent-input.ts';
 import { answerFor, farewell } from './farewell.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
 import { openerFor } from './openers/index.ts';
 import type { Opened } from './openers/opener.ts';
+import { type Governed, governOperations } from './operations.ts';
 import { nameOf, type Recognised, recognise, seenOf } from './recognise.ts';
 import { type Relay, streamRelay } from './relay.ts';
 import { resetSocket } from './reset.ts';
@@ -67,6 +69,8 @@ export class Session {
   readonly #input: AgentInput;
   readonly #upstream: Upstream;
   #recognised: Recognised | null = null;
+  /** Set where policy has rules about what is asked inside this flow. */
+  #governed: Governed | null = null;
   #cut: Ending | null = null;
 
   constructor(options: SessionOptions) {
@@ -141,7 +145,21 @@ export class Session {
     if (answer.kind === 'inspect') throw new Error('policy asked to see what it was shown');
     this.#draft.decision = answer;
     if (answer.kind === 'deny') throw new DeniedByPolicy(answer);
+    this.#govern(question, answer);
     return answer;
+  }
+
+  /** @throws DeniedByPolicy where rules about operations could not be kept */
+  #govern(question: FlowQuestion, grant: Granted): void {
+    const rules = operationRules(this.#policy.prepared, question);
+    const [first] = rules;
+    if (first === undefined) return;
+    this.#governed = governOperations(rules, this.#recognised, grant.mode === 'passthrough');
+    if (this.#governed !== null) return;
+    const reason = `the rule "${first.name}" is about operations, which cannot be read in this flow`;
+    const refused: Refused = { kind: 'deny', rule: first.name, code: 'policy_denied', reason };
+    this.#draft.decision = refused;
+    throw new DeniedByPolicy(refused);
   }
 
   async #withDnsName(question: FlowQuestion): Promise<FlowQuestion> {
@@ -195,10 +213,16 @@ export class Session {
   async #carry(opened: Opened): Promise<Ending> {
     this.#draft.established = true;
     this.#onEstablished();
-    const result = await this.#relay.run(this.#agent, opened.server, opened.relay);
+    const relay = this.#governed?.wrap(opened.relay) ?? opened.relay;
+    const result = await this.#relay.run(this.#agent, opened.server, relay);
+    this.#draft.operations = this.#governed?.counts() ?? null;
     this.#draft.bytesAgentToServer = result.bytesAgentToServer;
     this.#draft.bytesServerToAgent = result.bytesServerToAgent;
     if (result.end === 'ok') return { reason: 'ok', detail: null, agentIs: 'closed' };
+    if (result.brokenBy === 'agent' && result.error instanceof ProtocolError) {
+      // The server may be in the middle of a message to the agent.
+      return { reason: result.end, detail: result.error.message, agentIs: 'to-be-reset' };
+    }
     if (result.brokenBy === 'agent') {
       return { reason: result.end, detail: 'the agent reset the connection', agentIs: 'closed' };
     }

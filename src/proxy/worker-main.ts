@@ -6,6 +6,7 @@
 import { Socket } from 'node:net';
 import { closeFd, DescriptorReader } from '../kernel/descriptors.ts';
 import { outliveDaemon, readFlow } from '../kernel/worker.ts';
+import { loadParser } from '../protocols/postgres/parser.ts';
 import { CHANNEL_FD, Channel, MAX_DAEMON_FRAME_BYTES, NAMESPACE_LINE_FD } from './channel.ts';
 import { becomeHarmless, EXIT_DEFECT } from './entry.ts';
 import { describeDefect } from './flow-report.ts';
@@ -53,4 +54,6 @@ function dieOf(worker: Worker, error: unknown): void {
   void worker.stop(0).finally(() => setImmediate(() => process.exit(EXIT_DEFECT)));
 }
 
+// Read while it can be: workers give up the right to.
+await loadParser();
 main();

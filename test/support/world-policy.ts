@@ -22,13 +22,18 @@ export const AGENTS = {
 export interface PolicyOptions {
   /** YAML added to `rules`, before the others. */
   readonly rules?: string;
+  /** YAML after everything else. */
+  readonly more?: string;
   readonly limits?: Readonly<Record<string, number>>;
 }
 
 const everyAddress = `[${FAR.ipv4}, '${FAR.ipv6}', ${SILENT}]`;
 
 /** YAML of a policy under which the world works. Timeouts are short: several tests wait for one to pass. */
-export function worldPolicy(world: World, { rules = '', limits = {} }: PolicyOptions = {}): string {
+export function worldPolicy(
+  world: World,
+  { rules = '', more = '', limits = {} }: PolicyOptions = {},
+): string {
   const ca = world.pki.ca;
   const client = `client_certificate: { cert: ${world.clientCertificate.cert}, key: ${world.clientCertificate.key} }`;
   const allLimits = {
@@ -108,5 +113,5 @@ rules:${rules}
     agents: [${AGENTS.shop}, ${AGENTS.stock}]
     action: allow
     destinations: [web, web-with-certificate, web-tls, web-without-tls, db, nowhere, ${[...tlsServers, ...postgresServers].map((name) => `raw-${name}`).join(', ')}]
-`;
+${more}`;
 }

@@ -150,10 +150,12 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
   ['src/cli/enter.ts', 'test/unit/cli/run.test.ts'],
   ['src/cli/flow-table.ts', 'test/unit/cli/flows.test.ts'],
   ['src/core/{clock,errors}.ts', 'test/unit/**/*.test.ts'],
+  ['src/protocols/postgres/effects.ts', 'test/unit/protocols/postgres/classify.test.ts'],
+  ['src/protocols/postgres/message-filter.ts', 'test/unit/protocols/postgres/statement-gate.test.ts'],
   ['src/protocols/postgres/codes.ts', 'test/unit/protocols/postgres/*.test.ts'],
 ];
 /** Types and constants of the record say nothing by themselves. */
-const DECLARATIONS = new Set(['src/flow/record.ts', 'src/policy/document.ts']);
+const DECLARATIONS = new Set(['src/flow/operation.ts', 'src/flow/record.ts', 'src/policy/document.ts']);
 
 t.test('a source has its unit test, or is held by others that are named', async (t) => {
   const whole = new Set<string>();

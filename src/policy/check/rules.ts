@@ -12,13 +12,7 @@ export function checkRules(root: Cursor): void {
   const rules = root.get('rules');
   checkUniqueNames(rules, 'rule');
   const agents = namesOf(root.get('agents'));
-  const destinations = new Map(
-    root
-      .get('destinations')
-      .items()
-      .map((entry) => [entry.get('name').text ?? '', entry] as const),
-  );
-  destinations.delete('');
+  const destinations = destinationsOf(root);
   for (const rule of rules.items()) {
     checkReferences(rule.get('agents'), agents, 'agent');
     checkReferences(rule.get('destinations'), [...destinations.keys()], 'destination');
@@ -26,11 +20,19 @@ export function checkRules(root: Cursor): void {
   }
 }
 
-function namesOf(list: Cursor): string[] {
+/** By name. */
+export function destinationsOf(root: Cursor): Map<string, Cursor> {
+  const entries = root.get('destinations').items();
+  const destinations = new Map(entries.map((entry) => [entry.get('name').text ?? '', entry] as const));
+  destinations.delete('');
+  return destinations;
+}
+
+export function namesOf(list: Cursor): string[] {
   return list.items().flatMap((entry) => entry.get('name').text ?? []);
 }
 
-function checkReferences(list: Cursor, known: readonly string[], what: string): void {
+export function checkReferences(list: Cursor, known: readonly string[], what: string): void {
   const names = new Set(known);
   for (const item of list.items()) {
     if (item.text === null || names.has(item.text)) continue;

@@ -3,6 +3,8 @@
  */
 
 export interface ErrorAnswerOptions {
+  /** `FATAL`, the default, ends the session; after `ERROR` it goes on. */
+  readonly severity?: 'FATAL' | 'ERROR';
   /** Five characters of PostgreSQL's table of codes; `08…` are connection errors. */
   readonly sqlState: string;
   readonly message: string;
@@ -16,11 +18,12 @@ export interface ErrorAnswerOptions {
  */
 const FIELD_MAX_BYTES = 4_096;
 
-/** An ErrorResponse of severity FATAL (protocol documentation, "Error and Notice Message Fields"). */
-export function errorAnswer({ sqlState, message, detail, hint }: ErrorAnswerOptions): Buffer {
+/** An ErrorResponse (protocol documentation, "Error and Notice Message Fields"). */
+export function errorAnswer(options: ErrorAnswerOptions): Buffer {
+  const { severity = 'FATAL', sqlState, message, detail, hint } = options;
   const fields = [
-    field('S', 'FATAL'),
-    field('V', 'FATAL'),
+    field('S', severity),
+    field('V', severity),
     field('C', sqlState),
     field('M', message),
     ...(detail === undefined ? [] : [field('D', detail)]),

@@ -5,5 +5,8 @@ import { agentHead, connectServer, type Opener } from './opener.ts';
 
 export const openExempt: Opener = async (opening) => {
   const server = await connectServer(opening);
-  return { server, relay: { agentHead: agentHead(opening), serverHead: null, serverFilter: null } };
+  return {
+    server,
+    relay: { agentHead: agentHead(opening), serverHead: null, agentFilter: null, serverFilter: null },
+  };
 };

@@ -44,5 +44,8 @@ export const openPassthrough: Opener = async (opening) => {
     peer_sha256: null,
     agent_sni: sni,
   };
-  return { server, relay: { agentHead: sent.subarray(helloBytes), serverHead, serverFilter: null } };
+  return {
+    server,
+    relay: { agentHead: sent.subarray(helloBytes), serverHead, agentFilter: null, serverFilter: null },
+  };
 };

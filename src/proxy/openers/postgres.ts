@@ -22,7 +22,10 @@ export const openPostgres: Opener = async (opening) => {
   const server = await upstream.secure(tls);
   // The server does not answer a cancel request, so there is nothing to filter either.
   const serverFilter = recognised.opening.kind === 'startup' ? new AuthFilter() : null;
-  return { server, relay: { agentHead: agentHead(opening), serverHead: null, serverFilter } };
+  return {
+    server,
+    relay: { agentHead: agentHead(opening), serverHead: null, agentFilter: null, serverFilter },
+  };
 };
 
 async function askForTls(raw: Socket, timeoutMs: number): Promise<void> {

@@ -17,5 +17,8 @@ export const openUpgrade: Opener = async (opening) => {
   const { upstream, ip, grant, limits } = opening;
   const tls = tlsOf(opening, alpnOf(opening));
   const server = await upstream.connectSecure(ip, grant.upstreamPort, limits.connectTimeoutMs, tls);
-  return { server, relay: { agentHead: agentHead(opening), serverHead: null, serverFilter: null } };
+  return {
+    server,
+    relay: { agentHead: agentHead(opening), serverHead: null, agentFilter: null, serverFilter: null },
+  };
 };

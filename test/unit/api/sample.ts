@@ -29,6 +29,7 @@ export function sampleRecord(number: number, change: Partial<FlowRecord> = {}): 
     direction: 'outbound',
     technique: null,
     suppressed: 0,
+    operations: null,
     disposition: 'upgraded',
     verdict: 'allow',
     reason: 'ok',

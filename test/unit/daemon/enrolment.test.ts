@@ -24,6 +24,7 @@ function policy(...enrolments: Enrolment[]): CompiledPolicy {
     agents: [{ id: agentId('a'), name: 'a', groups: [], enrolments }],
     destinations: [],
     rules: [],
+    operations: [],
     inbound: [],
     enforcement: { minimum: 'base' },
     closedSockets: [],

@@ -13,6 +13,7 @@ t.test('an empty policy governs nobody and allows nothing', (t) => {
     agents: [],
     destinations: [],
     rules: [],
+    operations: [],
     inbound: [],
     enforcement: { minimum: 'base' },
     closedSockets: [...CLOSED_BY_DEFAULT],

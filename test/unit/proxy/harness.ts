@@ -132,6 +132,7 @@ export function policy(
     agents: [{ id: agentId('tester'), name: 'tester', groups: [], enrolments: [] }],
     destinations,
     rules,
+    operations: [],
     inbound: [],
     enforcement: { minimum: 'base' },
     closedSockets: [],

@@ -31,7 +31,7 @@ interface Relayed {
   readonly result: Promise<RelayResult>;
 }
 
-const nothing = { agentHead: null, serverHead: null, serverFilter: null };
+const nothing = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
 
 async function relayed(
   teardown: Teardown,
@@ -43,7 +43,12 @@ async function relayed(
 }
 
 t.test('bytes read before the relay go first, and all are counted', async (t) => {
-  const heads = { agentHead: Buffer.from('a1'), serverHead: Buffer.from('s1'), serverFilter: null };
+  const heads = {
+    agentHead: Buffer.from('a1'),
+    serverHead: Buffer.from('s1'),
+    agentFilter: null,
+    serverFilter: null,
+  };
   const { agent, server, result } = await relayed(t.teardown, heads);
   agent.end('a2');
   server.end('s2');

@@ -1,0 +1,45 @@
+/** Names of tables and functions in rules about operations: `name`, `schema.name`, stars for any characters. */
+import type { ObjectName } from '../flow/operation.ts';
+import type { NamePattern } from './types.ts';
+
+/** @param text as the schema allows it: one dot at the most */
+export function parseNamePattern(text: string): NamePattern {
+  const dot = text.indexOf('.');
+  return dot === -1
+    ? { schema: null, name: text }
+    : { schema: text.slice(0, dot), name: text.slice(dot + 1) };
+}
+
+/**
+ * Whether the pattern may mean the object. An object without a schema is wherever the server's search path leads, so it
+ * may be in any; the name `*` is everything in a schema.
+ */
+export function mayMean(pattern: NamePattern, object: ObjectName): boolean {
+  if (pattern.schema !== null && object.schema !== null && !fits(pattern.schema, object.schema)) return false;
+  return object.name === '*' || fits(pattern.name, object.name);
+}
+
+/** Whether the pattern certainly means the object: one without a schema is only meant by a pattern without. */
+export function surelyMeans(pattern: NamePattern, object: ObjectName): boolean {
+  if (pattern.schema !== null && (object.schema === null || !fits(pattern.schema, object.schema)))
+    return false;
+  return fits(pattern.name, object.name);
+}
+
+/** Stars as in a glob, in time linear in text times stars: each star takes as little as it can. */
+function fits(pattern: string, text: string): boolean {
+  const parts = pattern.split('*');
+  const [first = '', ...rest] = parts;
+  if (rest.length === 0) return pattern === text;
+  const last = rest.pop() ?? '';
+  if (text.length < first.length + last.length || !text.startsWith(first) || !text.endsWith(last))
+    return false;
+  let at = first.length;
+  const end = text.length - last.length;
+  for (const part of rest) {
+    const found = text.indexOf(part, at);
+    if (found === -1 || found + part.length > end) return false;
+    at = found + part.length;
+  }
+  return true;
+}

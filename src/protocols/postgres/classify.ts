@@ -1,0 +1,197 @@
+/**
+ * Makes an operation of each statement of a text: what it does, and to what. By the parser's tree and nothing else, so
+ * comments, quoting, escapes and nesting are the parser's matter.
+ *
+ * The whole tree is walked, so that what stands in a CTE, a subquery, a PREPARE, an EXPLAIN or a column's default counts
+ * as if it stood alone. What a function, a DO block or a view does inside the server is not seen: calling it is.
+ *
+ * Names that a CTE defines are not taken out of the relations: which of two things of one name is meant where is a
+ * matter of scopes, and a rule about a table must not be passed by hiding it behind a CTE somewhere else in the text.
+ */
+import type { Effect, ObjectName, Operation } from '../../flow/operation.ts';
+import { effectOfFunction, STATEMENTS } from './effects.ts';
+import { isNode, type Node, parse } from './parser.ts';
+import { isUnbounded } from './where.ts';
+
+export type Classified =
+  | {
+      readonly kind: 'operations';
+      readonly operations: readonly Operation[];
+      /** It may change how the server reads texts after it (`standard_conforming_strings`, `client_encoding`). */
+      readonly changesReading: boolean;
+    }
+  /** `message` is PostgreSQL's, and quotes the text. */
+  | { readonly kind: 'syntax-error'; readonly message: string; readonly position: number }
+  | { readonly kind: 'too-complex' };
+
+/** Settings by which the same bytes would be another statement, and the values with which they are the one read here. */
+const READING_SETTINGS: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  ['standard_conforming_strings', new Set(['on', 'true', 'yes', '1'])],
+  ['client_encoding', new Set(['utf8', 'utf-8', 'unicode'])],
+]);
+
+/** Settings that say as whom the session acts. */
+const ROLE_SETTINGS: ReadonlySet<string> = new Set(['role', 'session_authorization']);
+
+/** @param text as parse() takes it */
+export function classify(text: Buffer): Classified {
+  const parsed = parse(text);
+  if (parsed.kind !== 'statements') return parsed;
+  const operations: Operation[] = [];
+  let changesReading = false;
+  for (const { stmt } of parsed.statements) {
+    const statement = new Statement();
+    if (!isNode(stmt) || !statement.walk(stmt)) return { kind: 'too-complex' };
+    operations.push(statement.operation());
+    changesReading ||= statement.changesReading;
+  }
+  return { kind: 'operations', operations, changesReading };
+}
+
+class Statement {
+  changesReading = false;
+  #verb: string | null = null;
+  readonly #effects = new Set<Effect>();
+  readonly #relations: ObjectName[] = [];
+  readonly #functions: ObjectName[] = [];
+
+  operation(): Operation {
+    return {
+      protocol: 'postgres',
+      verb: this.#verb ?? '',
+      effects: this.#effects,
+      relations: this.#relations,
+      functions: this.#functions,
+    };
+  }
+
+  /** False when there is a statement in it that nobody has thought about. */
+  walk(root: Node): boolean {
+    const waiting: unknown[] = [root];
+    while (waiting.length > 0) {
+      const at = waiting.pop();
+      if (Array.isArray(at)) for (const item of at) waiting.push(item);
+      if (!isNode(at)) continue;
+      this.#take(at);
+      for (const [key, value] of Object.entries(at)) {
+        if (typeof value !== 'object' || value === null) continue;
+        if (STATEMENT.test(key) && !this.#takeStatement(key, value as Node)) return false;
+        waiting.push(value);
+      }
+    }
+    return true;
+  }
+
+  /** Names, by the fields that hold them: the tree does not say the kind of a node where only one is possible. */
+  #take(node: Node): void {
+    const { relname, schemaname, funcname } = node;
+    if (typeof relname === 'string')
+      this.#relations.push({ schema: typeof schemaname === 'string' ? schemaname : null, name: relname });
+    if (Array.isArray(funcname)) this.#takeFunction(nameOf(funcname), node);
+    // Not a statement of its own, but it makes a table of a SELECT.
+    if (isNode(node['intoClause'])) this.#add('schema-change', 'write');
+  }
+
+  #takeFunction(name: ObjectName, call: Node): void {
+    this.#functions.push(name);
+    const effect = effectOfFunction(name.name);
+    if (effect !== null) this.#add(effect);
+    if (name.name === 'set_config')
+      this.#takeSetting(constantOf(call['args'], 0), constantOf(call['args'], 1));
+  }
+
+  /** `null`: which one it is, or to what it is set, only shows when it is run. */
+  #takeSetting(name: string | null, value: string | null): void {
+    const harmless = name === null ? undefined : READING_SETTINGS.get(name);
+    if (name === null || (harmless !== undefined && !harmless.has(value ?? ''))) this.changesReading = true;
+    if (name === null || ROLE_SETTINGS.has(name)) this.#add('privilege-change');
+  }
+
+  #takeStatement(kind: string, node: Node): boolean {
+    const known = Object.hasOwn(STATEMENTS, kind) ? STATEMENTS[kind] : undefined;
+    if (known === undefined) return false;
+    const [verb, ...effects] = known;
+    this.#verb ??= verb;
+    this.#add(...effects);
+    switch (kind) {
+      case 'UpdateStmt':
+      case 'DeleteStmt':
+        if (isUnbounded(node['whereClause'])) this.#add('unbounded-write');
+        break;
+      case 'VariableSetStmt':
+        if (typeof node['name'] === 'string')
+          this.#takeSetting(node['name'].toLowerCase(), constantOf(node['args'], 0));
+        break;
+      case 'CopyStmt':
+        this.#takeCopy(node);
+        break;
+      case 'AlterTableStmt':
+        this.#takeAlterTable(node);
+        break;
+      case 'DropStmt':
+        this.#takeDropped(node);
+        break;
+    }
+    return true;
+  }
+
+  #takeCopy(node: Node): void {
+    this.#add(node['is_from'] === true ? 'write' : 'read');
+    if (node['is_program'] === true) this.#add('server-program');
+    else if (typeof node['filename'] === 'string') this.#add('server-file');
+  }
+
+  #takeAlterTable(node: Node): void {
+    for (const item of Array.isArray(node['cmds']) ? node['cmds'] : []) {
+      const command = isNode(item) && isNode(item['AlterTableCmd']) ? item['AlterTableCmd'] : {};
+      const subtype = String(command['subtype'] ?? '');
+      if (DESTRUCTIVE.has(subtype)) this.#add('schema-destruction');
+      if (PRIVILEGED.test(subtype)) this.#add('privilege-change');
+      if (subtype.startsWith('AT_SetTableSpace')) this.#add('system-change');
+    }
+  }
+
+  #takeDropped(node: Node): void {
+    const isSchema = node['removeType'] === 'OBJECT_SCHEMA';
+    for (const item of Array.isArray(node['objects']) ? node['objects'] : []) {
+      const parts = isNode(item) && isNode(item['List']) ? item['List']['items'] : [item];
+      const name = nameOf(Array.isArray(parts) ? parts : []);
+      // Whatever is in the schema goes with it.
+      this.#relations.push(isSchema ? { schema: name.name, name: '*' } : name);
+    }
+  }
+
+  #add(...effects: readonly Effect[]): void {
+    for (const effect of effects) this.#effects.add(effect);
+  }
+}
+
+/** Kinds of nodes begin with a capital letter, fields (`selectStmt`) do not. */
+const STATEMENT = /^[A-Z]\w*Stmt$/;
+
+const DESTRUCTIVE: ReadonlySet<string> = new Set([
+  'AT_DropColumn',
+  'AT_DetachPartition',
+  'AT_DropConstraint',
+]);
+
+/** Owners, row security, triggers and rules switched on or off. */
+const PRIVILEGED =
+  /^AT_(?:ChangeOwner|(?:Enable|Disable|Force|NoForce)(?:Row|Trig|Rule|AlwaysTrig|ReplicaTrig|AlwaysRule|ReplicaRule))/;
+
+/** A qualified name as a list of `String` nodes; of three parts the first is the database. */
+function nameOf(list: readonly unknown[]): ObjectName {
+  const parts = list.flatMap((item) => {
+    const text = isNode(item) && isNode(item['String']) ? item['String']['sval'] : undefined;
+    return typeof text === 'string' ? [text] : [];
+  });
+  return { schema: parts.at(-2) ?? null, name: parts.at(-1) ?? '' };
+}
+
+/** An argument in lower case, if it is a constant string. */
+function constantOf(args: unknown, index: number): string | null {
+  const arg: unknown = Array.isArray(args) ? args[index] : undefined;
+  const constant = isNode(arg) && isNode(arg['A_Const']) ? arg['A_Const']['sval'] : undefined;
+  const text = isNode(constant) ? constant['sval'] : undefined;
+  return typeof text === 'string' ? text.toLowerCase() : null;
+}

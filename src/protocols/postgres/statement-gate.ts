@@ -1,0 +1,264 @@
+/**
+ * Reads every statement of a session before the server does, and lets none pass that is denied or not understood.
+ *
+ * A denied statement is not left out: in its place the server gets a text that is no SQL, which holds a token, and its
+ * error about that is turned into the denial. So everything that follows from an error is the server's own doing and
+ * right by construction: a transaction block is aborted, pipelined messages are skipped to Sync, the session goes on. The
+ * token is random and new for each session, so no error but that one can be taken for it.
+ *
+ * Statements come in Query and Parse. Prepared ones are read when they are prepared; executing them needs no second
+ * look, because policy cannot change within a flow. A call by function number (FunctionCall) says nothing that could be
+ * read, and is denied.
+ */
+import { isAscii, isUtf8 } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
+import type { Operation } from '../../flow/operation.ts';
+import { errorAnswer } from './answers.ts';
+import type { Classified } from './classify.ts';
+import { type Handling, HEADER_BYTES, MessageFilter } from './message-filter.ts';
+import { STATEMENT_MAX_BYTES } from './parser.ts';
+
+/** Why a statement does not pass, in the words the agent gets. */
+export interface Denial {
+  /** SQLSTATE (PostgreSQL documentation, appendix A). */
+  readonly sqlState: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export interface GateOptions {
+  /** Of the start-up packet, which goes before the first message. */
+  readonly startupBytes: number;
+  readonly classify: (text: Buffer) => Classified;
+  /** Null: it may pass. */
+  readonly judge: (operation: Operation) => Denial | null;
+  /** A text was not understood and is denied for it. */
+  readonly onRefused: () => void;
+}
+
+const QUERY = 0x51; // 'Q'
+const PARSE = 0x50; // 'P'
+const FUNCTION_CALL = 0x46; // 'F'
+const ERROR_RESPONSE = 0x45; // 'E'
+const PARAMETER_STATUS = 0x53; // 'S'
+
+/**
+ * What else a client may send (protocol documentation, "Message Formats"): Bind, Close, Describe, Execute, Flush, Sync,
+ * Terminate, CopyData, CopyDone, CopyFail, and answers to authentication requests.
+ */
+const PASSED: ReadonlySet<number> = new Set([...Buffer.from('BCDEHSXdcfp', 'latin1')]);
+
+/** A statement's name and the types of 65,535 parameters, beside the text. */
+const PARSE_MAX_LENGTH = STATEMENT_MAX_BYTES + 65_536 + 4 * 65_535;
+/** Longer errors quote something long; ours is short. */
+const ERROR_MAX_LENGTH = 65_536;
+/** The two parameters that are read are short. */
+const PARAMETER_MAX_LENGTH = 4_096;
+/** Denials whose error has not come yet; those that the server skipped never get one. */
+const PENDING_MAX = 1_024;
+
+const READ_OTHERWISE: Denial = {
+  sqlState: '42501',
+  message: 'Sluice: the statement could be read in two ways under the settings of this session',
+  hint: 'Statements are read with client_encoding UTF8 and standard_conforming_strings on.',
+};
+
+const CHANGES_READING: Denial = {
+  sqlState: '42501',
+  message: 'Sluice: the statement would change how statements are read',
+  hint: 'client_encoding stays UTF8 and standard_conforming_strings on where policy has rules about statements.',
+};
+
+const TOO_COMPLEX: Denial = {
+  sqlState: '54001',
+  message: `Sluice: the statement is nested too deeply, or longer than ${STATEMENT_MAX_BYTES} bytes, to be read`,
+  hint: 'Split it. What cannot be read is not passed on where policy has rules about statements.',
+};
+
+const BY_NUMBER: Denial = {
+  sqlState: '42501',
+  message: 'Sluice: functions may not be called by number (FunctionCall)',
+  hint: 'Call it in a statement, which can be read.',
+};
+
+function syntaxError(message: string): Denial {
+  return {
+    sqlState: '42601',
+    message,
+    hint: 'Said by Sluice, which reads statements with the grammar of PostgreSQL 18 where policy has rules about them.',
+  };
+}
+
+/** What the server has said of the settings under which it reads; null: nothing yet. */
+class Settings {
+  encoding: string | null = null;
+  standardStrings: boolean | null = null;
+
+  /** Whether the text is the same for the server as it is here. */
+  fits(text: Buffer): boolean {
+    if (text.includes(0x5c) && this.standardStrings !== true) return false;
+    return isAscii(text) || (this.encoding === 'UTF8' && isUtf8(text));
+  }
+
+  learn(name: string, value: string): void {
+    if (name === 'client_encoding') this.encoding = value;
+    else if (name === 'standard_conforming_strings') this.standardStrings = value === 'on';
+  }
+}
+
+/** Denials on their way through the server. */
+class Pending {
+  readonly #token = `sluice_denied_${randomBytes(12).toString('hex')}_`;
+  readonly #denials = new Map<number, Denial>();
+  #last = 0;
+
+  /** A text that is no SQL, whose error is to become this denial. */
+  add(denial: Denial): string {
+    this.#last += 1;
+    this.#denials.set(this.#last, denial);
+    for (const [oldest] of this.#denials) {
+      if (this.#denials.size <= PENDING_MAX) break;
+      this.#denials.delete(oldest);
+    }
+    return `${this.#token}${this.#last}`;
+  }
+
+  /** The denial an error stands for, once. */
+  take(error: Buffer): Denial | null {
+    const at = error.indexOf(this.#token, 0, 'latin1');
+    if (at === -1) return null;
+    const digits = /^\d{1,9}/.exec(
+      error.toString('latin1', at + this.#token.length, at + this.#token.length + 9),
+    );
+    const number = Number(digits?.[0] ?? 0);
+    const denial = this.#denials.get(number) ?? null;
+    this.#denials.delete(number);
+    return denial;
+  }
+}
+
+/** What the agent sends. */
+class ToServer extends MessageFilter {
+  readonly #options: GateOptions;
+  readonly #settings: Settings;
+  readonly #pending: Pending;
+
+  constructor(options: GateOptions, settings: Settings, pending: Pending) {
+    super('agent');
+    this.#options = options;
+    this.#settings = settings;
+    this.#pending = pending;
+    this.passRaw(options.startupBytes);
+  }
+
+  protected override handle(type: number, length: number): Handling {
+    if (type === QUERY) return length - 5 > STATEMENT_MAX_BYTES ? 'drop' : 'hold';
+    if (type === PARSE) return length > PARSE_MAX_LENGTH ? 'drop' : 'hold';
+    if (type === FUNCTION_CALL) return 'drop';
+    if (!PASSED.has(type)) throw this.refused('a message of unknown type');
+    return 'pass';
+  }
+
+  protected override replace(message: Buffer): Buffer {
+    const isQuery = message[0] === QUERY;
+    const denial = this.#judge(isQuery ? this.#textOfQuery(message) : this.#textOfParse(message));
+    return denial === null ? message : this.#substitute(isQuery ? QUERY : PARSE, denial);
+  }
+
+  protected override dropped(type: number): Buffer {
+    this.#options.onRefused();
+    // Both FunctionCall and Query end in ReadyForQuery, so one can stand for the other.
+    if (type === FUNCTION_CALL) return this.#substitute(QUERY, BY_NUMBER);
+    return this.#substitute(type, TOO_COMPLEX);
+  }
+
+  #judge(text: Buffer): Denial | null {
+    const { classify, judge, onRefused } = this.#options;
+    const refuse = (denial: Denial): Denial => {
+      onRefused();
+      return denial;
+    };
+    if (text.length > STATEMENT_MAX_BYTES) return refuse(TOO_COMPLEX);
+    if (!this.#settings.fits(text)) return refuse(READ_OTHERWISE);
+    const read = classify(text);
+    if (read.kind === 'syntax-error') return refuse(syntaxError(read.message));
+    if (read.kind === 'too-complex') return refuse(TOO_COMPLEX);
+    let first: Denial | null = null;
+    // Each is judged, so that each is counted: one that is denied takes the others with it.
+    for (const operation of read.operations) {
+      const denial = judge(operation);
+      first ??= denial;
+    }
+    return first ?? (read.changesReading ? refuse(CHANGES_READING) : null);
+  }
+
+  #textOfQuery(message: Buffer): Buffer {
+    const end = message.indexOf(0, HEADER_BYTES);
+    if (end === -1 || end !== message.length - 1)
+      throw this.refused('a query that does not end where it should');
+    return message.subarray(HEADER_BYTES, end);
+  }
+
+  #textOfParse(message: Buffer): Buffer {
+    const nameEnd = message.indexOf(0, HEADER_BYTES);
+    const textEnd = nameEnd === -1 ? -1 : message.indexOf(0, nameEnd + 1);
+    const types = textEnd === -1 ? -1 : message.length - textEnd - 3;
+    if (types < 0 || types !== 4 * message.readUInt16BE(textEnd + 1))
+      throw this.refused('a statement that does not end where it should');
+    return message.subarray(nameEnd + 1, textEnd);
+  }
+
+  #substitute(type: number, denial: Denial): Buffer {
+    const text = Buffer.from(`${this.#pending.add(denial)}\0`, 'latin1');
+    const content = type === PARSE ? Buffer.concat([Buffer.alloc(1), text, Buffer.alloc(2)]) : text;
+    const header = Buffer.alloc(HEADER_BYTES);
+    header.writeUInt8(type, 0);
+    header.writeUInt32BE(4 + content.length, 1);
+    return Buffer.concat([header, content]);
+  }
+}
+
+/** What the server sends, start-up and authentication included. */
+class ToAgent extends MessageFilter {
+  readonly #settings: Settings;
+  readonly #pending: Pending;
+
+  constructor(settings: Settings, pending: Pending) {
+    super('server');
+    this.#settings = settings;
+    this.#pending = pending;
+  }
+
+  protected override handle(type: number, length: number): Handling {
+    if (type === ERROR_RESPONSE) return length > ERROR_MAX_LENGTH ? 'pass' : 'hold';
+    if (type !== PARAMETER_STATUS) return 'pass';
+    if (length > PARAMETER_MAX_LENGTH) throw this.refused('a parameter that is too long');
+    return 'hold';
+  }
+
+  protected override replace(message: Buffer): Buffer {
+    if (message[0] === PARAMETER_STATUS) {
+      const [name = '', value = ''] = message.toString('utf8', HEADER_BYTES).split('\0');
+      this.#settings.learn(name, value);
+      return message;
+    }
+    const denial = this.#pending.take(message);
+    return denial === null ? message : errorAnswer({ severity: 'ERROR', ...denial });
+  }
+
+  protected override dropped(): Buffer {
+    throw this.refused('a message nobody leaves out');
+  }
+}
+
+export class StatementGate {
+  readonly toServer: MessageFilter;
+  readonly toAgent: MessageFilter;
+
+  constructor(options: GateOptions) {
+    const settings = new Settings();
+    const pending = new Pending();
+    this.toServer = new ToServer(options, settings, pending);
+    this.toAgent = new ToAgent(settings, pending);
+  }
+}

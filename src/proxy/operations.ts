@@ -1,0 +1,80 @@
+/**
+ * Puts policy's rules about operations into the way of a flow: composes what a protocol reads with what policy says to
+ * it, and counts both for the record.
+ */
+import type { FlowOperations } from '../flow/record.ts';
+import { judgeOperation } from '../policy/operations.ts';
+import type { CompiledOperationRule } from '../policy/types.ts';
+import { ClassifyCache } from '../protocols/postgres/classify-cache.ts';
+import { type Denial, StatementGate } from '../protocols/postgres/statement-gate.ts';
+import type { Recognised } from './recognise.ts';
+import type { ByteFilter, RelayOptions } from './relay.ts';
+
+/** One for all flows of a worker: what a text means depends on nothing else. */
+const cache = new ClassifyCache();
+
+export interface Governed {
+  /** The relay's options with the reading put in. */
+  readonly wrap: (relay: RelayOptions) => RelayOptions;
+  readonly counts: () => FlowOperations;
+}
+
+/**
+ * Null where the operations of this flow cannot be read, so that rules about them could not be kept. `agentTls`: the
+ * flow goes on inside the agent's own TLS.
+ */
+export function governOperations(
+  rules: readonly CompiledOperationRule[],
+  recognised: Recognised | null,
+  agentTls: boolean,
+): Governed | null {
+  if (recognised?.protocol !== 'postgres' || agentTls) return null;
+  const { opening } = recognised;
+  const counts = { total: 0, denied: 0, observed: 0 };
+  // A request to cancel is no session.
+  if (opening.kind === 'cancel') return { wrap: (relay) => relay, counts: () => ({ ...counts }) };
+  // The replication protocol has a language of its own.
+  if (opening.replication) return null;
+  const gate = new StatementGate({
+    startupBytes: opening.raw.length,
+    classify: cache.classify,
+    judge: (operation) => {
+      const { denied, observed } = judgeOperation(rules, operation);
+      counts.total += 1;
+      if (observed) counts.observed += 1;
+      if (denied === null) return null;
+      counts.denied += 1;
+      return denialBy(denied, operation.verb);
+    },
+    onRefused: () => {
+      counts.total += 1;
+      counts.denied += 1;
+    },
+  });
+  return {
+    wrap: (relay) => ({
+      ...relay,
+      agentFilter: gate.toServer,
+      serverFilter: chain(relay.serverFilter, gate.toAgent),
+    }),
+    counts: () => ({ ...counts }),
+  };
+}
+
+function denialBy({ name, reason }: CompiledOperationRule, verb: string): Denial {
+  return {
+    sqlState: '42501',
+    message: `Sluice: ${verb} is denied by rule "${name}"${reason === null ? '' : `: ${reason}`}`,
+    hint: 'The statement has not been run. The session goes on.',
+  };
+}
+
+function chain(first: ByteFilter | null, second: ByteFilter): ByteFilter {
+  if (first === null) return second;
+  return {
+    push: (chunk) => first.push(chunk).flatMap((part) => [...second.push(part)]),
+    get done() {
+      return first.done && second.done;
+    },
+  };
+}

@@ -1,0 +1,82 @@
+import t from 'tap';
+import type { CompiledOperationRule } from '#src/policy/types.ts';
+import { loadParser } from '#src/protocols/postgres/parser.ts';
+import { governOperations } from '#src/proxy/operations.ts';
+import type { Recognised } from '#src/proxy/recognise.ts';
+import type { ByteFilter } from '#src/proxy/relay.ts';
+import { cancelRequest, message, startupMessage } from '#test/support/postgres-packets.ts';
+
+await loadParser();
+
+const rule = (change: Partial<CompiledOperationRule> = {}): CompiledOperationRule => ({
+  name: 'r',
+  agents: [],
+  destinations: ['db'],
+  effects: ['schema-destruction'],
+  relations: [],
+  relationsOtherThan: null,
+  functions: [],
+  action: 'deny',
+  reason: null,
+  ...change,
+});
+
+const raw = startupMessage({ user: 'u' });
+const startup = (replication = false): Recognised => ({
+  protocol: 'postgres',
+  opening: { kind: 'startup', raw, user: 'u', database: 'u', major: 3, minor: 0, replication },
+  rest: Buffer.alloc(0),
+});
+const relay = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
+const query = (text: string): Buffer => message('Q', Buffer.from(`${text}\0`));
+const push = (filter: ByteFilter | null, ...bytes: Buffer[]): string =>
+  Buffer.concat(filter?.push(Buffer.concat(bytes)) ?? []).toString('latin1');
+
+t.test('statements are judged, counted, and denied with the rule and its reason', async (t) => {
+  const governed = governOperations(
+    [rule({ reason: 'no' }), rule({ name: 'o', effects: ['read'], action: 'observe' })],
+    startup(),
+    false,
+  );
+  const { agentFilter, serverFilter } = governed?.wrap(relay) ?? relay;
+  const sent = push(agentFilter, raw, query('SELECT 1; SELECT 2'), query('DROP TABLE t'), query('SELEC'));
+  t.ok(sent.startsWith(raw.toString('latin1')), 'the start-up packet is no message');
+  t.strictSame(governed?.counts(), { total: 4, denied: 2, observed: 2 });
+  const token = /sluice_denied_\w+/.exec(sent)?.[0] ?? '';
+  const answer = push(serverFilter, message('E', Buffer.from(`M"${token}"\0\0`)));
+  t.match(answer, /Sluice: DROP is denied by rule "r": no\0/);
+});
+
+t.test('the filter of authentication goes first', async (t) => {
+  const governed = governOperations([rule()], startup(), false);
+  const seen: string[] = [];
+  const first: ByteFilter = {
+    done: false,
+    push: (chunk) => {
+      seen.push(Buffer.from(chunk).toString('latin1'));
+      return [message('Z', Buffer.from('I'))];
+    },
+  };
+  const { serverFilter } = governed?.wrap({ ...relay, serverFilter: first }) ?? relay;
+  t.equal(push(serverFilter, Buffer.from('x')), message('Z', Buffer.from('I')).toString('latin1'));
+  t.strictSame(seen, ['x']);
+  t.equal(serverFilter?.done, false);
+});
+
+t.test('where operations cannot be read there is nothing that governs', async (t) => {
+  t.equal(governOperations([rule()], startup(true), false), null, 'replication');
+  t.equal(governOperations([rule()], startup(), true), null, "the agent's own TLS");
+  t.equal(governOperations([rule()], null, false), null, 'nobody looked');
+  t.equal(governOperations([rule()], { protocol: 'unknown' } as Recognised, false), null);
+});
+
+t.test('a request to cancel passes', async (t) => {
+  const cancel = { kind: 'cancel' as const, raw: cancelRequest(4) };
+  const governed = governOperations(
+    [rule()],
+    { protocol: 'postgres', opening: cancel, rest: Buffer.alloc(0) },
+    false,
+  );
+  t.equal(governed?.wrap(relay), relay);
+  t.strictSame(governed?.counts(), { total: 0, denied: 0, observed: 0 });
+});
