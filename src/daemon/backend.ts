@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { FlowFilter } from '../api/flow-filter.ts';
 import type { ApiBackend, DenialStatus, Status } from '../api/types.ts';
 import { messageOf } from '../core/errors.ts';
+import type { OutcomeCounts } from '../flowlog/outcome-counts.ts';
 import { namespaceText } from '../kernel/namespace.ts';
 import { pinnedSizes } from '../kernel/tables.ts';
 import { agentId } from '../policy/agent-id.ts';
@@ -28,7 +29,7 @@ function statusReasons(daemon: Daemon): { readonly doubts: string[]; readonly ot
   return { doubts, others };
 }
 
-function status(daemon: Daemon): Status {
+function status(daemon: Daemon, outcomes: OutcomeCounts): Status {
   const { doubts, others } = statusReasons(daemon);
   const counters = daemon.plane.counters();
   const ledger = daemon.ledger.counters();
@@ -54,7 +55,7 @@ function status(daemon: Daemon): Status {
       errors: ledger.verdicts.error,
       lost: ledger.reasons.lost ?? 0,
     },
-    outcomes: daemon.outcomes.all(),
+    outcomes: outcomes.all(),
     rings: {
       flow: { received: received.flow, lost: Number(counters.flowEventsLost) },
       deny: { received: received.deny, lost: Number(counters.denyEventsLost) },
@@ -134,9 +135,9 @@ function counted(daemon: Daemon): Record<string, number> {
   };
 }
 
-export function backendOf(daemon: Daemon): ApiBackend {
+export function backendOf(daemon: Daemon, outcomes: OutcomeCounts): ApiBackend {
   return {
-    status: async () => status(daemon),
+    status: async () => status(daemon, outcomes),
     flows: async (filter: FlowFilter) => daemon.store.query(filter),
     onFlow: (listener) => daemon.onFlow(listener),
     applyPolicy: async ({ path, text }) => {

@@ -11,7 +11,6 @@ import { messageOf } from '../core/errors.ts';
 import type { FlowRecord } from '../flow/record.ts';
 import { Ledger } from '../flowlog/ledger.ts';
 import { NdjsonLog } from '../flowlog/ndjson.ts';
-import { OutcomeCounts } from '../flowlog/outcome-counts.ts';
 import { lineOf, RecordLines } from '../flowlog/record-line.ts';
 import { Attestor } from '../identity/attest.ts';
 import { BootClock } from '../identity/boot-clock.ts';
@@ -85,7 +84,6 @@ export class Daemon {
   readonly namespaces: Namespaces;
   readonly tier: TierKeeper;
   readonly #attestor: Attestor;
-  readonly outcomes = new OutcomeCounts();
   readonly #lines = new RecordLines();
   readonly #ndjson: NdjsonLog | null;
   readonly #log: (message: string) => void;
@@ -354,7 +352,6 @@ export class Daemon {
   }
 
   #emit(record: FlowRecord): void {
-    this.outcomes.count(record);
     this.store.append(record, this.#lines.jsonOf(record));
     for (const follower of this.#followers) follower(record);
   }

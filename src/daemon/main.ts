@@ -4,6 +4,7 @@ import { type MetricsServer, serveMetrics } from '../api/metrics-server.ts';
 import { apiSocketPath } from '../api/paths.ts';
 import { serveApi } from '../api/server.ts';
 import { messageOf } from '../core/errors.ts';
+import { OutcomeCounts } from '../flowlog/outcome-counts.ts';
 import { addon } from '../kernel/addon.ts';
 import { hasLinks, makePinDirectories, removePins } from '../kernel/pins.ts';
 import { backendOf } from './backend.ts';
@@ -115,8 +116,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   makePinDirectories(options.pinDirectory);
   lockPins(options.pinDirectory);
   const daemon = prepare(options, former);
+  const outcomes = new OutcomeCounts();
+  daemon.onFlow((record) => outcomes.count(record));
   await start(daemon, options);
-  const backend = backendOf(daemon);
+  const backend = backendOf(daemon, outcomes);
   const api = await serveApi(apiSocketPath(options.runtimeDirectory), backend, {
     onError: (error) => log(`API: ${messageOf(error)}`),
   });
