@@ -156,6 +156,15 @@ Napi::Value ReadFlow(const Napi::CallbackInfo &info) {
   return Napi::Boolean::New(env, true);
 }
 
+Napi::Value SocketError(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  int error = 0;
+  socklen_t length = sizeof(error);
+  if (getsockopt(info[0].As<Napi::Number>().Int32Value(), SOL_SOCKET, SO_ERROR, &error, &length))
+    throw SystemError(env, "SO_ERROR", errno);
+  return error ? SystemError(env, "the connection", error).Value() : env.Null();
+}
+
 // pidfd_getfd(2) and connect(AF_UNSPEC) and not SOCK_DESTROY: they need nothing that a kernel may have been
 // built without, and reach every network namespace.
 Napi::Value Disconnect(const Napi::CallbackInfo &info) {

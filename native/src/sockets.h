@@ -17,6 +17,9 @@ Napi::Value ListenUdp(const Napi::CallbackInfo &info);
 // readFlow(fd, into: Buffer(sizeof struct sluice_flow)) -> boolean: false, if no agent made the connection
 Napi::Value ReadFlow(const Napi::CallbackInfo &info);
 
+// socketError(fd) -> Error | null: what the kernel has to tell of the socket (SO_ERROR), which it tells once.
+Napi::Value SocketError(const Napi::CallbackInfo &info);
+
 // disconnect(pid, fd, cookie) -> "disconnected" | "shut" | "gone": ends the connection of another process's
 // socket, for all who hold it. The peer of a TCP connection gets a reset. `shut`: a thread is in the middle
 // of connecting or accepting, so it was only shut down. `gone`: the descriptor is not that socket any more.

@@ -97,6 +97,7 @@ export interface Addon {
   sendDescriptors(fd: number, message: Buffer, fds: readonly number[]): boolean;
   /** Writes `struct sluice_flow` into `into`; false if no agent made the connection. */
   readFlow(fd: number, into: Buffer): boolean;
+  socketError(fd: number): Error | null;
   disconnect(pid: number, fd: number, cookie: bigint): 'disconnected' | 'shut' | 'gone';
   closeFd(fd: number): void;
   lockFile(path: string): number;

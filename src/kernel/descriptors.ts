@@ -38,3 +38,8 @@ export class DescriptorReader {
 export function closeFd(fd: number): void {
   addon().closeFd(fd);
 }
+
+/** What went wrong with a socket and nobody was told yet, with the errno as its `code`; the kernel tells it once. */
+export function socketError(fd: number): Error | null {
+  return addon().socketError(fd);
+}

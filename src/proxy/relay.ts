@@ -13,7 +13,7 @@
 import type { Socket } from 'node:net';
 import type { Reason } from '../flow/record.ts';
 import { forgetKeepAlive, KEEP_ALIVE_MS, keepAliveLater } from './keep-alive.ts';
-import { unwatchStalled, watchStalled } from './stall-watch.ts';
+import { askWhetherReset, unwatchStalled, watchStalled } from './stall-watch.ts';
 import { establishedError } from './upstream-error.ts';
 import { corkForThisTurn } from './write-batch.ts';
 
@@ -163,9 +163,13 @@ class StreamFlow {
     }
   }
 
-  /** An agent that closed for good while its server stays open answers a probe with a RST, and is let go. */
   readonly #onAgentEnd = (): void => {
-    if (!this.#server.readableEnded) this.#agent.setKeepAlive(true, KEEP_ALIVE_MS);
+    if (this.#server.readableEnded) return;
+    // An agent that closed for good while its server stays open answers a probe with a RST, and is let go.
+    this.#agent.setKeepAlive(true, KEEP_ALIVE_MS);
+    // The kernel tells of a reset once, be it to the write of our close_notify, whose failure Node keeps to itself:
+    // what is read afterwards is an end in good order, and an answer cut short would look whole to the agent.
+    askWhetherReset(this.#server);
   };
 
   readonly #onAgentError = (error: Error): void => {

@@ -1,5 +1,5 @@
 /**
- * The descriptor number of an accepted socket, for the one getsockopt that tells whose it is.
+ * The descriptor number of a socket, for what the kernel tells of it by getsockopt: whose it is, and whether it broke.
  *
  * Node has no public way to it. `_handle.fd` has stood unchanged since Node 0.11 and the runtime is pinned;
  * this file is the one place that would have to change, and its test fails if it must.

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import t from 'tap';
 import type { CompiledTls } from '#src/policy/types.ts';
 import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
@@ -445,4 +446,23 @@ t.test('a new policy holds for new flows, and old flows keep theirs', async (t) 
   old.end('still here');
   t.equal((await readAll(old)).toString(), 'still here');
   t.match(await proxy.report(), { policy_revision: 'aaaaaaaaaaaa', reason: 'ok' });
+});
+
+t.test('a reset is passed on to an agent that has ended its side, whose close_notify meets it', async (t) => {
+  const secureContext = createSecureContext(certificates.valid);
+  const server = createServer((socket) => {
+    socket.on('error', ignore);
+    const secured = new TLSSocket(socket, { isServer: true, secureContext });
+    secured.on('error', ignore);
+    // A TLSSocket cannot be reset, but the plain socket it was put around can.
+    secured.once('data', () => socket.resetAndDestroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const proxy = await TestProxy.start(t.teardown, wrapped);
+  const agent = await proxy.agent({ port: (server.address() as AddressInfo).port });
+  agent.end('x');
+  t.equal(await endOf(agent), 'ECONNRESET');
+  t.match(await proxy.report(), { reason: 'server_reset' });
 });
