@@ -11,7 +11,7 @@ import { FAR } from '#test/support/network.ts';
 import { BIG_BYTES, RESPONSE_MARKER } from '#test/support/nginx.ts';
 import { wireOf } from '#test/support/pcap.ts';
 import { POSTGRES } from '#test/support/postgres.ts';
-import { PYTHON, tcpClient } from '#test/support/python.ts';
+import { firstAnswer, PYTHON, tcpClient } from '#test/support/python.ts';
 import { RAW_PORTS, RAW_TLS_NAME } from '#test/support/raw-ports.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
@@ -269,7 +269,8 @@ print(s.recv(99).decode(), flush=True)`;
 });
 
 t.test('resets are passed on, from either side', async (t) => {
-  const done = await sluice.run(AGENTS.shop, tcpClient(FAR.ipv4, RAW_PORTS.resetLater, 'x'));
+  // An agent that keeps its side open: of one that has ended it, test/unit/proxy/session.test.ts tells.
+  const done = await sluice.run(AGENTS.shop, firstAnswer(FAR.ipv4, RAW_PORTS.resetLater, 'x'));
   t.equal(done.stdout, 'ConnectionResetError');
   t.match(await sluice.waitForFlow((f) => f.dst.port === RAW_PORTS.resetLater), { reason: 'server_reset' });
   const script = `
