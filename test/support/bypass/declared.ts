@@ -22,6 +22,9 @@ const BEYOND_SOCKETS: readonly Open[] = [
   { row: 'uring-shared', who: BOTH, closedBy: 'enrolling the owner of the ring' },
   { row: 'tun', who: ROOT, closedBy: 'taking CAP_NET_ADMIN away' },
   { row: 'mirror', who: ROOT, closedBy: 'taking CAP_NET_ADMIN away' },
+  { row: 'mount-nfs', who: ROOT, closedBy: 'taking CAP_SYS_ADMIN away' },
+  // Found on 6.1, where packets of its handshake are seen on the wire.
+  { row: 'inherited-sctp', who: BOTH, closedBy: 'a kernel without SCTP' },
 ];
 
 const BY_LSM: readonly Open[] = [

@@ -9,8 +9,26 @@ import type { MatrixResult, Row } from './types.ts';
 
 export type Selection = 'all' | 'differing';
 
+/** Protocols that are modules: this host's kernel may have none of them. */
+const OF_MODULES: readonly string[] = [
+  'kernel-tls',
+  'sctp-stream',
+  'inherited-sctp',
+  'l2tp',
+  'mount-nfs',
+  'mount-cifs',
+];
+
 /** With which a run that shows nothing else still shows that what should be redirected is, and what should not is not. */
-const ALWAYS: readonly string[] = ['tcp', 'tfo-sendto', 'uring', 'udp', 'raw-udp', 'leave-cgroup'];
+const ALWAYS: readonly string[] = [
+  'tcp',
+  'tfo-sendto',
+  'uring',
+  'udp',
+  'raw-udp',
+  'leave-cgroup',
+  ...OF_MODULES,
+];
 
 /** The rows that kept results of one tier do not agree about, a few others, and those that no result has. */
 export function differingRows(results: readonly MatrixResult[], rows: readonly Row[] = ROWS): readonly Row[] {
