@@ -68,16 +68,17 @@ static __always_inline void adopt(struct bpf_sock_ops *ops, struct bpf_sock *sk,
   tuple.sport = bpf_ntohl(ops->remote_port);
   tuple.dport = ops->local_port;
   struct sluice_flow *flow = bpf_map_lookup_elem(&sluice_tuples, &tuple);
-  if (!flow) {
+  if (flow)
+    sock->flow = *flow;
+  /* Who takes it out owns it: the agent may be giving up. */
+  if (!flow || bpf_map_delete_elem(&sluice_tuples, &tuple)) {
     /* What the listener's storage left must not be taken for a flow, nor for a listener. */
     bpf_sk_storage_delete(&sluice_socks, sk);
     return;
   }
   sock->role = SLUICE_ROLE_ACCEPTED;
   sock->mark = 0;
-  sock->flow = *flow;
   sock->state = SLUICE_STATE_IDLE;
-  bpf_map_delete_elem(&sluice_tuples, &tuple);
   bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | STATE_CB);
 }
 
@@ -135,7 +136,8 @@ static __always_inline void closed(struct bpf_sock_ops *ops, struct sluice_sock 
     sluice_emit_flow(SLUICE_EVENT_CLOSED, &sock->flow);
   else if (sock->role == SLUICE_ROLE_AGENT && sock->state == SLUICE_STATE_SERVING)
     served(ops, sock);
-  else if (sock->role == SLUICE_ROLE_AGENT && ops->args[0] == BPF_TCP_SYN_SENT)
+  else if (sock->role == SLUICE_ROLE_AGENT)
+    /* Also of a connection the agent took for established: the listener's queue was full when it said so. */
     sluice_finish_undelivered(sock);
 }
 

@@ -40,6 +40,7 @@ import { dnsPolicyOf, resolversOf } from './resolvers.ts';
 import { Runs } from './runs.ts';
 import { ownPlace } from './self.ts';
 import { selfTest, tryLsm } from './self-test.ts';
+import { endStale } from './stale.ts';
 import { TierKeeper } from './tier.ts';
 import { findUser } from './user.ts';
 import { WorkerPool } from './worker-pool.ts';
@@ -50,8 +51,6 @@ const SELF_TEST_INTERVAL_MS = 60_000;
 const UPKEEP_INTERVAL_MS = 10_000;
 /** An ended container is let go of within this time. */
 const NAMESPACES_INTERVAL_MS = 500;
-/** Far longer than a connection waits for a worker, which takes it from the queue as fast as it can. */
-const STALE_TUPLE_NS = 120_000_000_000n;
 /** The store's size on disk, and how long records are kept. */
 const RETENTION = { maxRows: 1_000_000, maxBytes: 2 ** 30, maxAgeMs: 30 * 24 * 3_600_000 } as const;
 /** For so long agents may connect without a daemon, between two of them: as long as workers wait to be adopted. */
@@ -237,6 +236,7 @@ export class Daemon {
       netns: new NamespaceRing(pinDirectory, (event) => this.namespaces.wanted(event)),
     };
     this.#resolvers = resolversOf(this.policies.policy);
+    this.#endStale();
     this.#every(NAMESPACES_INTERVAL_MS, () => this.namespaces.tick());
     this.#every(TICK_MS, () => {
       this.ledger.tick();
@@ -253,22 +253,21 @@ export class Daemon {
 
   async #upkeep(): Promise<void> {
     try {
-      const nowNs = this.#bootClock.nowNs();
-      for (const facts of this.plane.takeStale(nowNs - STALE_TUPLE_NS))
-        this.ledger.kernelEvent({
-          kind: 'undelivered',
-          reason: 'not_delivered',
-          id: facts.id,
-          facts,
-          timeNs: nowNs,
-          refusal: null,
-          inbound: null,
-        });
+      this.#endStale();
       await this.#refreshResolvers();
     } catch (error) {
       this.#log(`upkeep: ${messageOf(error)}`);
     }
     await this.#refresh();
+  }
+
+  #endStale(): void {
+    endStale(this.#bootClock.nowNs(), {
+      takeStale: (before, isOver) => this.plane.takeStale(before, isOver),
+      isOver: ({ id, agentId: agent }) =>
+        agent === canaryId || this.ledger.hasEnded(id) || this.store.has(id),
+      tell: (event) => this.ledger.kernelEvent(event),
+    });
   }
 
   /** Finds executables and closed sockets again that were replaced. */

@@ -12,7 +12,13 @@ import type { CompiledPolicy } from '../policy/types.ts';
 import type { NameAnswer, NameQuestion } from '../proxy/ipc.ts';
 import { isNameQuestion } from './name-claim.ts';
 import type { WorkerUser } from './user.ts';
-import { type HandedWorker, type PoolListener, type ProcessEvents, WorkerProcess } from './worker-process.ts';
+import {
+  type HandedWorker,
+  ORDERLY_END,
+  type PoolListener,
+  type ProcessEvents,
+  WorkerProcess,
+} from './worker-process.ts';
 
 /** A second on a machine of usual speed; half a minute on one that is emulated or starved. */
 const READY_TIMEOUT_MS = 120_000;
@@ -307,7 +313,8 @@ export class WorkerPool {
     const { number } = process;
     const slot = this.#slots[number];
     if (this.#draining.delete(process)) {
-      if (!process.drained && !this.#stopping) this.#options.onDeath(number, `${how}, while it was drained`);
+      const inOrder = this.#stopping && how === ORDERLY_END;
+      if (!process.drained && !inOrder) this.#options.onDeath(number, `${how}, while it was drained`);
       return;
     }
     if (slot?.current !== process) return;
@@ -316,7 +323,11 @@ export class WorkerPool {
       accepted: slot.past.accepted + process.accepted,
       refused: slot.past.refused + process.refused,
     };
-    if (this.#stopping) return;
+    if (this.#stopping) {
+      // One that was killed has told of none of its flows, whoever was about to stop it.
+      if (how !== ORDERLY_END) this.#options.onDeath(number, how);
+      return;
+    }
     slot.restarts += 1;
     this.#options.onDeath(number, `${how}; another is started`);
     const pauseMs = performance.now() - process.startedMs > SETTLED_MS ? 0 : RESTART_PAUSE_MS;

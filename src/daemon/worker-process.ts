@@ -15,6 +15,8 @@ import type { WorkerUser } from './user.ts';
 
 /** The first descriptor a worker is lent is its end of the line for descriptors (NAMESPACE_LINE_FD). */
 const FIRST_LISTENER_FD = FIRST_LENT_FD + 1;
+/** How a worker ends that was told to stop. */
+export const ORDERLY_END = 'exit code 0';
 
 export interface PoolListener {
   /** The daemon's descriptor. */

@@ -219,6 +219,11 @@ export class Ledger {
     return this.#closing.has(id) || this.#waiting.has(id);
   }
 
+  /** Whether its record was given out lately. */
+  hasEnded(id: string): boolean {
+    return this.#ended.has(id);
+  }
+
   /** Reports as they came from a worker, unchecked. */
   workerReports(flows: readonly unknown[]): void {
     for (const flow of flows) {

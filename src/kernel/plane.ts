@@ -87,6 +87,8 @@ export interface PlaneCounters {
   readonly unpublished: bigint;
 }
 
+type StaleBefore = Readonly<Record<'connectionsNs' | 'datagramsNs', bigint>>;
+
 export class KernelPlane {
   readonly #options: PlaneOptions;
   readonly #objects: { readonly object: NativeObject; readonly programs: readonly string[] }[] = [];
@@ -437,18 +439,21 @@ export class KernelPlane {
   }
 
   /**
-   * Takes out flows that wait under their tuple since before `beforeNs` (CLOCK_BOOTTIME): the agent connected and
-   * left while the listener's queue was full, so no accept will ever fetch them.
+   * Flows that wait since before a CLOCK_BOOTTIME: connections under their tuple, DNS datagrams under their ticket.
+   * Those that are over are taken out; the others are given, and stay: who looks after them might be killed.
    */
-  takeStale(beforeNs: bigint): FlowFacts[] {
+  takeStale(before: StaleBefore, isOver: (facts: FlowFacts) => boolean): FlowFacts[] {
     const stale: FlowFacts[] = [];
-    const tuples = this.#map('sluice_tuples');
-    for (const key of tuples.keys()) {
-      const value = tuples.lookup(key);
-      if (value === null) continue;
-      const facts = decodeFlow(value);
-      // The one who deletes it owns it: an accept may have come first.
-      if (facts.startNs < beforeNs && tuples.delete(key)) stale.push(facts);
+    for (const name of ['sluice_tuples', 'sluice_datagrams'] as const) {
+      const beforeNs = name === 'sluice_tuples' ? before.connectionsNs : before.datagramsNs;
+      const table = this.#map(name);
+      for (const key of table.keys()) {
+        const value = table.lookup(key);
+        const facts = value && decodeFlow(value);
+        if (!facts || facts.startNs >= beforeNs) continue;
+        if (!isOver(facts)) stale.push(facts);
+        else table.delete(key);
+      }
     }
     return stale;
   }

@@ -114,6 +114,7 @@ export type MapName =
   | 'sluice_seq'
   | 'sluice_socks'
   | 'sluice_tuples'
+  | 'sluice_datagrams'
   | 'sluice_paths'
   | 'sluice_glob_sets'
   | 'sluice_globs'
