@@ -82,7 +82,7 @@ class Agent:
         return True
 
     def source(self, s):
-        size = self.random.choice([1, 20, 200]) * 1000
+        size = self.random.choice([1, 5, 30]) * 1000
         s.sendall(f"{size}\n".encode())
         return len(self.read(s, lambda got: len(got) >= size)) >= size
 
