@@ -16,6 +16,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['flows', async () => (await import('./flows.ts')).registerFlows],
   ['workers', async () => (await import('./workers.ts')).registerWorkers],
   ['policy', async () => (await import('./policy.ts')).registerPolicy],
+  ['unit', async () => (await import('./unit.ts')).registerUnit],
   ['doctor', async () => (await import('./doctor.ts')).registerDoctor],
   ['uninstall', async () => (await import('./uninstall.ts')).registerUninstall],
   ['help', async () => (await import('./help.ts')).registerHelp],

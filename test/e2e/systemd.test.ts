@@ -1,5 +1,5 @@
 /**
- * Sluice as a unit of a real systemd, agents as units and a slice: the payload that test/vm runs on other kernels, on
+ * Sluice as a unit of a real systemd, agents as units and a slice: the payloads that test/vm runs on other kernels, on
  * this one, in a systemd-nspawn container.
  */
 import { rmSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { clearContainerCgroups, runContainer, whyNoContainer } from '#test/vm/ns
 import { getTree } from '#test/vm/root.ts';
 
 const SUITE = 'bookworm';
-const PAYLOAD = 'test/vm/payloads/works/systemd.test.ts';
+const PAYLOADS = ['systemd', 'harden'].map((name) => `test/vm/payloads/works/${name}.test.ts`);
 
 // Where the tree is not there yet, it is made first.
 t.setTimeout(390_000);
@@ -40,7 +40,7 @@ t.test('daemon and agents as units of a systemd of their own', { skip }, async (
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   t.teardown(() => clearContainerCgroups());
   const onLine = (line: string): void => t.comment(line);
-  const verdict = await runContainer(cache, SUITE, { tests: [PAYLOAD], directory, onLine });
+  const verdict = await runContainer(cache, SUITE, { tests: PAYLOADS, directory, onLine });
   t.equal(verdict.exitCode, 0);
   t.equal(verdict.failed, 0);
   t.ok(verdict.passed > 0, `${verdict.passed} passed`);

@@ -19,7 +19,8 @@ import { type Finished, must, run, until } from './command.ts';
 const checkout = join(import.meta.dirname, '../..');
 export const POLICY_FILE = '/etc/sluice/policy.yaml';
 const RUNTIME_DIRECTORY = '/run/sluice';
-const COMMAND = '/usr/local/sbin/sluice';
+/** Where `install` puts the command. */
+export const COMMAND = '/usr/local/sbin/sluice';
 const UNITS = '/etc/systemd/system';
 
 /** Properties of a unit, by systemctl show. */

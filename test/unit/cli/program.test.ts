@@ -9,6 +9,7 @@ const COMMANDS: readonly string[][] = [
   ['policy', 'check'],
   ['policy', 'explain'],
   ['policy', 'apply'],
+  ['unit', 'harden'],
   ['doctor'],
   ['uninstall'],
 ];
