@@ -122,7 +122,8 @@ print("done")
     'import socket\ns = socket.socket(); s.connect(("192.0.2.2", 80)); print(s.recv(100).decode())',
   );
   t.equal(again.stdout, 'hello from the proxy\n');
-  const opens = fixture.events.filter(({ kind }) => kind === 'open').length;
-  t.ok(opens > 50_000, `${opens} told`);
-  t.ok(opens + lost() >= CONNECTS, 'none is missing without being counted');
+  // Some of what is given up at once is told to have ended, too.
+  const told = fixture.events.filter(({ kind }) => kind === 'open' || kind === 'undelivered').length;
+  t.ok(told > 50_000, `${told} told`);
+  t.ok(told + lost() >= CONNECTS, 'none is missing without being counted');
 });
