@@ -89,20 +89,33 @@ function syntaxError(message: string): Denial {
   };
 }
 
-/** What the server has said of the settings under which it reads; null: nothing yet. */
+/** Encodings in which no byte of ASCII is ever part of another character. */
+const ASCII_KEPT = /^(?:UTF8|SQL_ASCII|LATIN\d+|WIN\d+|ISO_8859_\d|KOI8[RU]|EUC_\w+)$/;
+
+/**
+ * What the server has said of the settings under which it reads; null: nothing yet.
+ *
+ * What it says comes after the fact: statements that were sent meanwhile may have put an earlier value back (ROLLBACK,
+ * RESET ALL, DISCARD ALL). So a session that once had a value by which texts are cut otherwise is never trusted again.
+ */
 class Settings {
-  encoding: string | null = null;
-  standardStrings: boolean | null = null;
+  #encoding: string | null = null;
+  #standardStrings: boolean | null = null;
+  #keptAscii = true;
 
   /** Whether the text is the same for the server as it is here. */
   fits(text: Buffer): boolean {
-    if (text.includes(0x5c) && this.standardStrings !== true) return false;
-    return isAscii(text) || (this.encoding === 'UTF8' && isUtf8(text));
+    if (text.includes(0x5c) && this.#standardStrings !== true) return false;
+    return isAscii(text) || (this.#encoding === 'UTF8' && this.#keptAscii && isUtf8(text));
   }
 
   learn(name: string, value: string): void {
-    if (name === 'client_encoding') this.encoding = value;
-    else if (name === 'standard_conforming_strings') this.standardStrings = value === 'on';
+    if (name === 'client_encoding') {
+      this.#encoding = value;
+      this.#keptAscii &&= ASCII_KEPT.test(value);
+    } else if (name === 'standard_conforming_strings') {
+      this.#standardStrings = value === 'on' && this.#standardStrings !== false;
+    }
   }
 }
 

@@ -179,6 +179,11 @@ t.test('a text that the session may read otherwise than we do is refused', async
   t.ok(passes(umlaut, GREETING));
   t.notOk(passes(latin, GREETING), 'no UTF-8');
   t.notOk(passes(backslash, GREETING, parameter('standard_conforming_strings', 'off')));
+  const strings = ['off', 'on'].map((value) => parameter('standard_conforming_strings', value));
+  t.notOk(passes(backslash, GREETING, ...strings), 'a ROLLBACK may put it back');
+  const encodings = (first: string) => [first, 'UTF8'].map((value) => parameter('client_encoding', value));
+  t.notOk(passes(umlaut, GREETING, ...encodings('SJIS')), 'likewise');
+  t.ok(passes(umlaut, GREETING, ...encodings('LATIN1')), 'cut in the same places either way');
   t.notOk(passes(umlaut, GREETING, parameter('client_encoding', 'SJIS')));
   t.notOk(passes(query('SET client_encoding = SJIS'), GREETING), 'nor may it be changed');
 });
