@@ -35,6 +35,8 @@ export function governOperations(
   if (opening.kind === 'cancel') return { wrap: (relay) => relay, counts: () => ({ ...counts }) };
   // The replication protocol has a language of its own.
   if (opening.replication) return null;
+  // Done before the first statement.
+  if (opening.privileged) return null;
   const gate = new StatementGate({
     startupBytes: opening.raw.length,
     classify: cache.classify,

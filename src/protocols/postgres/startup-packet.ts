@@ -16,6 +16,8 @@ export interface StartupParameters {
   readonly minor: number;
   /** The session speaks the replication protocol, physical or logical, which is not SQL. */
   readonly replication: boolean;
+  /** It may set as whom the session acts, or what libraries the server loads for it. */
+  readonly privileged: boolean;
 }
 
 /** NAMEDATALEN - 1 bytes: PostgreSQL silently cuts longer names, and would then use another than we saw. */
@@ -39,6 +41,7 @@ export function parseStartupPacket(raw: Buffer): StartupParameters {
     major,
     minor: version & 0xffff,
     replication: parseReplication(parameters.get('replication')?.toString('latin1')),
+    privileged: isPrivileged(parameters),
   };
 }
 
@@ -82,6 +85,21 @@ function parseReplication(value: string | undefined): boolean {
   if (value === 'database' || /^(?:t|tr|tru|true|y|ye|yes|on|1)$/i.test(value)) return true;
   if (/^(?:f|fa|fal|fals|false|n|no|of|off|0)$/i.test(value)) return false;
   throw malformed('an invalid value of the parameter replication');
+}
+
+const PRIVILEGED = /^(?:role|session_authorization|\w+_preload_libraries)$/i;
+const PRIVILEGED_OPTION = /(?:role|session_authorization|preload_libraries)\s*=/i;
+
+/**
+ * Every parameter is a setting. `options` are a command line: settings as `-c name=value` or `--name=value`, with dashes
+ * for underscores and backslashes before any character, so what may be one is taken for one.
+ */
+function isPrivileged(parameters: ReadonlyMap<string, Buffer>): boolean {
+  const options = parameters.get('options')?.toString('latin1') ?? '';
+  return (
+    [...parameters.keys()].some((name) => PRIVILEGED.test(name)) ||
+    PRIVILEGED_OPTION.test(options.replaceAll('\\', '').replaceAll('-', '_'))
+  );
 }
 
 function malformed(problem: string): ProtocolError {

@@ -22,9 +22,18 @@ const rule = (change: Partial<CompiledOperationRule> = {}): CompiledOperationRul
 });
 
 const raw = startupMessage({ user: 'u' });
-const startup = (replication = false): Recognised => ({
+const startup = (replication = false, privileged = false): Recognised => ({
   protocol: 'postgres',
-  opening: { kind: 'startup', raw, user: 'u', database: 'u', major: 3, minor: 0, replication },
+  opening: {
+    kind: 'startup',
+    raw,
+    user: 'u',
+    database: 'u',
+    major: 3,
+    minor: 0,
+    replication,
+    privileged,
+  },
   rest: Buffer.alloc(0),
 });
 const relay = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
@@ -65,6 +74,7 @@ t.test('the filter of authentication goes first', async (t) => {
 
 t.test('where operations cannot be read there is nothing that governs', async (t) => {
   t.equal(governOperations([rule()], startup(true), false), null, 'replication');
+  t.equal(governOperations([rule()], startup(false, true), false), null, 'a role set by the start-up');
   t.equal(governOperations([rule()], startup(), true), null, "the agent's own TLS");
   t.equal(governOperations([rule()], null, false), null, 'nobody looked');
   t.equal(governOperations([rule()], { protocol: 'unknown' } as Recognised, false), null);

@@ -14,6 +14,7 @@ t.test('reads user, database and version', async (t) => {
     major: 3,
     minor: 0,
     replication: false,
+    privileged: false,
   });
   t.match(
     parseStartupPacket(startupMessage({ user: 'app' })),
@@ -91,4 +92,23 @@ t.test('reads the parameter replication as the server does', async (t) => {
       JSON.stringify(value),
     );
   }
+});
+
+t.test('knows what may set a role or libraries, however it is written', async (t) => {
+  const privileged = (parameters: Record<string, string>): boolean =>
+    parseStartupPacket(startupMessage({ user: 'app', ...parameters })).privileged;
+  t.ok(privileged({ role: 'admin' }));
+  t.ok(privileged({ Role: 'admin' }));
+  t.ok(privileged({ session_preload_libraries: '/tmp/x.so' }));
+  for (const options of [
+    '-c role=admin',
+    '-crole=admin',
+    '-c geqo=off --role=admin',
+    '-c ro\\le=admin',
+    '--session-authorization=admin',
+    '-c LOCAL_preload_libraries=x',
+  ])
+    t.ok(privileged({ options }), options);
+  t.notOk(privileged({ options: '-c search_path=role -c geqo=off' }));
+  t.notOk(privileged({ application_name: 'role=admin', search_path: 'role' }));
 });

@@ -45,6 +45,7 @@ t.test('reads a start-up packet and keeps what follows', async (t) => {
     major: 3,
     minor: 0,
     replication: false,
+    privileged: false,
   };
   t.same(readEveryWay(t, STARTUP), { value: { events: [event], rest: '' } });
   t.same(readEveryWay(t, Buffer.concat([STARTUP, Buffer.from('p\0')])), {
