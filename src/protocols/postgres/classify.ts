@@ -9,9 +9,9 @@
  * matter of scopes, and a rule about a table must not be passed by hiding it behind a CTE somewhere else in the text.
  */
 import type { Effect, ObjectName, Operation } from '../../flow/operation.ts';
-import { effectOfFunction, STATEMENTS } from './effects.ts';
+import { effectOfFunction, readsAnyTable, STATEMENTS } from './effects.ts';
 import { isNode, type Node, parse } from './parser.ts';
-import { isUnbounded } from './where.ts';
+import { isUnbounded, isUnboundedMerge } from './where.ts';
 
 export type Classified =
   | {
@@ -54,6 +54,8 @@ class Statement {
   readonly #effects = new Set<Effect>();
   readonly #relations: ObjectName[] = [];
   readonly #functions: ObjectName[] = [];
+  /** Rows of the relations it names may be changed through it, now or later. */
+  #makesView = false;
 
   operation(): Operation {
     return {
@@ -79,6 +81,7 @@ class Statement {
         waiting.push(value);
       }
     }
+    if (this.#makesView) for (const { name } of this.#relations) this.#takeChanged(name);
     return true;
   }
 
@@ -88,6 +91,9 @@ class Statement {
     if (typeof relname === 'string')
       this.#relations.push({ schema: typeof schemaname === 'string' ? schemaname : null, name: relname });
     if (Array.isArray(funcname)) this.#takeFunction(nameOf(funcname), node);
+    // `(x).f` and `t.f` call a function f where there is no such column ("functional notation").
+    if (isNode(node['A_Indirection'])) this.#takeSelected(node['A_Indirection']['indirection']);
+    if (isNode(node['ColumnRef'])) this.#takeColumn(node['ColumnRef']['fields']);
     // Not a statement of its own, but it makes a table of a SELECT.
     if (isNode(node['intoClause'])) this.#add('schema-change', 'write');
   }
@@ -96,8 +102,40 @@ class Statement {
     this.#functions.push(name);
     const effect = effectOfFunction(name.name);
     if (effect !== null) this.#add(effect);
+    if (readsAnyTable(name.name)) this.#relations.push(ANY_RELATION);
     if (name.name === 'set_config')
       this.#takeSetting(constantOf(call['args'], 0), constantOf(call['args'], 1));
+  }
+
+  #takeSelected(indirection: unknown): void {
+    for (const item of Array.isArray(indirection) ? indirection : []) {
+      const name = nameOf([item]);
+      if (name.name !== '') this.#takeFunction(name, {});
+    }
+  }
+
+  /** Its argument would be a row, which no function that has an effect by its name takes. */
+  #takeColumn(fields: unknown): void {
+    if (!Array.isArray(fields) || fields.length < 2) return;
+    const name = nameOf([fields.at(-1)]);
+    if (name.name !== '') this.#functions.push(name);
+  }
+
+  /** The rows of a relation are changed. Those of PostgreSQL's own are what the server goes by. */
+  #takeChanged(relation: unknown): void {
+    if (typeof relation !== 'string' || !relation.startsWith('pg_')) return;
+    this.#add('system-change', 'privilege-change', 'schema-destruction', 'code');
+    // Its rule calls set_config().
+    if (relation === 'pg_settings') this.changesReading = true;
+  }
+
+  /** Options of file_fdw. */
+  #takeOptions(options: unknown): void {
+    for (const item of Array.isArray(options) ? options : []) {
+      const option = isNode(item) && isNode(item['DefElem']) ? item['DefElem']['defname'] : undefined;
+      if (option === 'program') this.#add('server-program');
+      if (option === 'filename') this.#add('server-file');
+    }
   }
 
   /** `null`: which one it is, or to what it is set, only shows when it is run. */
@@ -113,10 +151,28 @@ class Statement {
     const [verb, ...effects] = known;
     this.#verb ??= verb;
     this.#add(...effects);
+    if (CHANGES_ROWS.has(kind))
+      this.#takeChanged(isNode(node['relation']) ? node['relation']['relname'] : null);
     switch (kind) {
       case 'UpdateStmt':
       case 'DeleteStmt':
         if (isUnbounded(node['whereClause'])) this.#add('unbounded-write');
+        break;
+      case 'MergeStmt':
+        if (isUnboundedMerge(node)) this.#add('unbounded-write');
+        break;
+      case 'ViewStmt':
+        this.#makesView = true;
+        break;
+      case 'CreateForeignTableStmt':
+        this.#takeOptions(node['options']);
+        break;
+      case 'GrantStmt':
+        if (node['targtype'] === 'ACL_TARGET_ALL_IN_SCHEMA') this.#takeSchemas(node['objects']);
+        break;
+      case 'DropOwnedStmt':
+      case 'AlterTableMoveAllStmt':
+        this.#relations.push(ANY_RELATION);
         break;
       case 'VariableSetStmt':
         if (typeof node['name'] === 'string')
@@ -136,7 +192,9 @@ class Statement {
   }
 
   #takeCopy(node: Node): void {
-    this.#add(node['is_from'] === true ? 'write' : 'read');
+    const isFrom = node['is_from'] === true;
+    this.#add(isFrom ? 'write' : 'read');
+    if (isFrom && isNode(node['relation'])) this.#takeChanged(node['relation']['relname']);
     if (node['is_program'] === true) this.#add('server-program');
     else if (typeof node['filename'] === 'string') this.#add('server-file');
   }
@@ -147,18 +205,31 @@ class Statement {
       const subtype = String(command['subtype'] ?? '');
       if (DESTRUCTIVE.has(subtype)) this.#add('schema-destruction');
       if (PRIVILEGED.test(subtype)) this.#add('privilege-change');
+      const { def } = command;
+      // With USING each value becomes whatever is said there.
+      if (subtype === 'AT_AlterColumnType' && isNode(def) && isNode(def['ColumnDef']))
+        if (def['ColumnDef']['raw_default'] !== undefined) this.#add('write', 'unbounded-write');
+      if (subtype === 'AT_GenericOptions' && isNode(def) && isNode(def['List']))
+        this.#takeOptions(def['List']['items']);
       if (subtype.startsWith('AT_SetTableSpace')) this.#add('system-change');
     }
   }
 
   #takeDropped(node: Node): void {
     const isSchema = node['removeType'] === 'OBJECT_SCHEMA';
+    const isOfTable = OF_TABLE.has(String(node['removeType']));
     for (const item of Array.isArray(node['objects']) ? node['objects'] : []) {
       const parts = isNode(item) && isNode(item['List']) ? item['List']['items'] : [item];
-      const name = nameOf(Array.isArray(parts) ? parts : []);
+      const path = Array.isArray(parts) ? parts : [];
+      const name = nameOf(isOfTable ? path.slice(0, -1) : path);
       // Whatever is in the schema goes with it.
       this.#relations.push(isSchema ? { schema: name.name, name: '*' } : name);
     }
+  }
+
+  #takeSchemas(names: unknown): void {
+    for (const item of Array.isArray(names) ? names : [])
+      this.#relations.push({ schema: nameOf([item]).name, name: '*' });
   }
 
   #add(...effects: readonly Effect[]): void {
@@ -168,6 +239,14 @@ class Statement {
 
 /** Kinds of nodes begin with a capital letter, fields (`selectStmt`) do not. */
 const STATEMENT = /^[A-Z]\w*Stmt$/;
+
+/** Whatever there is. */
+const ANY_RELATION: ObjectName = { schema: null, name: '*' };
+
+const CHANGES_ROWS: ReadonlySet<string> = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
+
+/** Dropped by the table's name and their own. */
+const OF_TABLE: ReadonlySet<string> = new Set(['OBJECT_TRIGGER', 'OBJECT_RULE', 'OBJECT_POLICY']);
 
 const DESTRUCTIVE: ReadonlySet<string> = new Set([
   'AT_DropColumn',

@@ -174,7 +174,17 @@ const BY_NAME: Readonly<Record<string, Effect>> = {
   ts_rewrite: 'code',
   crosstab: 'code',
   connectby: 'code',
-  table_to_xml: 'read',
+  xpath_table: 'code',
+  lowrite: 'write',
+  /** Pages of tables as they are on the disk, and log. */
+  get_raw_page: 'server-file',
+  pg_hba_file_rules: 'server-file',
+  pg_ident_file_mappings: 'server-file',
+  pg_show_all_file_settings: 'server-file',
+  pg_stat_statements_reset: 'system-change',
+  /** Rows taken away, or made to come back, past every rule of the table. */
+  heap_force_kill: 'unbounded-write',
+  heap_force_freeze: 'unbounded-write',
 };
 
 /** The same by how the name begins. */
@@ -197,6 +207,13 @@ const BY_PREFIX: readonly (readonly [string, Effect])[] = [
   ['pg_stat_reset', 'system-change'],
   ['crosstab', 'code'],
 ];
+
+/** They read tables they are told by name or by number: which ones does not show. */
+const READS_ANY_TABLE = /^(?:table|schema|database)_to_xml|^get_raw_page$/;
+
+export function readsAnyTable(name: string): boolean {
+  return READS_ANY_TABLE.test(name);
+}
 
 export function effectOfFunction(name: string): Effect | null {
   return (

@@ -68,6 +68,13 @@ t.test('relations and functions are found wherever they stand', async (t) => {
   t.strictSame(dropped?.relations.map(names), ['?.a', 's.b']);
   const [schema] = operationOf('DROP SCHEMA audit');
   t.strictSame(schema?.relations.map(names), ['audit.*'], 'what is in the schema goes with it');
+  const relationsOf = (text: string) => operationOf(text)[0]?.relations.map(names);
+  t.strictSame(relationsOf('DROP TRIGGER g ON s.a'), ['s.a'], 'the table of a trigger');
+  t.strictSame(relationsOf('GRANT SELECT ON ALL TABLES IN SCHEMA s TO me'), ['s.*']);
+  t.strictSame(relationsOf("SELECT schema_to_xml('s', true, true, '')"), ['?.*'], 'any table');
+  t.strictSame(relationsOf('DROP OWNED BY me'), ['?.*']);
+  const [selected] = operationOf('SELECT (x).f, t.g FROM t');
+  t.strictSame(selected?.functions.map(names).sort(), ['?.f', '?.g'], 'columns may be calls');
 });
 
 t.test('each statement of a text is an operation, with its verb', async (t) => {

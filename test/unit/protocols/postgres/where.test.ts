@@ -34,6 +34,9 @@ t.test('conditions that pick rows, and those that let all through', async (t) =>
     'a IS NOT NULL',
     'a = 1 OR true',
     'NOT false',
+    'NOT (a IS NULL)',
+    `${'a+'.repeat(3_000)}a = ${'a+'.repeat(3_000)}a`,
+    `1 IN (${'1,'.repeat(60_000)}1)`,
     'f()',
   ])
     t.ok(unbounded(all), all);
