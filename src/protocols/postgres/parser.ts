@@ -24,8 +24,8 @@ export type Parsed =
   | { readonly kind: 'too-complex' };
 
 /**
- * Parsing is linear, at about 0.7 µs a byte: one text stops everything else in a worker for a tenth of a second at
- * the most.
+ * Reading is linear, at 2 µs a byte for the costliest texts (a list of short values): one text stops everything else in
+ * a worker for a quarter of a second at the most.
  */
 export const STATEMENT_MAX_BYTES = 131_072;
 
