@@ -74,6 +74,8 @@ function echo(socket: TLSSocket): void {
 
 /** Answers a line with a number in it by that many bytes, and closes. */
 function source(socket: TLSSocket): void {
+  // Of who has asked nothing: a connection that is half open stays for minutes otherwise.
+  socket.once('end', () => socket.end());
   socket.once('data', (line: Buffer) => {
     let left = Number(line.toString().trim());
     const chunk = Buffer.alloc(65_536, 'sluice-source-');
