@@ -13,9 +13,10 @@
 import type { Socket } from 'node:net';
 import type { Reason } from '../flow/record.ts';
 import { forgetKeepAlive, KEEP_ALIVE_MS, keepAliveLater } from './keep-alive.ts';
+import { type Landing, landingOf } from './landing.ts';
 import { askWhetherReset, unwatchStalled, watchStalled } from './stall-watch.ts';
 import { establishedError } from './upstream-error.ts';
-import { corkForThisTurn } from './write-batch.ts';
+import { corkForThisTurn, FULL_RECORD_BYTES, flushBorrowed, writeBorrowed } from './write-batch.ts';
 
 /** Rewrites the first bytes of one direction; once `done` it is out of the way. */
 export interface ByteFilter {
@@ -49,23 +50,19 @@ export interface Relay {
   run(agent: Socket, server: Socket, options: RelayOptions): Promise<RelayResult>;
 }
 
-/**
- * Below this a chunk is the end of what was there to read, so it is sent at once; a full TLS record
- * (RFC 8446 §5.1: 2^14 bytes) announces more in the same turn.
- */
-const FULL_RECORD_BYTES = 16_384;
-
 /** One direction. */
 class Pipe {
   bytes = 0;
   readonly #from: Socket;
   readonly #to: Socket;
+  readonly #landing: Landing | null;
   #filter: ByteFilter | null;
   readonly #onFilterError: (error: Error) => void;
 
   constructor(from: Socket, to: Socket, filter: ByteFilter | null, onFilterError: (error: Error) => void) {
     this.#from = from;
     this.#to = to;
+    this.#landing = landingOf(from);
     this.#filter = filter;
     this.#onFilterError = onFilterError;
   }
@@ -74,12 +71,13 @@ class Pipe {
   start(head: Buffer | null): void {
     if (head !== null && head.length > 0) this.#onData(head);
     this.#to.on('drain', this.#onDrain);
+    this.#landing?.deliverTo(this.#onLanded);
     if (this.#from.readableEnded) {
       this.#onEnd();
       return;
     }
     this.#from.on('end', this.#onEnd);
-    this.#from.on('data', this.#onData);
+    if (this.#landing === null) this.#from.on('data', this.#onData);
     // With the head still waiting to be taken, reading begins at `drain`.
     if (!this.#to.writableNeedDrain) this.#from.resume();
   }
@@ -88,6 +86,8 @@ class Pipe {
     this.#to.off('drain', this.#onDrain);
     this.#from.off('end', this.#onEnd);
     this.#from.off('data', this.#onData);
+    this.#landing?.close();
+    flushBorrowed();
     this.#from.pause();
     unwatchStalled(this.#from);
   }
@@ -100,17 +100,27 @@ class Pipe {
     this.#send(chunk);
   };
 
+  readonly #onLanded = (bytes: Buffer): void => {
+    if (this.#filter !== null) {
+      // Filters keep what they are given.
+      this.#filtered(Buffer.from(bytes), this.#filter);
+      return;
+    }
+    this.bytes += bytes.length;
+    writeBorrowed(this.#to, bytes, this.#onFull);
+  };
+
   #send(chunk: Uint8Array): void {
     this.bytes += chunk.length;
     const to = this.#to;
     if (chunk.length === FULL_RECORD_BYTES && to.writableCorked === 0) corkForThisTurn(to);
-    if (!to.write(chunk)) this.#stall();
+    if (!to.write(chunk)) this.#onFull();
   }
 
-  #stall(): void {
+  readonly #onFull = (): void => {
     this.#from.pause();
     watchStalled(this.#from);
-  }
+  };
 
   #filtered(chunk: Buffer, filter: ByteFilter): void {
     try {
@@ -130,6 +140,7 @@ class Pipe {
   readonly #onEnd = (): void => {
     // After a FIN nothing is read any more, so a reset that follows it must be asked for, too.
     watchStalled(this.#from);
+    flushBorrowed();
     this.#to.end();
   };
 }

@@ -1,27 +1,8 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import t from 'tap';
 import { type RelayResult, streamRelay } from '#src/proxy/relay.ts';
-import { endOf, ignore, readAll, readBytes } from './harness.ts';
-
-type Teardown = (end: () => unknown) => void;
-
-/** Both ends of one TCP connection; the second is what a relay would hold. */
-async function pair(teardown: Teardown): Promise<[Socket, Socket]> {
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const accepted = once(server, 'connection') as Promise<[Socket]>;
-  const { port } = server.address() as AddressInfo;
-  const outer = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-  const [inner] = await accepted;
-  server.close();
-  for (const socket of [outer, inner]) {
-    socket.on('error', ignore);
-    teardown(() => socket.destroy());
-  }
-  return [outer, inner];
-}
+import { endOf, readAll, readBytes, type Teardown } from './harness.ts';
+import { socketPair as pair } from './socket-pair.ts';
 
 interface Relayed {
   readonly agent: Socket;
