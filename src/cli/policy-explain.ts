@@ -160,6 +160,15 @@ const RULE_COLUMNS: readonly Column[] = [
   { title: 'WHY', shrinkTo: 20 },
 ];
 
+const MASK_COLUMNS: readonly Column[] = [
+  { title: 'MASK', shrinkTo: 12 },
+  { title: 'HOLDS' },
+  { title: 'IN' },
+  { title: 'WHAT', shrinkTo: 20 },
+  { title: 'ACTION', shrinkTo: 8 },
+  { title: 'EFFECT' },
+];
+
 const PROTOCOL_COLUMNS: readonly Column[] = [{ title: 'FIRST BYTES' }, { title: 'ANSWER', shrinkTo: 30 }];
 
 function print(
@@ -192,6 +201,16 @@ function print(
     rule.why,
   ]);
   cli.stdout.write(formatTable(RULE_COLUMNS, rules, width, painter));
+  if (explanation.masks.length === 0) return;
+  const masks = explanation.masks.map(({ mask, holds, direction, what, action, effect }) => [
+    mask,
+    holds ? 'yes' : 'no',
+    direction,
+    what,
+    action,
+    effect,
+  ]);
+  cli.stdout.write(`\n${formatTable(MASK_COLUMNS, masks, width, painter)}`);
 }
 
 function describe(answer: ConnectAnswer): string {

@@ -4,10 +4,13 @@ import { mergeRanges, parseCidr } from './address.ts';
 import { agentId } from './agent-id.ts';
 import { closedSockets } from './closed-sockets.ts';
 import { compileAgent } from './compile-agent.ts';
+import { expandDetectors } from './detectors.ts';
 import {
   DEFAULTS,
   type DestinationEntry,
+  type DetectorEntry,
   type InboundEntry,
+  type MaskEntry,
   type OperationEntry,
   type PolicyDocument,
   type RuleEntry,
@@ -15,12 +18,16 @@ import {
 } from './document.ts';
 import type { PolicyFiles } from './files.ts';
 import { parseHostPattern, parseServerName } from './host-pattern.ts';
-import { parseNamePattern } from './name-pattern.ts';
+import { readMaskKey } from './mask-key.ts';
+import { parseColumnPattern, parseNamePattern } from './name-pattern.ts';
 import { readCertificates, readKey } from './pem.ts';
 import { type PortRange, parsePorts } from './ports.ts';
 import type {
   CompiledDestination,
+  CompiledDetector,
   CompiledInbound,
+  CompiledMask,
+  CompiledMaskAction,
   CompiledOperationRule,
   CompiledPolicy,
   CompiledRule,
@@ -49,6 +56,12 @@ export function compileDocument(
     destinations: (document.destinations ?? []).map((entry) => compileDestination(entry, files)),
     rules: (document.rules ?? []).map(compileRule),
     operations: (document.operations ?? []).map(compileOperationRule),
+    masks: (document.masks ?? []).map(compileMask),
+    detectors: (document.detectors ?? []).map(compileDetector),
+    maskKeys: (document.mask_keys ?? []).map(({ name, file }) => ({
+      name,
+      secret: unwrap(readMaskKey(unwrap(files.read(file)).value)).value,
+    })),
     inbound: (document.inbound ?? []).map(compileInbound),
     enforcement: { minimum: enforcement.minimum ?? DEFAULTS.minimumTier },
     closedSockets: closedSockets(document),
@@ -134,6 +147,39 @@ function compileOperationRule(entry: OperationEntry): CompiledOperationRule {
     functions: patterns(entry.functions ?? []),
     action: entry.action,
     reason: entry.reason ?? null,
+  };
+}
+
+function compileMask(entry: MaskEntry): CompiledMask {
+  return {
+    name: entry.name,
+    agents: [...(entry.agents ?? [])],
+    destinations: [...entry.destinations],
+    direction: entry.direction ?? DEFAULTS.maskDirection,
+    detectors: expandDetectors(entry.detect ?? []),
+    columns: (entry.columns ?? []).map(parseColumnPattern),
+    types: [...(entry.types ?? [])],
+    action: compileMaskAction(entry),
+    effect: entry.effect ?? DEFAULTS.maskEffect,
+  };
+}
+
+function compileMaskAction({
+  action: kind = DEFAULTS.maskAction,
+  keep_last,
+  key,
+}: MaskEntry): CompiledMaskAction {
+  if (kind === 'partial') return { kind, keepLast: keep_last ?? 0 };
+  if (kind === 'hash') return { kind, key: key ?? '' };
+  return { kind: kind ?? 'null' };
+}
+
+function compileDetector(entry: DetectorEntry): CompiledDetector {
+  return {
+    name: entry.name,
+    pattern: entry.pattern ?? null,
+    words: [...(entry.words ?? [])],
+    caseSensitive: entry.case_sensitive ?? entry.pattern !== undefined,
   };
 }
 

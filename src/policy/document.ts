@@ -23,6 +23,9 @@ export interface PolicyDocument {
   readonly destinations?: readonly DestinationEntry[];
   readonly rules?: readonly RuleEntry[];
   readonly operations?: readonly OperationEntry[];
+  readonly masks?: readonly MaskEntry[];
+  readonly detectors?: readonly DetectorEntry[];
+  readonly mask_keys?: readonly MaskKeyEntry[];
   readonly inbound?: readonly InboundEntry[];
 }
 
@@ -80,6 +83,34 @@ export interface OperationEntry {
   readonly reason?: string;
 }
 
+export interface MaskEntry {
+  readonly name: string;
+  readonly agents?: readonly string[];
+  readonly destinations: readonly string[];
+  readonly direction?: 'requests' | 'responses' | 'both';
+  readonly detect?: readonly string[];
+  readonly columns?: readonly string[];
+  readonly types?: readonly string[];
+  /** YAML's null is the action of that name. */
+  readonly action?: 'redact' | 'partial' | 'hash' | 'null' | 'drop' | null;
+  readonly keep_last?: number;
+  readonly key?: string;
+  readonly effect?: 'mask' | 'observe';
+}
+
+/** Has either `pattern` or `words`. */
+export interface DetectorEntry {
+  readonly name: string;
+  readonly pattern?: string;
+  readonly words?: readonly string[];
+  readonly case_sensitive?: boolean;
+}
+
+export interface MaskKeyEntry {
+  readonly name: string;
+  readonly file: string;
+}
+
 export interface InboundEntry {
   readonly name: string;
   readonly agents: readonly string[];
@@ -101,4 +132,7 @@ export const DEFAULTS = {
   connectTimeoutMs: 10_000,
   handshakeTimeoutMs: 10_000,
   minimumTier: 'base',
+  maskDirection: 'responses',
+  maskAction: 'redact',
+  maskEffect: 'mask',
 } as const;

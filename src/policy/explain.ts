@@ -3,9 +3,10 @@
  * own, and each rule is judged by the same function, so what is explained is what happens.
  */
 import { decide } from './decide.ts';
+import { maskRules } from './masks.ts';
 import { type Match, matchDestination, type View, viewOf } from './match.ts';
 import { PreparedPolicy, type PreparedRule, preparePolicy, speaksOf } from './prepare.ts';
-import type { CompiledPolicy, ConnectAnswer, FlowQuestion } from './types.ts';
+import type { CompiledMask, CompiledPolicy, ConnectAnswer, FlowQuestion } from './types.ts';
 
 export interface DestinationExplanation {
   /** `*` for a rule without destinations. */
@@ -27,9 +28,21 @@ export interface RuleExplanation {
   readonly destinations: readonly DestinationExplanation[];
 }
 
+export interface MaskExplanation {
+  readonly mask: string;
+  /** Whether it is in force inside such a flow, by agent, address and port. */
+  readonly holds: boolean;
+  readonly direction: 'requests' | 'responses' | 'both';
+  /** What is masked, in words of the policy. */
+  readonly what: string;
+  readonly action: string;
+  readonly effect: 'mask' | 'observe';
+}
+
 export interface Explanation {
   readonly answer: ConnectAnswer;
   readonly rules: readonly RuleExplanation[];
+  readonly masks: readonly MaskExplanation[];
 }
 
 export function explain(policy: CompiledPolicy | PreparedPolicy, question: FlowQuestion): Explanation {
@@ -42,7 +55,37 @@ export function explain(policy: CompiledPolicy | PreparedPolicy, question: FlowQ
   return {
     answer,
     rules: prepared.rules.map((rule) => explainRule(rule, agent, view, decisive)),
+    masks: explainMasks(prepared, { ...question, agent }),
   };
+}
+
+function explainMasks(prepared: PreparedPolicy, question: FlowQuestion): MaskExplanation[] {
+  const holding = new Set(maskRules(prepared, question));
+  return prepared.source.masks.map((mask) => ({
+    mask: mask.name,
+    holds: holding.has(mask),
+    direction: mask.direction,
+    what: whatIsMasked(mask),
+    action: actionOf(mask),
+    effect: mask.effect,
+  }));
+}
+
+function whatIsMasked({ detectors, columns, types }: CompiledMask): string {
+  const names = columns.map(({ schema, table, column }) =>
+    [schema, table, column].filter((part) => part !== null).join('.'),
+  );
+  const parts = [
+    detectors.length === 0 ? 'whole values' : detectors.join(', '),
+    names.length === 0 ? '' : `in columns ${names.join(', ')}`,
+    types.length === 0 ? '' : `of types ${types.join(', ')}`,
+  ];
+  return parts.filter((part) => part !== '').join(' ');
+}
+
+function actionOf({ action }: CompiledMask): string {
+  if (action.kind === 'partial') return `partial, last ${action.keepLast} left`;
+  return action.kind === 'hash' ? `hash with key ${action.key}` : action.kind;
 }
 
 function explainRule(

@@ -1,6 +1,9 @@
-/** Names of tables and functions in rules about operations: `name`, `schema.name`, stars for any characters. */
+/**
+ * Names of tables and functions in rules about operations (`name`, `schema.name`) and of columns in masks (`column`,
+ * `table.column`, `schema.table.column`); stars stand for any characters.
+ */
 import type { ObjectName } from '../flow/operation.ts';
-import type { NamePattern } from './types.ts';
+import type { ColumnPattern, NamePattern } from './types.ts';
 
 /** @param text as the schema allows it: one dot at the most */
 export function parseNamePattern(text: string): NamePattern {
@@ -24,6 +27,26 @@ export function surelyMeans(pattern: NamePattern, object: ObjectName): boolean {
   if (pattern.schema !== null && (object.schema === null || !fits(pattern.schema, object.schema)))
     return false;
   return fits(pattern.name, object.name);
+}
+
+/** @param text as the schema allows it: two dots at the most */
+export function parseColumnPattern(text: string): ColumnPattern {
+  const [column = '', table = null, schema = null] = text.split('.').reverse();
+  return { schema, table, column };
+}
+
+/** Whether the pattern may mean the column: what is not known of it (null) may be anything. */
+export function mayMeanColumn(
+  pattern: ColumnPattern,
+  column: { readonly [Part in keyof ColumnPattern]: string | null },
+): boolean {
+  const may = (wanted: string | null, name: string | null): boolean =>
+    wanted === null || name === null || fits(wanted, name);
+  return (
+    may(pattern.schema, column.schema) &&
+    may(pattern.table, column.table) &&
+    may(pattern.column, column.column)
+  );
 }
 
 /** Stars as in a glob, in time linear in text times stars: each star takes as little as it can. */

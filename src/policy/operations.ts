@@ -2,13 +2,12 @@
  * What policy says to an operation inside a flow. Pure, like decide().
  *
  * Which rules there are for a flow is settled once, with its connect decision; without any, nobody needs to read the
- * flow. A rule counts for a flow unless it certainly means another server, so that no way of reaching one (another
- * destination for the same address, bytes wrapped unread) leads around its rules.
+ * flow.
  */
 import type { ObjectName, Operation } from '../flow/operation.ts';
-import { type Match, matchDestination, viewOf } from './match.ts';
+import { contentRules } from './content-rules.ts';
 import { mayMean, surelyMeans } from './name-pattern.ts';
-import type { PreparedOperationRule, PreparedPolicy } from './prepare.ts';
+import type { PreparedPolicy } from './prepare.ts';
 import type { CompiledOperationRule, FlowQuestion, NamePattern } from './types.ts';
 
 export interface OperationAnswer {
@@ -18,22 +17,12 @@ export interface OperationAnswer {
   readonly observed: boolean;
 }
 
-const CERTAINLY_ANOTHER: ReadonlySet<Match> = new Set(['port', 'address', 'protocol', 'name']);
-
 /** The rules about operations of this flow, in the order of the document. */
 export function operationRules(
   policy: PreparedPolicy,
   question: FlowQuestion,
 ): readonly CompiledOperationRule[] {
-  if (policy.operations.length === 0) return [];
-  const view = viewOf(question);
-  const fits = ({ source, destinations }: PreparedOperationRule): boolean =>
-    (source.agents.length === 0 || source.agents.includes(question.agent ?? '')) &&
-    destinations.some(
-      (destination) =>
-        !CERTAINLY_ANOTHER.has(matchDestination({ action: 'deny', passthrough: false }, destination, view)),
-    );
-  return policy.operations.filter(fits).map(({ source }) => source);
+  return contentRules(policy.operations, question);
 }
 
 export function judgeOperation(

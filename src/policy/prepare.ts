@@ -4,8 +4,15 @@
  */
 
 import { type AddressRange, mergeRanges } from './address.ts';
+import type { ContentRule } from './content-rules.ts';
 import { type HostSet, hostSet, isWildcard } from './host-pattern.ts';
-import type { CompiledDestination, CompiledOperationRule, CompiledPolicy, CompiledRule } from './types.ts';
+import type {
+  CompiledDestination,
+  CompiledMask,
+  CompiledOperationRule,
+  CompiledPolicy,
+  CompiledRule,
+} from './types.ts';
 
 /**
  * What a rule without destinations stands for: any address, and the name from the request. A destination's name
@@ -39,8 +46,9 @@ export interface PreparedRule {
   readonly destinations: readonly PreparedDestination[];
 }
 
-export interface PreparedOperationRule {
-  readonly source: CompiledOperationRule;
+/** A rule about operations, or a mask. */
+export interface PreparedContentRule<Rule extends ContentRule> {
+  readonly source: Rule;
   readonly destinations: readonly PreparedDestination[];
 }
 
@@ -54,7 +62,8 @@ export interface AgentRules {
 export class PreparedPolicy {
   readonly source: CompiledPolicy;
   readonly rules: readonly PreparedRule[];
-  readonly operations: readonly PreparedOperationRule[];
+  readonly operations: readonly PreparedContentRule<CompiledOperationRule>[];
+  readonly masks: readonly PreparedContentRule<CompiledMask>[];
   readonly #byAgent = new Map<string, AgentRules>();
   readonly #noAgent: AgentRules;
   readonly #names: ReadonlyMap<number, string>;
@@ -72,10 +81,12 @@ export class PreparedPolicy {
           ? anywhere
           : source.destinations.flatMap((name) => destinations.get(name) ?? []),
     }));
-    this.operations = policy.operations.map((source) => ({
+    const prepare = <Rule extends ContentRule>(source: Rule): PreparedContentRule<Rule> => ({
       source,
       destinations: source.destinations.flatMap((name) => destinations.get(name) ?? []),
-    }));
+    });
+    this.operations = policy.operations.map(prepare);
+    this.masks = policy.masks.map(prepare);
     this.#noAgent = split(this.rules.filter((rule) => speaksOf(rule.source, null)));
     for (const { name } of policy.agents) {
       this.#byAgent.set(name, split(this.rules.filter((rule) => speaksOf(rule.source, name))));

@@ -87,6 +87,59 @@ export interface CompiledOperationRule {
   readonly reason: string | null;
 }
 
+/** `schema.table.column`, `table.column`, `column`, each part with stars. Null: any. */
+export interface ColumnPattern {
+  readonly schema: string | null;
+  readonly table: string | null;
+  readonly column: string;
+}
+
+/** What is written where a mask found something. */
+export type CompiledMaskAction =
+  | { readonly kind: 'redact' }
+  /** The last so many letters and digits are left. */
+  | { readonly kind: 'partial'; readonly keepLast: number }
+  /** By the name of the key. */
+  | { readonly kind: 'hash'; readonly key: string }
+  /** The whole value goes. */
+  | { readonly kind: 'null' }
+  /** What was found goes. */
+  | { readonly kind: 'drop' };
+
+/** What must not travel inside flows whose protocol is read. Of several conditions all must hold. */
+export interface CompiledMask {
+  readonly name: string;
+  /** Names of agents; empty: any agent. */
+  readonly agents: readonly string[];
+  /** Names of destinations; never empty. */
+  readonly destinations: readonly string[];
+  readonly direction: 'requests' | 'responses' | 'both';
+  /** Groups resolved. Empty: values are masked whole, whatever is in them. */
+  readonly detectors: readonly string[];
+  /** Values of one of these; empty: of any, and of none. */
+  readonly columns: readonly ColumnPattern[];
+  /** Values of one of these types, by the server's own names; empty: of any. */
+  readonly types: readonly string[];
+  readonly action: CompiledMaskAction;
+  /** `observe`: counted as if it were masked, and let pass. */
+  readonly effect: 'mask' | 'observe';
+}
+
+/** A detector that the policy declares: a pattern (src/policy/pattern.ts), or else words. */
+export interface CompiledDetector {
+  readonly name: string;
+  readonly pattern: string | null;
+  readonly words: readonly string[];
+  readonly caseSensitive: boolean;
+}
+
+/** Values are hashed with it. */
+export interface CompiledMaskKey {
+  readonly name: string;
+  /** One character a byte. Never to be shown. */
+  readonly secret: string;
+}
+
 /** Lets somebody be served by agents, in plain text. */
 export interface CompiledInbound {
   /** Non-zero; follows from the name as an agent's does. */
@@ -122,6 +175,9 @@ export interface CompiledPolicy {
   readonly destinations: readonly CompiledDestination[];
   readonly rules: readonly CompiledRule[];
   readonly operations: readonly CompiledOperationRule[];
+  readonly masks: readonly CompiledMask[];
+  readonly detectors: readonly CompiledDetector[];
+  readonly maskKeys: readonly CompiledMaskKey[];
   readonly inbound: readonly CompiledInbound[];
   readonly enforcement: {
     /** Tier without which the policy is not put in force. */

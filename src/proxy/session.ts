@@ -13,6 +13,7 @@ import { ProtocolError } from '../core/protocol-error.ts';
 import type { Reason, WorkerFlowReport } from '../flow/record.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
 import { decide, needsDnsName, type PreparedPolicy } from '../policy/decide.ts';
+import { maskRules } from '../policy/masks.ts';
 import { operationRules } from '../policy/operations.ts';
 import type { ConnectAnswer, FlowQuestion, Granted, Refused } from '../policy/types.ts';
 import { AgentGone, AgentInput } from './agent-input.ts';
@@ -149,15 +150,23 @@ export class Session {
     return answer;
   }
 
-  /** @throws DeniedByPolicy where rules about operations could not be kept */
+  /** @throws DeniedByPolicy where rules about operations, or masks, could not be kept */
   #govern(question: FlowQuestion, grant: Granted): void {
+    const [mask] = maskRules(this.#policy.prepared, question);
+    if (mask !== undefined) this.#refuse(mask.name, `the mask "${mask.name}" cannot be kept in this flow`);
     const rules = operationRules(this.#policy.prepared, question);
     const [first] = rules;
     if (first === undefined) return;
     this.#governed = governOperations(rules, this.#recognised, grant.mode === 'passthrough');
     if (this.#governed !== null) return;
-    const reason = `the rule "${first.name}" is about operations, which cannot be read in this flow`;
-    const refused: Refused = { kind: 'deny', rule: first.name, code: 'policy_denied', reason };
+    this.#refuse(
+      first.name,
+      `the rule "${first.name}" is about operations, which cannot be read in this flow`,
+    );
+  }
+
+  #refuse(rule: string, reason: string): never {
+    const refused: Refused = { kind: 'deny', rule, code: 'policy_denied', reason };
     this.#draft.decision = refused;
     throw new DeniedByPolicy(refused);
   }

@@ -5,6 +5,7 @@ import { checkAgents } from './agents.ts';
 import { Cursor } from './cursor.ts';
 import { checkDestinations } from './destinations.ts';
 import { checkInbound } from './inbound.ts';
+import { checkMasks } from './masks.ts';
 import { checkOperations } from './operations.ts';
 import { checkRules } from './rules.ts';
 import { checkSettings } from './settings.ts';
@@ -17,5 +18,6 @@ export function checkMeaning(report: Report, document: unknown, files: PolicyFil
   checkDestinations(root.get('destinations'), files, nowMs);
   checkRules(root);
   checkOperations(root);
+  checkMasks(root, files);
   checkInbound(root);
 }

@@ -7,26 +7,32 @@ import { checkReferences, destinationsOf, namesOf } from './rules.ts';
 export function checkOperations(root: Cursor): void {
   const rules = root.get('operations');
   checkUniqueNames(rules, 'rule about operations');
-  const agents = namesOf(root.get('agents'));
+  for (const rule of rules.items())
+    checkReadDestinations(root, rule, 'operations', 'a rule about operations');
+}
+
+/**
+ * Checks agents and destinations of a rule about the content of flows.
+ * @param content what of a flow must be read for it. @param what the rule is called
+ */
+export function checkReadDestinations(root: Cursor, rule: Cursor, content: string, what: string): void {
   const destinations = destinationsOf(root);
-  for (const rule of rules.items()) {
-    checkReferences(rule.get('agents'), agents, 'agent');
-    checkReferences(rule.get('destinations'), [...destinations.keys()], 'destination');
-    for (const item of rule.get('destinations').items()) {
-      const destination = destinations.get(item.text ?? '');
-      if (destination?.clean) checkDestination(item, destination.value as DestinationEntry);
-    }
+  checkReferences(rule.get('agents'), namesOf(root.get('agents')), 'agent');
+  checkReferences(rule.get('destinations'), [...destinations.keys()], 'destination');
+  for (const item of rule.get('destinations').items()) {
+    const destination = destinations.get(item.text ?? '');
+    if (destination?.clean) checkDestination(item, destination.value as DestinationEntry, content, what);
   }
 }
 
-function checkDestination(at: Cursor, destination: DestinationEntry): void {
+function checkDestination(at: Cursor, destination: DestinationEntry, content: string, what: string): void {
   if (destination.protocol !== 'postgres') {
-    const hint = `say \`protocol: postgres\` in "${destination.name}"; no other protocol's operations are read`;
-    at.error(`the operations of "${destination.name}" are not read`, hint);
+    const hint = `say \`protocol: postgres\` in "${destination.name}"; no other protocol's ${content} are read`;
+    at.error(`the ${content} of "${destination.name}" are not read`, hint);
   } else if (isReachedByName(destination) && destination.cidrs === undefined) {
     // The name is one that the agent resolved, or none: by another resolver the rule would be passed.
     at.error(
-      `a rule about operations needs \`cidrs\` in "${destination.name}"`,
+      `${what} needs \`cidrs\` in "${destination.name}"`,
       `give the destination "${destination.name}" \`cidrs\`: its name is one that was resolved, or none`,
     );
   }

@@ -67,3 +67,37 @@ t.test('a process that is none of the agents', (t) => {
   t.equal(rules[0]?.why, 'the process is none of the agents');
   t.end();
 });
+
+t.test('masks, whether they hold and what they do', (t) => {
+  const masked = policyOf(`
+agents: [{name: a, match: [{uid: 1}]}]
+destinations: [{name: db, cidrs: [10.0.0.1], ports: [5432], protocol: postgres}]
+masks:
+  - {name: cards, destinations: [db], detect: [cards], action: partial, keep_last: 4}
+  - {name: names, agents: [a], destinations: [db], columns: [hr.people.*, mail], types: [text], effect: observe}
+`);
+  const { masks } = explain(masked, { agent: 'a', ip: '10.0.0.1', port: 5432 });
+  t.strictSame(masks, [
+    {
+      mask: 'cards',
+      holds: true,
+      direction: 'responses',
+      what: 'card',
+      action: 'partial, last 4 left',
+      effect: 'mask',
+    },
+    {
+      mask: 'names',
+      holds: true,
+      direction: 'responses',
+      what: 'whole values in columns hr.people.*, mail of types text',
+      action: 'redact',
+      effect: 'observe',
+    },
+  ]);
+  t.match(explain(masked, { agent: 'gone', ip: '10.0.0.1', port: 5432 }).masks, [
+    { mask: 'cards', holds: true },
+    { mask: 'names', holds: false },
+  ]);
+  t.end();
+});

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import t from 'tap';
-import type { CompiledTls } from '#src/policy/types.ts';
+import type { CompiledMask, CompiledTls } from '#src/policy/types.ts';
 import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
 import {
   closedPort,
@@ -70,6 +70,26 @@ t.test('an HTTP request in plain text reaches the server as TLS, and its answer 
   t.match(report.tls?.peer_sha256, /^[0-9a-f]{64}$/);
   t.equal(report.tls?.group, 'X25519MLKEM768', 'the hybrid group was agreed on');
   t.ok(report.timings.connect_ms !== null && report.timings.tls_ms !== null);
+});
+
+t.test('a flow in which a mask holds that cannot be kept is refused', async (t) => {
+  const mask: CompiledMask = {
+    name: 'cards',
+    agents: [],
+    destinations: ['server'],
+    direction: 'responses',
+    detectors: ['card'],
+    columns: [],
+    types: [],
+    action: { kind: 'redact' },
+    effect: 'mask',
+  };
+  const port = await tlsServer(t.teardown, certificates.valid, (s) => s.on('data', () => s.end(OK)));
+  const masked = policy([destination({ tls, protocol: 'tls' })], [rule()], { masks: [mask] });
+  const proxy = await TestProxy.start(t.teardown, masked);
+  const agent = await proxy.agent({ port });
+  agent.end('hello');
+  t.match(await proxy.report(), { verdict: 'deny', rule: 'cards', reason: 'policy_denied' });
 });
 
 t.test('the name to verify comes from Host when policy gives none', async (t) => {

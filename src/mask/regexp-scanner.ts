@@ -1,0 +1,67 @@
+/** Looks for needles with JavaScript's regular expressions, one after the other. */
+import type { Needle } from './detector.ts';
+import type { Scanner, ScanStream } from './scanner.ts';
+
+/** No needle is longer. */
+const TAIL_BYTES = 512;
+
+export function regexpScanner(needles: readonly Needle[]): Scanner {
+  const expressions = needles.map(
+    ({ expression, caseless }) => new RegExp(expression, caseless ? 'gis' : 'gs'),
+  );
+  return {
+    scan: (bytes, bounds, count) => {
+      const found: number[] = [];
+      for (let text = 0; text < count; text += 1) {
+        const start = bounds[2 * text] ?? 0;
+        const end = bounds[2 * text + 1] ?? 0;
+        const all = search(expressions, `\n${textOf(bytes.subarray(start, end))}\n`);
+        for (const [needle, at] of all) found.push(text, needle, start + at - 1);
+      }
+      return found.length === 0 ? null : Uint32Array.from(found);
+    },
+    stream: () => new RegexpStream(expressions),
+  };
+}
+
+/** Which needle, and where it ends; by end. */
+function search(expressions: readonly RegExp[], text: string): [needle: number, end: number][] {
+  const found: [number, number][] = [];
+  for (const [needle, expression] of expressions.entries()) {
+    expression.lastIndex = 0;
+    for (let match = expression.exec(text); match !== null; match = expression.exec(text)) {
+      found.push([needle, match.index + match[0].length]);
+      // Needles may overlap themselves.
+      expression.lastIndex = match.index + 1;
+    }
+  }
+  return found.sort((a, b) => a[1] - b[1] || a[0] - b[0]);
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+class RegexpStream implements ScanStream {
+  readonly #expressions: readonly RegExp[];
+  /** The end of what came, in which a needle may have begun. */
+  #tail = '\n';
+
+  constructor(expressions: readonly RegExp[]) {
+    this.#expressions = expressions;
+  }
+
+  push(chunk: Uint8Array): Uint32Array | null {
+    const before = this.#tail.length;
+    const text = this.#tail + textOf(chunk);
+    this.#tail = text.slice(-TAIL_BYTES);
+    const found = search(this.#expressions, text)
+      .filter(([, end]) => end > before)
+      .flatMap(([needle, end]) => [needle, end - before]);
+    return found.length === 0 ? null : Uint32Array.from(found);
+  }
+
+  end(): Uint32Array | null {
+    return this.push(Buffer.from('\n'));
+  }
+}
