@@ -9,6 +9,7 @@
 #include "notify.h"
 #include "process.h"
 #include "ring.h"
+#include "scanner.h"
 #include "sockets.h"
 
 namespace {
@@ -18,6 +19,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("BpfObject", sluice::BpfObject::Init(env));
   exports.Set("Datagrams", sluice::Datagrams::Init(env));
   exports.Set("Ring", sluice::Ring::Init(env));
+  exports.Set("Scanner", sluice::Scanner::Init(env));
+  exports.Set("ScanStream", sluice::ScanStream::Init(env));
   exports.Set("effectivePrograms", Napi::Function::New<sluice::EffectivePrograms>(env));
   exports.Set("linkProgram", Napi::Function::New<sluice::LinkProgram>(env));
   exports.Set("listenTcp", Napi::Function::New<sluice::ListenTcp>(env));

@@ -72,6 +72,17 @@ export interface NativeDescriptorReader {
   close(): void;
 }
 
+export interface NativeScanner {
+  /** Bytes of memory. */
+  readonly size: number;
+  scan(bytes: Uint8Array, texts: Uint32Array, count: number, wanted: Uint8Array): Uint32Array | null;
+}
+
+export interface NativeScanStream {
+  push(chunk: Uint8Array): Uint32Array | null;
+  end(): Uint32Array | null;
+}
+
 export interface Addon {
   readonly BpfMap: new (pin: string) => NativeMap;
   readonly BpfObject: new (file: string, mapPins: string) => NativeObject;
@@ -82,6 +93,8 @@ export interface Addon {
     gatherMicroseconds: number,
     onReady: () => void,
   ) => NativeRing;
+  readonly Scanner: new (expressions: readonly string[], caseless: readonly boolean[]) => NativeScanner;
+  readonly ScanStream: new (scanner: NativeScanner) => NativeScanStream;
   readonly DescriptorReader: new (
     fd: number,
     onMessage: (message: Buffer, fds: number[]) => void,

@@ -2,6 +2,8 @@
  * The detectors that the masks of a policy use, with the scanner for all their needles. Made once for each policy and
  * shared by its flows; holds no state of any of them.
  */
+
+import { BatchScanner } from '../kernel/scanner.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import { MaskKeys } from './action.ts';
 import { customDetector } from './custom.ts';
@@ -10,6 +12,14 @@ import { BUILT_IN } from './detectors/index.ts';
 import type { Scanner } from './scanner.ts';
 
 export type MakeScanner = (needles: readonly Needle[]) => Scanner;
+
+const nativeScanner: MakeScanner = (needles) => new BatchScanner(needles);
+
+/** Where masks go by columns alone. */
+const FINDS_NOTHING: Scanner = {
+  scan: () => null,
+  stream: () => ({ push: () => null, end: () => null }),
+};
 
 export class MaskEngine {
   readonly detectors: readonly Detector[];
@@ -22,14 +32,20 @@ export class MaskEngine {
   readonly #owners: readonly (readonly [detector: number, needle: number])[];
   readonly #window = new TextWindow();
 
-  constructor(policy: Pick<CompiledPolicy, 'masks' | 'detectors' | 'maskKeys'>, makeScanner: MakeScanner) {
+  constructor(
+    policy: Pick<CompiledPolicy, 'masks' | 'detectors' | 'maskKeys'>,
+    makeScanner: MakeScanner = nativeScanner,
+  ) {
     const used = new Set(policy.masks.flatMap(({ detectors }) => detectors));
-    const custom = policy.detectors.map(customDetector);
-    this.detectors = [...BUILT_IN, ...custom].filter(({ name }) => used.has(name));
+    this.detectors = [
+      ...BUILT_IN.filter(({ name }) => used.has(name)),
+      ...policy.detectors.filter(({ name }) => used.has(name)).map(customDetector),
+    ];
     this.#owners = this.detectors.flatMap(({ needles }, detector) =>
       needles.map((_, needle) => [detector, needle] as const),
     );
-    this.scanner = makeScanner(this.detectors.flatMap(({ needles }) => needles));
+    const needles = this.detectors.flatMap((detector) => detector.needles);
+    this.scanner = needles.length === 0 ? FINDS_NOTHING : makeScanner(needles);
     this.keys = new MaskKeys(policy.maskKeys);
     this.before = Math.max(0, ...this.detectors.map(({ before }) => before));
     this.after = Math.max(0, ...this.detectors.map(({ after }) => after));

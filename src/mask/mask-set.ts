@@ -10,9 +10,6 @@ import type { ColumnFacts, MaskedCell, Masker, MaskHit, ValueMasker } from './ma
 import type { Plan, Treatment } from './plan.ts';
 import { TextMasker } from './text-masker.ts';
 
-/** Text that goes to the scanner at once. */
-const BATCH_BYTES = 64 * 1024;
-
 /** Null: nothing is to be masked in this direction. */
 export function makeMasker(
   engine: MaskEngine,
@@ -26,6 +23,7 @@ export function makeMasker(
 class MaskSet extends TextMasker implements Masker {
   readonly #engine: MaskEngine;
   readonly #rules: readonly CompiledMask[];
+  #last: SortedColumns | null = null;
 
   constructor(engine: MaskEngine, rules: readonly CompiledMask[]) {
     super(engine, planOf(engine, rules.filter(isForAll)));
@@ -44,64 +42,63 @@ class MaskSet extends TextMasker implements Masker {
     count: number,
     columns: readonly (ValueMasker | null)[],
   ): readonly MaskedCell[] {
-    const result: MaskedCell[] = [];
-    const bounds = new Uint32Array(2 * count);
-    const indices = new Uint32Array(count);
-    let texts = 0;
-    let length = 0;
-    const flush = (): void => {
-      if (texts > 0) this.#search(bytes, bounds, indices, texts, cells, columns, result);
-      texts = 0;
-      length = 0;
-    };
-    for (let cell = 0; cell < count; cell += 1) {
+    const { wanted, unsearched } = this.#sorted(columns);
+    const result: MaskedCell[] = unsearched ? this.#unsearched(bytes, cells, count, columns) : [];
+    const found = this.#engine.scanner.scan(bytes, cells, count, wanted);
+    if (found === null) return result;
+    for (let next = 0; next < found.length; ) {
+      const cell = found[next] ?? 0;
+      const masker = columns[cells[3 * cell + 2] ?? 0];
+      if (!(masker instanceof TextMasker)) throw new Error('a text that was not to be searched');
       const start = cells[3 * cell] ?? 0;
       const end = cells[3 * cell + 1] ?? 0;
-      const masker = columns[cells[3 * cell + 2] ?? 0];
-      if (!(masker instanceof TextMasker)) continue;
-      const { whole, wholeHits, searching } = masker.plan;
-      if (whole !== null || !searching) {
-        if (whole === null && wholeHits.length === 0) continue;
-        const masked = masker.unsearched(bytes.subarray(start, end));
-        if (masked !== null) result.push({ cell, ...masked });
-      } else {
-        bounds[2 * texts] = start;
-        bounds[2 * texts + 1] = end;
-        indices[texts] = cell;
-        texts += 1;
-        length += end - start;
-        if (length >= BATCH_BYTES) flush();
-      }
-    }
-    flush();
-    return result.sort((a, b) => a.cell - b.cell);
-  }
-
-  #search(
-    bytes: Uint8Array,
-    bounds: Uint32Array,
-    indices: Uint32Array,
-    count: number,
-    cells: Uint32Array,
-    columns: readonly (ValueMasker | null)[],
-    result: MaskedCell[],
-  ): void {
-    const found = this.#engine.scanner.scan(bytes, bounds, count);
-    let next = 0;
-    const found_ = found ?? new Uint32Array(0);
-    for (let text = 0; text < count; text += 1) {
-      const cell = indices[text] ?? 0;
-      const masker = columns[cells[3 * cell + 2] ?? 0];
-      if (!(masker instanceof TextMasker)) continue;
-      if (found_[next] !== text && masker.plan.wholeHits.length === 0) continue;
-      const start = bounds[2 * text] ?? 0;
-      const end = bounds[2 * text + 1] ?? 0;
       const finder = new Finder(this.#engine, masker.plan, bytes, start, end);
-      for (; found_[next] === text; next += 3) finder.needle(found_[next + 1] ?? 0, found_[next + 2] ?? 0);
+      for (; found[next] === cell; next += 3) finder.needle(found[next + 1] ?? 0, found[next + 2] ?? 0);
       const masked = masker.masked(bytes, start, end, finder.finish());
       if (masked !== null) result.push({ cell, ...masked });
     }
+    return unsearched ? result.sort((a, b) => a.cell - b.cell) : result;
   }
+
+  /** Kept for as long as the columns are the same. */
+  #sorted(columns: readonly (ValueMasker | null)[]): SortedColumns {
+    if (this.#last?.columns === columns) return this.#last;
+    const wanted = new Uint8Array(columns.length);
+    let unsearched = false;
+    for (const [i, masker] of columns.entries()) {
+      if (!(masker instanceof TextMasker)) continue;
+      const { whole, wholeHits, searching } = masker.plan;
+      if (whole === null && searching && wholeHits.length === 0) wanted[i] = 1;
+      else unsearched ||= whole !== null || wholeHits.length > 0;
+    }
+    this.#last = { columns, wanted, unsearched };
+    return this.#last;
+  }
+
+  /** Those of columns that are masked or observed whole, one by one. */
+  #unsearched(
+    bytes: Uint8Array,
+    cells: Uint32Array,
+    count: number,
+    columns: readonly (ValueMasker | null)[],
+  ): MaskedCell[] {
+    const result: MaskedCell[] = [];
+    for (let cell = 0; cell < count; cell += 1) {
+      const masker = columns[cells[3 * cell + 2] ?? 0];
+      if (!(masker instanceof TextMasker) || masker.plan.wholeHits.length === 0) continue;
+      const masked = masker.value(bytes.subarray(cells[3 * cell], cells[3 * cell + 1]));
+      if (masked !== null) result.push({ cell, ...masked });
+    }
+    return result;
+  }
+}
+
+interface SortedColumns {
+  readonly columns: readonly (ValueMasker | null)[];
+  /** By column: 1 where the scanner is all that is needed. */
+  readonly wanted: Uint8Array;
+  /** Whether there are columns whose values all count. */
+  readonly unsearched: boolean;
 }
 
 /** A mask without columns and types is about every text there is. */

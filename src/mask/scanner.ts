@@ -2,11 +2,12 @@
 
 export interface Scanner {
   /**
-   * @param bounds start and end of each text in `bytes`, two numbers each
+   * @param texts start and end in `bytes`, and a column, of each text
+   * @param wanted by column: 0 where its texts are left out
    * @returns three numbers for each needle found: which text, which needle, and where in `bytes` it ends; by text, then by
    *   end, then by needle. One that ends with the line feed behind a text ends one byte behind the text. Null: none
    */
-  scan(bytes: Uint8Array, bounds: Uint32Array, count: number): Uint32Array | null;
+  scan(bytes: Uint8Array, texts: Uint32Array, count: number, wanted: Uint8Array): Uint32Array | null;
   /** A text whose first byte is about to come. */
   stream(): ScanStream;
 }

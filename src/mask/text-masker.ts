@@ -9,7 +9,8 @@ import { streamOf } from './stream.ts';
 /** A longer text is scanned in pieces, so that what a hostile one makes the scanner report stays small. */
 const PIECE_BYTES = 16 * 1024;
 
-const ONE = new Uint32Array(2);
+const ONE = new Uint32Array(3);
+const WANTED = new Uint8Array([1]);
 
 export class TextMasker implements ValueMasker {
   readonly #engine: MaskEngine;
@@ -30,7 +31,7 @@ export class TextMasker implements ValueMasker {
     if (bytes.length > PIECE_BYTES) this.#scanPieces(bytes, finder);
     else {
       ONE[1] = bytes.length;
-      const found = this.#engine.scanner.scan(bytes, ONE, 1);
+      const found = this.#engine.scanner.scan(bytes, ONE, 1, WANTED);
       if (found !== null)
         for (let i = 0; i < found.length; i += 3) finder.needle(found[i + 1] ?? 0, found[i + 2] ?? 0);
     }

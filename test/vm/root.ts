@@ -20,7 +20,7 @@ const PACKAGES = [
   // The system itself.
   ...['systemd', 'systemd-sysv', 'dbus', 'udev', 'kmod', 'util-linux', 'procps', 'passwd', 'iproute2'],
   // What the addon is linked with, and what README's installation asks for.
-  ...['libbpf1', 'libstdc++6', 'zlib1g', 'ca-certificates'],
+  ...['libbpf1', 'libstdc++6', 'libvectorscan5', 'zlib1g', 'ca-certificates'],
   // The tests': programs they run, servers, and the judge.
   ...[
     'bpftool',

@@ -45,6 +45,8 @@ const GROUPINGS: readonly (readonly number[])[] = [
 
 export const card: Detector = {
   name: 'card',
+  // What stands before a number is part of the needle: behind a letter or digit it is part of something else, behind a
+  // point a fraction. So the scanner tells of none of the many numbers that are not of such a length.
   needles: [
     { expression: '[^0-9A-Za-z.][2-6][0-9]{13,18}[^0-9A-Za-z]', caseless: false },
     { expression: '[^0-9A-Za-z.][2-6][0-9]{3}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]', caseless: false },

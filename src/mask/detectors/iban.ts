@@ -100,9 +100,7 @@ const NEEDLE_BYTES = 12;
 
 export const iban: Detector = {
   name: 'iban',
-  needles: [
-    { expression: '[^0-9A-Za-z][A-Za-z]{2}[0-9]{2} ?[0-9A-Za-z]{4} ?[0-9A-Za-z]{4}', caseless: false },
-  ],
+  needles: [{ expression: '[^0-9A-Za-z][A-Z]{2}[0-9]{2} ?[0-9A-Z]{4} ?[0-9A-Z]{4}', caseless: false }],
   before: NEEDLE_BYTES + 4,
   after: LONGEST + 8,
   confirm: (window, end) => {

@@ -15,11 +15,12 @@ const TOKEN = Array.from({ length: 256 }, (_, byte) => isBase64Url(byte) || byte
 export const jwt: Detector = {
   name: 'jwt',
   // `{"` in base64.
-  needles: [{ expression: '[^0-9A-Za-z_-]eyJ', caseless: false }],
+  needles: [{ expression: 'eyJ', caseless: false }],
   before: 4,
   after: HEADER_MAX_BYTES + 8,
   confirm: (window, end) => {
     const start = end - 3;
+    if (isBase64Url(window.at(start - 1))) return null;
     let at = end;
     while (at - start < HEADER_MAX_BYTES && isBase64Url(window.at(at))) at += 1;
     if (window.at(at) !== POINT || !isBase64Url(window.at(at + 1)) || !isBase64Url(window.at(at + 2)))

@@ -2,7 +2,6 @@ import t from 'tap';
 import { MaskEngine } from '#src/mask/engine.ts';
 import { makeMasker } from '#src/mask/mask-set.ts';
 import type { Masker } from '#src/mask/masker.ts';
-import { regexpScanner } from '#src/mask/regexp-scanner.ts';
 import { policyOf } from '#test/support/policy-text.ts';
 import { splitsOf, wipe } from '#test/support/splits.ts';
 
@@ -19,7 +18,7 @@ const readFile = (path: string): string => `${path.slice(-5, -4)}3f9c1d7be2a8456
 function maskerOf(...masks: string[]): Masker {
   const lines = masks.map((text, i) => `  - {name: m${i}, destinations: [db], ${text}}\n`);
   const policy = policyOf(`${BASE}${lines.join('')}`, { readFile });
-  const masker = makeMasker(new MaskEngine(policy, regexpScanner), policy.masks, 'responses');
+  const masker = makeMasker(new MaskEngine(policy), policy.masks, 'responses');
   if (masker === null) throw new Error('nothing to mask');
   return masker;
 }

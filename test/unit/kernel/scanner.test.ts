@@ -1,0 +1,158 @@
+import t from 'tap';
+import { BatchScanner } from '#src/kernel/scanner.ts';
+import { seededRandom, splitsOf } from '#test/support/splits.ts';
+
+const literal = (expression: string) => ({ expression, caseless: false });
+const WANTED = new Uint8Array([1]);
+
+/** Texts one after the other, without anything between them. */
+function together(texts: readonly string[], column = (_: number): number => 0): [Buffer, Uint32Array] {
+  const numbers: number[] = [];
+  let at = 0;
+  for (const [i, text] of texts.entries()) {
+    const length = Buffer.byteLength(text, 'latin1');
+    numbers.push(at, at + length, column(i));
+    at += length;
+  }
+  return [Buffer.from(texts.join(''), 'latin1'), Uint32Array.from(numbers)];
+}
+
+function triples(found: Uint32Array | null): number[][] {
+  const numbers = [...(found ?? [])];
+  return Array.from({ length: numbers.length / 3 }, (_, i) => numbers.slice(3 * i, 3 * i + 3));
+}
+
+t.test('matches by text, end and expression; no text sees another', async (t) => {
+  const scanner = new BatchScanner([
+    literal('abc'),
+    literal('bc'),
+    literal('\\nab'),
+    literal('c\\n'),
+    { expression: 'xy', caseless: true },
+  ]);
+  const [bytes, texts] = together(['abc', 'ab', 'c', '', 'Xyz']);
+  t.strictSame(triples(scanner.scan(bytes, texts, 5, WANTED)), [
+    [0, 2, 2],
+    [0, 0, 3],
+    [0, 1, 3],
+    [0, 3, 4],
+    [1, 2, 5],
+    [2, 3, 7],
+    [4, 4, 8],
+  ]);
+  t.equal(scanner.scan(bytes, texts.subarray(3), 1, WANTED)?.length, 3, 'only as many as were announced');
+  t.equal(scanner.scan(bytes, new Uint32Array(0), 0, WANTED), null);
+  t.ok(scanner.size > 0);
+});
+
+t.test('texts of columns that are not wanted are left out', async (t) => {
+  const scanner = new BatchScanner([literal('abc')]);
+  const [bytes, texts] = together(['abc', 'abc', 'abc', 'abc'], (i) => i);
+  t.strictSame(
+    triples(scanner.scan(bytes, texts, 4, new Uint8Array([0, 1, 1]))).map(([text]) => text),
+    [1, 2],
+  );
+});
+
+t.test('many texts, more than are copied together at once', async (t) => {
+  const scanner = new BatchScanner([literal('needle')]);
+  const all = Array.from(
+    { length: 5_000 },
+    (_, i) => `${'x'.repeat(i % 97)}${i % 7 === 0 ? 'needle' : 'needl'}`,
+  );
+  all.push('y'.repeat(200_000), `${'y'.repeat(200_000)}needle`);
+  const [bytes, texts] = together(all);
+  const expected = all.flatMap((text, i) => (text.endsWith('needle') ? [[i, 0, texts[3 * i + 1] ?? 0]] : []));
+  t.strictSame(triples(scanner.scan(bytes, texts, all.length, WANTED)), expected);
+});
+
+t.test('a text as it comes, however it is cut', async (t) => {
+  const scanner = new BatchScanner([
+    literal('\\nab'),
+    literal('bcd'),
+    literal('[0-9]{4}[^0-9]'),
+    literal('d\\n'),
+  ]);
+  const text = Buffer.from('abcd 1234567 bcd99999');
+  for (const { name, chunks } of splitsOf(text, 5)) {
+    const stream = scanner.stream();
+    let at = 0;
+    const found: number[][] = [];
+    const take = (numbers: Uint32Array | null): void => {
+      for (let i = 0; numbers !== null && i < numbers.length; i += 2)
+        found.push([numbers[i] ?? 0, at + (numbers[i + 1] ?? 0)]);
+    };
+    for (const chunk of chunks) {
+      take(stream.push(chunk));
+      chunk.fill(0);
+      at += chunk.length;
+    }
+    take(stream.end());
+    t.strictSame(
+      found,
+      [
+        [0, 2],
+        [1, 4],
+        [2, 13],
+        [1, 16],
+        [2, 22],
+      ],
+      name,
+    );
+    t.throws(() => stream.push(text), /has ended/);
+  }
+});
+
+t.test('what is wrong is refused', async (t) => {
+  t.throws(() => new BatchScanner([literal('(')]), { code: 'POLICY' });
+  const scanner = new BatchScanner([literal('abc')]);
+  const bytes = Buffer.from('abc');
+  t.throws(() => scanner.scan(bytes, new Uint32Array([0, 4, 0]), 1, WANTED), /out of bounds/);
+  t.throws(() => scanner.scan(bytes, new Uint32Array([2, 1, 0]), 1, WANTED), /out of bounds/);
+  t.throws(() => scanner.scan(bytes, new Uint32Array([0, 1, 0]), 2, WANTED), /fewer texts/);
+  t.strictSame(
+    triples(scanner.scan(bytes, new Uint32Array([0, 3, 0]), 1, WANTED)),
+    [[0, 0, 3]],
+    'and it goes on',
+  );
+});
+
+/** All ends of an expression, by asking of each whether one ends there. */
+function endsOf(expression: string, text: string): number[] {
+  const ending = new RegExp(`(?:${expression})$`, 's');
+  return Array.from({ length: text.length + 1 }, (_, end) => end).filter((end) =>
+    ending.test(text.slice(0, end)),
+  );
+}
+
+t.test('it finds what the regular expressions of JavaScript find: random texts of all lengths', async (t) => {
+  const random = seededRandom(20);
+  const expressions = [
+    '[^0-9A-Za-z.][2-6][0-9]{4,6}[^0-9A-Za-z]',
+    '[0-9]{3}-[0-9]{2}',
+    "[0-9a-z_'\\xe9-]@[0-9a-z]",
+    '\\+[1-9]',
+    'ab(?:cd|-){1,3}e?1',
+    '[a-c]{2}[0-9]{2} ?[0-9a-z]{2}',
+    'aba',
+    '::',
+  ];
+  const scanner = new BatchScanner(expressions.map(literal));
+  const alphabet = "abcde0123456 .-@+:'_\n\xe9";
+  const texts = Array.from({ length: 1_500 }, (_, i) =>
+    Array.from({ length: i % 150 }, () => alphabet[Math.floor(random() ** 2 * alphabet.length)] ?? '').join(
+      '',
+    ),
+  );
+  const [bytes, bounds] = together(texts);
+  const found = triples(scanner.scan(bytes, bounds, texts.length, WANTED));
+  const expected = texts.flatMap((text, index) =>
+    expressions
+      .flatMap((expression, id) => endsOf(expression, `\n${text}\n`).map((end) => [end, id] as const))
+      .filter(([end]) => end > 1)
+      .sort(([a, x], [b, y]) => a - b || x - y)
+      .map(([end, id]) => [index, id, (bounds[3 * index] ?? 0) + end - 1]),
+  );
+  t.ok(expected.length > 500, `${expected.length} matches`);
+  t.strictSame(found, expected);
+});
