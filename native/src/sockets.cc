@@ -71,6 +71,9 @@ Failure Listen(Address *address, int backlog, bool anywhere, Fd *out) {
   int one = 1;
   if (setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)))
     return {"SO_REUSEPORT", errno};
+  // What workers have accepted from listeners that are gone is another user's, and would keep the port.
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)))
+    return {"SO_REUSEADDR", errno};
   // The option is kept with the socket whatever its family (ip(7)).
   if (anywhere && setsockopt(fd.get(), IPPROTO_IP, IP_FREEBIND, &one, sizeof(one)))
     return {"IP_FREEBIND", errno};

@@ -23,6 +23,11 @@ import type { HandedWorker } from './worker-process.ts';
 const VERSION = 1;
 const STATE = 'sluice-state';
 const VARIABLE = 'SLUICE_HANDOVER';
+/**
+ * FileDescriptorStoreMax of the unit, less the state itself. Much more would not do: the names of all go to the next
+ * daemon in one variable of its environment, and the kernel takes 128 KiB.
+ */
+const STORE_ROOM = 8_191;
 const FD_NAME = /^sluice-(\d{1,7})$/;
 /** SD_LISTEN_FDS_START of sd_listen_fds(3). */
 const FIRST_FD = 3;
@@ -100,8 +105,19 @@ export function executeAnew(handover: Handover): never {
   );
 }
 
+/**
+ * As much of it as there is room for: a host with hundreds of containers has more listeners than the store takes. Of
+ * the namespaces that are left out open flows go on, and listeners are opened anew by the next daemon.
+ */
+export function fitting(handover: Handover, room: number = STORE_ROOM): Handover {
+  const namespaces = [...handover.namespaces];
+  while (namespaces.length > 0 && descriptorsOf({ ...handover, namespaces }).length > room) namespaces.pop();
+  return { ...handover, namespaces };
+}
+
 /** Puts it into the service manager's store. */
-export function store(handover: Handover): void {
+export function store(whole: Handover): void {
+  const handover = fitting(whole);
   const put = (name: string, fd: number): void => {
     // Not watched: who has ended meanwhile is found to have when it is adopted.
     addon().storeDescriptor(`FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`, fd);

@@ -52,7 +52,7 @@ export interface WorkerDependencies {
 /** Another network namespace with agents in it. */
 interface Elsewhere {
   readonly cookie: bigint;
-  readonly servers: readonly Server[];
+  readonly servers: Server[];
   readonly sockets: SocketPool;
 }
 
@@ -157,7 +157,9 @@ export class Worker {
       known.sockets.give(message.family, fds);
       return;
     }
-    if (message.type === 'listen' && known === undefined && fds.length === message.families.length) {
+    // One that is retired leaves them to whoever is next: they are queues of the daemon's.
+    const serving = this.#drainTimer === null;
+    if (message.type === 'listen' && serving && fds.length === message.families.length) {
       this.#listenElsewhere(netnsCookie, fds, message.families);
       return;
     }
@@ -168,13 +170,11 @@ export class Worker {
     known.sockets.close();
   }
 
+  /** Those of a namespace it listens in already are more of them: it stands in for a worker that is no more. */
   #listenElsewhere(cookie: bigint, fds: readonly number[], families: readonly (4 | 6)[]): void {
-    const sockets = new SocketPool({
-      ask: (family, count) => this.#send({ type: 'sockets', netnsCookie: String(cookie), family, count }),
-      closeFd: this.#closeFd,
-    });
-    const servers = families.map(() => this.#makeServer({ cookie, sockets }));
-    this.#elsewhere.set(cookie, { cookie, servers, sockets });
+    const there = this.#elsewhere.get(cookie) ?? this.#enter(cookie);
+    const servers = families.map(() => this.#makeServer(there));
+    there.servers.push(...servers);
     for (const [index, server] of servers.entries()) {
       // A worker that cannot listen must end, so that it is replaced.
       server.once('error', (error) => {
@@ -182,6 +182,16 @@ export class Worker {
       });
       this.#listenOn(server, { fd: fds[index] ?? -1, family: families[index] ?? 4 });
     }
+  }
+
+  #enter(cookie: bigint): Elsewhere {
+    const sockets = new SocketPool({
+      ask: (family, count) => this.#send({ type: 'sockets', netnsCookie: String(cookie), family, count }),
+      closeFd: this.#closeFd,
+    });
+    const entered: Elsewhere = { cookie, servers: [], sockets };
+    this.#elsewhere.set(cookie, entered);
+    return entered;
   }
 
   #makeServer(elsewhere: Pick<Elsewhere, 'cookie' | 'sockets'> | null): Server {

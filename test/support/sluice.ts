@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { ApiClient } from '#src/api/client.ts';
 import { MAX_FLOW_LIMIT } from '#src/api/flow-filter.ts';
 import { apiSocketPath, DEFAULT_PIN_DIR } from '#src/api/paths.ts';
@@ -12,6 +13,7 @@ import type { FlowRecord } from '#src/flow/record.ts';
 import { type CommandOptions, type Finished, type Running, until } from './command.ts';
 import { takeHostLock } from './host-lock.ts';
 import { markSluice, sluiceMark } from './leftovers.ts';
+import { entriesOf } from './residue.ts';
 import type { AgentOptions, World } from './world.ts';
 import { worldPolicy } from './world-policy.ts';
 
@@ -163,6 +165,57 @@ export class TestSluice {
   storedFlows(): Promise<readonly FlowRecord[]> {
     const any = { sinceMs: null, agent: null, destination: null, disposition: null, verdict: null };
     return this.api.flows({ ...any, limit: MAX_FLOW_LIMIT });
+  }
+
+  /** All of them, oldest first, as they lie in the store. */
+  allStored(): FlowRecord[] {
+    const db = new DatabaseSync(join(this.stateDir, 'flows.db'), { readOnly: true });
+    try {
+      const rows = db.prepare('SELECT record FROM flow ORDER BY seq').all();
+      return rows.map(({ record }) => JSON.parse(String(record)) as FlowRecord);
+    } finally {
+      db.close();
+    }
+  }
+
+  /** Waits until nothing is open or waiting any more; a worker that is silent may keep its flows for a minute. */
+  async atRest(): Promise<void> {
+    let busy = '';
+    await until(
+      'Sluice to come to rest',
+      async () => {
+        const { ledger, counters, workers } = await this.status();
+        busy = JSON.stringify({
+          // What the forwarder was too dead to read is found and taken out in some seconds.
+          datagrams: entriesOf('sluice_datagrams'),
+          open: ledger.open,
+          closing: counters['ledger.closing'],
+          waiting: counters['ledger.waiting'],
+          backlog: counters['store.backlog'],
+          namespaces: counters['namespaces.served'],
+          missing: workers.filter(({ pid }) => pid === null).length,
+        });
+        return !/[1-9]/.test(busy);
+      },
+      90_000,
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}: ${busy}`);
+    });
+  }
+
+  /** Has the daemon start anew by this signal, and gives the status of the one that enforces then. */
+  async restart(signal: NodeJS.Signals): Promise<Status> {
+    const before = (await this.status()).startedAt;
+    this.kill(signal);
+    return until(
+      'the next daemon',
+      async () => {
+        this.daemon.assertAlive();
+        const status = await this.status().catch(() => null);
+        return status !== null && status.startedAt !== before && status.enforcing && status;
+      },
+      30_000,
+    );
   }
 
   kill(signal: NodeJS.Signals): void {

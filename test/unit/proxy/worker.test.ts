@@ -162,10 +162,34 @@ t.test('what a worker is handed for another network namespace it uses or closes'
   worker.handleNamespace({ type: 'listen', netnsCookie, families: [4, 6] }, [3, 4]);
   t.same(listened, [3, 4]);
   worker.handleNamespace({ type: 'listen', netnsCookie, families: [4, 6] }, [5, 6]);
-  t.same(closed.splice(0), [1, 2, 5, 6], 'told twice');
+  t.same(listened, [3, 4, 5, 6], 'more of them: it stands in for a worker that is no more');
+  t.same(closed.splice(0), [1, 2]);
   worker.handleNamespace({ type: 'sockets', netnsCookie, family: 4 }, [7, 8]);
   worker.handleNamespace({ type: 'close', netnsCookie }, []);
   t.same(closed, [7, 8], 'it keeps nothing of a namespace without agents');
   worker.handleNamespace({ type: 'close', netnsCookie }, []);
   await worker.stop(0);
 });
+
+t.test(
+  'a worker that is retired takes no listener: connections wait there for whoever is next',
+  async (t) => {
+    const closed: number[] = [];
+    const sent: WorkerMessage['type'][] = [];
+    const worker = new Worker({
+      send: ({ type }) => void sent.push(type),
+      readFlow: () => null,
+      closeFd: (fd) => void closed.push(fd),
+      systemCa: () => '',
+      listen: () => t.fail('it listened'),
+    });
+    const retired = worker.handle({ type: 'retire', graceMs: 60_000, outlive: true });
+    worker.handleNamespace({ type: 'listen', netnsCookie: 5n, families: [4, 6] }, [3, 4]);
+    t.same(closed, [3, 4]);
+    while (!sent.includes('retired')) await new Promise((resolve) => setImmediate(resolve));
+    worker.handleNamespace({ type: 'listen', netnsCookie: 5n, families: [4] }, [5]);
+    t.same(closed, [3, 4, 5]);
+    await worker.handle({ type: 'adopted' });
+    await retired;
+  },
+);
