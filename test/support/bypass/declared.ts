@@ -11,6 +11,8 @@ export interface Open {
   readonly families?: readonly Family[];
   /** What stops it: a tier, or what an operator can do. */
   readonly closedBy: string;
+  /** What README's limits say of it. */
+  readonly limit: string;
 }
 
 const BOTH: readonly Who[] = ['root', 'user'];
@@ -18,29 +20,52 @@ const ROOT: readonly Who[] = ['root'];
 
 /** Nothing that decides by the agent's own sockets can stop these. */
 const BEYOND_SOCKETS: readonly Open[] = [
-  { row: 'unix-helper', who: BOTH, closedBy: 'enrolling the helper' },
-  { row: 'uring-shared', who: BOTH, closedBy: 'enrolling the owner of the ring' },
-  { row: 'tun', who: ROOT, closedBy: 'taking CAP_NET_ADMIN away' },
-  { row: 'mirror', who: ROOT, closedBy: 'taking CAP_NET_ADMIN away' },
-  { row: 'mount-nfs', who: ROOT, closedBy: 'taking CAP_SYS_ADMIN away' },
+  {
+    row: 'unix-helper',
+    who: BOTH,
+    closedBy: 'enrolling the helper',
+    limit: 'Helpers that nobody has closed',
+  },
+  {
+    row: 'uring-shared',
+    who: BOTH,
+    closedBy: 'enrolling the owner of the ring',
+    limit: 'an io_uring that is shared with somebody who is no agent',
+  },
+  ...['tun', 'mirror'].map(
+    (row): Open => ({
+      row,
+      who: ROOT,
+      closedBy: 'taking CAP_NET_ADMIN away',
+      limit: "what CAP_NET_ADMIN can do to the host's network",
+    }),
+  ),
+  { row: 'mount-nfs', who: ROOT, closedBy: 'taking CAP_SYS_ADMIN away', limit: 'NFS mounted by an agent' },
   // Found on 6.1, where packets of its handshake are seen on the wire.
-  { row: 'inherited-sctp', who: BOTH, closedBy: 'a kernel without SCTP' },
+  {
+    row: 'inherited-sctp',
+    who: BOTH,
+    closedBy: 'a kernel without SCTP',
+    limit: 'an SCTP socket that somebody else opened',
+  },
 ];
+
+const FOREIGN = 'connections, listeners and raw sockets received or inherited from somebody who is no agent';
 
 const BY_LSM: readonly Open[] = [
   ...['packet-datagram', 'packet-raw', 'packet-qdisc-bypass', 'packet-tx-ring', 'packet-obsolete'].map(
-    (row): Open => ({ row, who: ROOT, closedBy: 'lsm, or taking CAP_NET_RAW away' }),
+    (row): Open => ({ row, who: ROOT, closedBy: 'lsm, or taking CAP_NET_RAW away', limit: 'AF_PACKET' }),
   ),
-  { row: 'uring-packet', who: ROOT, closedBy: 'lsm, or taking CAP_NET_RAW away' },
-  { row: 'xdp', who: ROOT, closedBy: 'lsm, or taking CAP_NET_RAW away' },
-  { row: 'vsock', who: BOTH, closedBy: 'lsm, or RestrictAddressFamilies=' },
-  { row: 'AF_LLC', who: ROOT, closedBy: 'lsm, or RestrictAddressFamilies=' },
-  { row: 'inherited-connected', who: BOTH, closedBy: 'lsm' },
-  { row: 'inherited-udp-connected', who: BOTH, families: ['4', '6'], closedBy: 'lsm' },
-  { row: 'inherited-raw', who: BOTH, closedBy: 'lsm' },
-  { row: 'inherited-listener', who: BOTH, closedBy: 'lsm' },
-  { row: 'scm-rights-connected', who: BOTH, closedBy: 'lsm' },
-  { row: 'pidfd-getfd', who: BOTH, closedBy: 'lsm' },
+  { row: 'uring-packet', who: ROOT, closedBy: 'lsm, or taking CAP_NET_RAW away', limit: 'AF_PACKET' },
+  { row: 'xdp', who: ROOT, closedBy: 'lsm, or taking CAP_NET_RAW away', limit: 'AF_XDP' },
+  { row: 'vsock', who: BOTH, closedBy: 'lsm, or RestrictAddressFamilies=', limit: 'AF_VSOCK' },
+  { row: 'AF_LLC', who: ROOT, closedBy: 'lsm, or RestrictAddressFamilies=', limit: 'AF_LLC' },
+  { row: 'inherited-connected', who: BOTH, closedBy: 'lsm', limit: FOREIGN },
+  { row: 'inherited-udp-connected', who: BOTH, families: ['4', '6'], closedBy: 'lsm', limit: FOREIGN },
+  { row: 'inherited-raw', who: BOTH, closedBy: 'lsm', limit: FOREIGN },
+  { row: 'inherited-listener', who: BOTH, closedBy: 'lsm', limit: FOREIGN },
+  { row: 'scm-rights-connected', who: BOTH, closedBy: 'lsm', limit: FOREIGN },
+  { row: 'pidfd-getfd', who: BOTH, closedBy: 'lsm', limit: FOREIGN },
 ];
 
 export const DECLARED: Readonly<Record<string, readonly Open[]>> = {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { contradictions, DECLARED } from '#test/support/bypass/declared.ts';
 import { FAMILIES, ROWS, WHO } from '#test/support/bypass/rows.ts';
@@ -40,6 +41,13 @@ t.test('what is declared is a row, tried by those it is declared for', async (t)
     t.ok(open.families?.every((family) => (row?.families ?? FAMILIES).includes(family)) ?? true);
     t.not(open.closedBy, '');
   }
+});
+
+t.test('each is in the limits of README, in the words that are given', async (t) => {
+  const readme = readFileSync(new URL('../../../../README.md', import.meta.url), 'utf8');
+  const limits = /^## Limits$([\s\S]*?)^## /m.exec(readme)?.[1] ?? '';
+  const said = limits.replace(/\s+/g, ' ');
+  for (const { row, limit } of Object.values(DECLARED).flat()) t.ok(said.includes(limit), `${row}: ${limit}`);
 });
 
 t.test('names are unique', async (t) => {
