@@ -14,7 +14,7 @@ int sluice_fork(__u64 *ctx) {
     return 0; /* a thread has its process's tag */
   /* The child may have been put into another cgroup at birth (CLONE_INTO_CGROUP); its parent's agent comes
    * first. */
-  struct task_struct *parent = (struct task_struct *)bpf_get_current_task();
+  struct task_struct *parent = bpf_get_current_task_btf();
   __u32 agent = sluice_agent_of(parent, SLUICE_TAG_RUNNING);
   if (agent) {
     struct sluice_tag *tag = sluice_tag_of(parent);

@@ -119,10 +119,10 @@ static __always_inline void served(struct bpf_sock_ops *ops, struct sluice_sock 
   bpf_ringbuf_submit(event, 0);
 }
 
-static __always_inline void accepted(struct bpf_sock_ops *ops, struct bpf_sock *sk) {
-  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);
+static __always_inline void accepted(struct bpf_sock_ops *ops, struct bpf_sock *sk,
+                                     struct sluice_sock *sock) {
   __u32 zero = 0;
-  struct sluice_config *config = sock ? bpf_map_lookup_elem(&sluice_config, &zero) : NULL;
+  struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
   if (!config)
     return;
   if (sock->role == SLUICE_ROLE_LISTENER)
@@ -141,40 +141,29 @@ static __always_inline void closed(struct bpf_sock_ops *ops, struct sluice_sock 
     sluice_finish_undelivered(sock);
 }
 
-/* A SYN that egress holds back is sent again soon, not after the second that the kernel waits otherwise. The
- * port is looked at first: this is called for every connection of the host. */
-static __always_inline void shorten_timeout(struct bpf_sock_ops *ops) {
-  __u32 zero = 0;
-  struct sluice_config *config = bpf_map_lookup_elem(&sluice_config, &zero);
-  __u16 port = bpf_ntohl(ops->remote_port);
-  if (!config || !port || (!is_proxy_port(config, port) && port != config->dns_port))
-    return;
-  struct bpf_sock *sk = ops->sk;
-  struct sluice_sock *sock = sk ? bpf_sk_storage_get(&sluice_socks, sk, 0, 0) : NULL;
-  if (sock && sock->role == SLUICE_ROLE_AGENT && sock->held)
+/* A SYN that egress holds back is sent again soon, not after the second that the kernel waits otherwise. */
+static __always_inline void shorten_timeout(struct bpf_sock_ops *ops, struct sluice_sock *sock) {
+  if (sock->role == SLUICE_ROLE_AGENT && sock->held)
     ops->reply = NETNS_HELD_TIMEOUT_JIFFIES;
 }
 
+/* Called several times for every connection of the host: what nothing is stored with is let go of first. */
 SEC("sockops")
 int sluice_sockops(struct bpf_sock_ops *ops) {
   __u32 op = ops->op;
   ops->reply = -1; /* "no opinion" for the operations that ask for a value */
-  if (op == BPF_SOCK_OPS_TIMEOUT_INIT)
-    shorten_timeout(ops);
   if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB &&
-      op != BPF_SOCK_OPS_STATE_CB)
+      op != BPF_SOCK_OPS_STATE_CB && op != BPF_SOCK_OPS_TIMEOUT_INIT)
     return 1;
   struct bpf_sock *sk = ops->sk;
-  if (!sk)
-    return 1;
-  if (op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
-    accepted(ops, sk);
-    return 1;
-  }
-  struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, sk, 0, 0);
+  struct sluice_sock *sock = sk ? bpf_sk_storage_get(&sluice_socks, sk, 0, 0) : NULL;
   if (!sock)
     return 1;
-  if (op == BPF_SOCK_OPS_STATE_CB) {
+  if (op == BPF_SOCK_OPS_TIMEOUT_INIT) {
+    shorten_timeout(ops, sock);
+  } else if (op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
+    accepted(ops, sk, sock);
+  } else if (op == BPF_SOCK_OPS_STATE_CB) {
     if (ops->args[1] == BPF_TCP_CLOSE)
       closed(ops, sock);
   } else if (sock->role == SLUICE_ROLE_AGENT && sock->state == SLUICE_STATE_REDIRECTED) {

@@ -2,13 +2,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { messageOf } from '../src/core/errors.ts';
+import { measureConnects } from '../test/bench/connects/measure.ts';
 import { type Options, parseOptions, USAGE } from '../test/bench/options.ts';
 import {
   insertBetweenMarks,
   markdown,
   REPORT_SCHEMA,
   type Report,
-  terminalTable,
+  terminalTables,
 } from '../test/bench/report.ts';
 import { measureAll } from '../test/bench/runner.ts';
 import { startServers } from '../test/bench/servers.ts';
@@ -61,9 +62,13 @@ async function measure(options: Options): Promise<Report> {
   const measured = await commit();
   const world = await openBenchWorld();
   try {
-    progress('starting the servers');
-    await startServers(world, options.effort.bulkBytes, options.workloads.includes('pgbench'));
+    if (options.workloads.length > 0) {
+      progress('starting the servers');
+      await startServers(world, options.effort.bulkBytes, options.workloads.includes('pgbench'));
+    }
     const { samples, absent } = await measureAll(world, options, progress);
+    const connects =
+      options.connectsRounds > 0 ? await measureConnects(world, options.connectsRounds, progress) : null;
     return {
       schema: REPORT_SCHEMA,
       commit: measured,
@@ -75,6 +80,7 @@ async function measure(options: Options): Promise<Report> {
       absent,
       summaries: summarize(samples),
       samples,
+      connects,
     };
   } finally {
     await world.world.close();
@@ -88,7 +94,7 @@ function readReport(path: string): Report {
 }
 
 function publish(report: Report, options: Options): void {
-  process.stdout.write(`${report.summaries.map(terminalTable).join('\n\n')}\n`);
+  process.stdout.write(`${terminalTables(report).join('\n\n')}\n`);
   for (const { contender, why } of report.absent)
     process.stderr.write(`\nnot taking part: ${contender}: ${why}\n`);
   if (options.json !== null) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);

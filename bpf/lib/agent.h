@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Who is calling: finds the agent of the current task, and its facts. */
+/*
+ * Who is calling: finds the agent of the current task, and its facts.
+ *
+ * Tasks here are those the kernel has given with their type (bpf_get_current_task_btf(), arguments of
+ * tracepoints and iterators): their fields are read as they stand, where an address takes a call for each
+ * step.
+ */
 #ifndef SLUICE_AGENT_H
 #define SLUICE_AGENT_H
 
@@ -29,10 +35,10 @@ static __always_inline void sluice_clear_untagged(__u32 pid) {
 
 /* False if there was no room: the process is then marked as untagged. */
 static __always_inline bool sluice_set_tag(struct task_struct *task, __u32 agent, __u32 why, __u32 flags) {
-  __u32 pid = BPF_CORE_READ(task, tgid);
+  __u32 pid = task->tgid;
   struct sluice_tag value = {.agent = agent, .why = why, .flags = flags};
   value.since_ns = bpf_ktime_get_boot_ns();
-  value.task_start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+  value.task_start_ns = task->group_leader->start_boottime;
   if (bpf_map_update_elem(&sluice_tags, &pid, &value, BPF_ANY) == 0) {
     sluice_clear_untagged(pid);
     return true;
@@ -46,9 +52,9 @@ static __always_inline bool sluice_set_tag(struct task_struct *task, __u32 agent
 
 /* The tag of the task's process, or NULL. */
 static __always_inline struct sluice_tag *sluice_tag_of(struct task_struct *task) {
-  __u32 pid = BPF_CORE_READ(task, tgid);
+  __u32 pid = task->tgid;
   struct sluice_tag *tag = bpf_map_lookup_elem(&sluice_tags, &pid);
-  return tag && tag->task_start_ns == BPF_CORE_READ(task, group_leader, start_boottime) ? tag : NULL;
+  return tag && tag->task_start_ns == task->group_leader->start_boottime ? tag : NULL;
 }
 
 /* The agent a task's process was found to be already, or 0. */
@@ -56,7 +62,23 @@ static __always_inline __u32 sluice_known_agent_of(struct task_struct *task, str
   struct sluice_tag *tag = sluice_tag_of(task);
   if (tag)
     return tag->agent;
-  return sluice_is_untagged(BPF_CORE_READ(task, tgid)) ? config->unknown_agent : 0;
+  return sluice_is_untagged(task->tgid) ? config->unknown_agent : 0;
+}
+
+static __always_inline void sluice_read_exe(struct task_struct *task, __u64 *ino, __u32 *dev) {
+  struct mm_struct *mm = task->mm;
+  struct file *file = mm ? mm->exe_file : NULL;
+  struct inode *inode = file ? file->f_inode : NULL;
+  *ino = inode ? inode->i_ino : 0;
+  *dev = inode ? inode->i_sb->s_dev : 0;
+}
+
+/* Whether there is nothing to search for: it is of the daemon's, or a search has found nothing before. */
+static __always_inline bool sluice_needs_no_search(struct task_struct *task, struct sluice_config *config) {
+  struct sluice_traits traits = {.cgroup_id = task->cgroups->dfl_cgrp->kn->id, .uid = task->cred->uid.val};
+  __u32 generation = sluice_generation(config);
+  sluice_read_exe(task, &traits.exe_ino, &traits.exe_dev);
+  return sluice_is_exempt(&traits, config) || sluice_is_none(&traits, generation);
 }
 
 /* The agent of a task's process, or 0: what it once was it stays, and what it is found to be now it becomes.
@@ -68,6 +90,8 @@ static __always_inline __u32 sluice_agent_of(struct task_struct *task, __u32 fla
   __u32 known = sluice_known_agent_of(task, config);
   if (known)
     return known;
+  if (sluice_needs_no_search(task, config))
+    return 0;
   __u64 found = sluice_search(sluice_address_of(task));
   if (found && !sluice_set_tag(task, (__u32)found, found >> 32, flags))
     return config->unknown_agent;
@@ -77,7 +101,7 @@ static __always_inline __u32 sluice_agent_of(struct task_struct *task, __u32 fla
 static __always_inline __u32 sluice_current_agent(void) {
   /* Found by a socket and not by how it began: it ran before policy named it, or has come to its user since.
    */
-  return sluice_agent_of((struct task_struct *)bpf_get_current_task(), SLUICE_TAG_RUNNING);
+  return sluice_agent_of(bpf_get_current_task_btf(), SLUICE_TAG_RUNNING);
 }
 
 /* Puts the name at `dentry` before what scratch->exe has; the offset where the text begins now, or 0 if there
@@ -138,21 +162,18 @@ __noinline int sluice_remember_exe(__u64 address, __u64 ino, __u32 dev) {
 static __always_inline void sluice_fill_task(struct sluice_flow *flow, struct task_struct *task, __u32 agent,
                                              __u32 generation) {
   flow->start_ns = bpf_ktime_get_boot_ns();
-  flow->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-  flow->task_start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-  flow->pid = BPF_CORE_READ(task, tgid);
-  flow->uid = BPF_CORE_READ(task, cred, uid.val);
-  flow->gid = BPF_CORE_READ(task, cred, gid.val);
+  flow->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+  flow->task_start_ns = task->group_leader->start_boottime;
+  flow->pid = task->tgid;
+  flow->uid = task->cred->uid.val;
+  flow->gid = task->cred->gid.val;
   flow->agent = agent;
   flow->generation = generation;
-  struct sluice_exe_key exe = {};
-  sluice_exe(task, &exe);
-  flow->exe_ino = exe.ino;
-  flow->exe_dev = exe.dev;
+  sluice_read_exe(task, &flow->exe_ino, &flow->exe_dev);
 }
 
 static __always_inline void sluice_fill_facts(struct sluice_flow *flow, __u32 agent, __u32 generation) {
-  struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+  struct task_struct *task = bpf_get_current_task_btf();
   sluice_fill_task(flow, task, agent, generation);
   struct sluice_exe_key exe = {.ino = flow->exe_ino, .dev = flow->exe_dev};
   if (exe.ino && !bpf_map_lookup_elem(&sluice_exe_paths, &exe))

@@ -13,6 +13,7 @@
 #define SLUICE_ENROL_H
 
 #include "maps.h"
+#include "nones.h"
 
 #define ENROL_TRIES 4
 
@@ -165,26 +166,27 @@ __noinline __u32 sluice_walk_cgroup(__u64 address, __u32 generation) {
   return agent;
 }
 
-static __always_inline __u32 sluice_cgroup_agent(struct task_struct *task, struct sluice_config *config) {
-  struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-  __u64 id = BPF_CORE_READ(cgrp, kn, id);
-  struct sluice_scratch *scratch = sluice_get_scratch();
+/* One search lost: policy has changed meanwhile, or somebody else was in the scratch. */
+#define SEARCH_AGAIN ~0u
+
+static __always_inline __u32 sluice_cgroup_agent(struct cgroup *cgrp, __u64 id, struct sluice_config *config,
+                                                 __u32 generation) {
   volatile struct sluice_cgroup_agent *known = bpf_map_lookup_elem(&sluice_cgroups, &id);
   if (known) {
     __u32 agent = known->agent;
-    if (known->generation == sluice_generation(config) && known->id == id)
+    if (known->generation == generation && known->id == id)
       return agent;
   }
-  for (int attempt = 0; attempt < ENROL_TRIES && scratch; attempt++) {
-    struct sluice_cgroup_agent found = {.id = id, .generation = sluice_generation(config)};
-    __u64 turn = __sync_fetch_and_add(&scratch->turn, 1) + 1;
-    found.agent = sluice_walk_cgroup(sluice_address_of(cgrp), found.generation);
-    if (*(volatile __u64 *)&scratch->turn != turn || sluice_generation(config) != found.generation)
-      continue;
-    bpf_map_update_elem(&sluice_cgroups, &id, &found, BPF_ANY);
-    return found.agent;
-  }
-  return config->unknown_agent;
+  struct sluice_scratch *scratch = sluice_get_scratch();
+  if (!scratch)
+    return SEARCH_AGAIN;
+  struct sluice_cgroup_agent found = {.id = id, .generation = generation};
+  __u64 turn = __sync_fetch_and_add(&scratch->turn, 1) + 1;
+  found.agent = sluice_walk_cgroup(sluice_address_of(cgrp), generation);
+  if (*(volatile __u64 *)&scratch->turn != turn || sluice_generation(config) != generation)
+    return SEARCH_AGAIN;
+  bpf_map_update_elem(&sluice_cgroups, &id, &found, BPF_ANY);
+  return found.agent;
 }
 
 static __always_inline void sluice_exe(struct task_struct *task, struct sluice_exe_key *key) {
@@ -193,56 +195,67 @@ static __always_inline void sluice_exe(struct task_struct *task, struct sluice_e
   key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
 }
 
-struct sluice_found {
-  __u32 agent;
-  __u32 why;
-};
-
-static __always_inline struct sluice_found look_up_task(struct task_struct *task,
-                                                        struct sluice_config *config, __u32 generation) {
-  struct sluice_found none = {};
+/* By executable, then by user; as why << 32 | agent, or 0. */
+static __always_inline __u64 look_up_traits(const struct sluice_traits *traits, struct sluice_config *config,
+                                            __u32 generation) {
   if (config->flags & SLUICE_HAS_EXE) {
-    struct sluice_exe_key key = {};
-    sluice_exe(task, &key);
-    key.generation = generation;
+    struct sluice_exe_key key = {.ino = traits->exe_ino, .dev = traits->exe_dev, .generation = generation};
     __u32 *by_exe = bpf_map_lookup_elem(&sluice_exes, &key);
     if (by_exe)
-      return (struct sluice_found){*by_exe, SLUICE_WHY_EXE};
+      return (__u64)SLUICE_WHY_EXE << 32 | *by_exe;
   }
   if (config->flags & SLUICE_HAS_UID) {
-    struct sluice_uid_key key = {.prefix_bits = 64, .generation = generation};
-    key.uid = bpf_htonl(BPF_CORE_READ(task, cred, uid.val));
+    struct sluice_uid_key key = {.prefix_bits = 64, .generation = generation, .uid = bpf_htonl(traits->uid)};
     __u32 *by_uid = bpf_map_lookup_elem(&sluice_uids, &key);
     if (by_uid)
-      return (struct sluice_found){*by_uid, SLUICE_WHY_UID};
+      return (__u64)SLUICE_WHY_UID << 32 | *by_uid;
   }
-  return none;
+  return 0;
+}
+
+/* The daemon and its workers are exempt, and only in the daemon's own cgroup, so that no agent becomes a
+ * worker by changing its uid. */
+static __always_inline bool sluice_is_exempt(const struct sluice_traits *traits,
+                                             struct sluice_config *config) {
+  return traits->cgroup_id == config->self_cgroup && (traits->uid == config->worker_uid || traits->uid == 0);
 }
 
 /*
  * What policy makes of the task, as why << 32 | agent; 0: nothing.
  *
  * Cgroup before executable before uid: what an operator placed deliberately outranks what a process happens
- * to be. The daemon and its workers are exempt, and only in the daemon's own cgroup, so that no agent becomes
- * a worker by changing its uid.
+ * to be. That there is nothing is only said, and remembered, of one generation that was in force throughout:
+ * a change may take an agent from its cgroup to its executable, and half of each would miss it.
  */
 __noinline __u64 sluice_search(__u64 address) {
   struct task_struct *task = (struct task_struct *)address;
   struct sluice_config *config = sluice_get_config();
   if (!config)
     return 0;
-  __u32 uid = BPF_CORE_READ(task, cred, uid.val);
-  if (BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id) == config->self_cgroup &&
-      (uid == config->worker_uid || uid == 0))
+  /* Read once: another may move the task meanwhile. */
+  struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+  struct sluice_exe_key exe = {};
+  sluice_exe(task, &exe);
+  struct sluice_traits traits = {.cgroup_id = BPF_CORE_READ(cgrp, kn, id),
+                                 .exe_ino = exe.ino,
+                                 .exe_dev = exe.dev,
+                                 .uid = BPF_CORE_READ(task, cred, uid.val)};
+  if (sluice_is_exempt(&traits, config))
     return 0;
-  __u32 by_cgroup = sluice_cgroup_agent(task, config);
-  if (by_cgroup)
-    return (__u64)SLUICE_WHY_CGROUP << 32 | by_cgroup;
   for (int attempt = 0; attempt < ENROL_TRIES; attempt++) {
     __u32 generation = sluice_generation(config);
-    struct sluice_found found = look_up_task(task, config, generation);
-    if (sluice_generation(config) == generation)
-      return found.agent ? (__u64)found.why << 32 | found.agent : 0;
+    __u32 by_cgroup = sluice_cgroup_agent(cgrp, traits.cgroup_id, config, generation);
+    if (by_cgroup == SEARCH_AGAIN)
+      continue;
+    if (by_cgroup)
+      return (__u64)SLUICE_WHY_CGROUP << 32 | by_cgroup;
+    __u64 found = look_up_traits(&traits, config, generation);
+    if (found)
+      return found;
+    if (sluice_generation(config) == generation) {
+      sluice_remember_none(&traits, generation);
+      return 0;
+    }
   }
   return (__u64)SLUICE_WHY_PLACE << 32 | config->unknown_agent;
 }

@@ -120,7 +120,7 @@ static __noinline int refuse_unix(__u32 closed, __u32 agent, __u32 technique) {
 /* The agent the calling process was found to be, or 0. */
 static __always_inline __u32 tagged_agent(void) {
   struct sluice_config *config = sluice_get_config();
-  return config ? sluice_known_agent_of((struct task_struct *)bpf_get_current_task(), config) : 0;
+  return config ? sluice_known_agent_of(bpf_get_current_task_btf(), config) : 0;
 }
 
 /* A message is about to be sent on the socket, by whatever call. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Every map, once. All are pinned by name, so that the objects share them and they outlive the daemon. Sizes
- * can be set by the daemon's --table (src/kernel/tables.ts).
+ * Every map, once. All are pinned by name, so that the objects share them and they outlive the daemon, but
+ * for two that are a CPU's own: the scratch, and what is remembered of who is no agent (nones.h). Sizes can
+ * be set by the daemon's --table (src/kernel/tables.ts).
  *
  * A full table refuses what is new. The LRU ones let go of the oldest instead, which is harmless for each:
  * see there. None of them says who is an agent, or opens anything.

@@ -19,21 +19,26 @@ const GROUPS: Readonly<Record<string, readonly WorkloadName[]>> = {
   pgbench: ['pgbench'],
   idle: ['idle'],
 };
+/** What connections cost by themselves: no contender takes part (connects/measure.ts). */
+const CONNECTS = 'connects';
+const NAMES = [...Object.keys(GROUPS), CONNECTS];
 
 const MEBIBYTE = 1024 * 1024;
 const FULL: Effort = { seconds: 5, warmUpSeconds: 2, bulkBytes: 1024 * MEBIBYTE, idleFlows: 10_000 };
 const QUICK: Effort = { seconds: 1, warmUpSeconds: 1, bulkBytes: 128 * MEBIBYTE, idleFlows: 500 };
 const FULL_ROUNDS = 5;
 const QUICK_ROUNDS = 1;
+/** Short ones, of differences that are small beside what else the machine does. */
+const CONNECTS_PER_ROUND = 8;
 
 export const USAGE = `usage: scripts/bench [OPTION...]
 
 Measures the same work through Sluice and through others, interleaved, and prints medians and ratios.
-Needs root. Takes about 15 minutes, with --quick under 90 seconds.
+Needs root. Takes about 20 minutes, with --quick under 90 seconds.
 
   --quick               one short round: a look, not a result
   --rounds N            how often everything is measured (default ${FULL_ROUNDS})
-  --only LIST           of: ${Object.keys(GROUPS).join(', ')}
+  --only LIST           of: ${NAMES.join(', ')}
   --contenders LIST     of: ${CONTENDERS.join(', ')}
   --json FILE           write samples and medians there
   --write FILE          put the tables between the markers of that Markdown file
@@ -48,6 +53,8 @@ export interface Options {
   readonly quick: boolean;
   readonly rounds: number;
   readonly workloads: readonly WorkloadName[];
+  /** Rounds of `connects`; 0: not asked for. */
+  readonly connectsRounds: number;
   readonly contenders: readonly ContenderName[];
   readonly effort: Effort;
   readonly json: string | null;
@@ -81,12 +88,13 @@ export function parseOptions(argv: readonly string[]): Options {
   });
   const rounds = Number(values.rounds ?? (values.quick ? QUICK_ROUNDS : FULL_ROUNDS));
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds: a whole number from 1 is wanted');
-  const groups = pick('only', values.only, Object.keys(GROUPS));
+  const groups = pick('only', values.only, NAMES);
   return {
     help: values.help,
     quick: values.quick,
     rounds,
     workloads: groups.flatMap((group) => GROUPS[group] ?? []),
+    connectsRounds: groups.includes(CONNECTS) ? rounds * (values.quick ? 1 : CONNECTS_PER_ROUND) : 0,
     contenders: pick('contenders', values.contenders, CONTENDERS),
     effort: values.quick ? QUICK : FULL,
     json: values.json ?? null,

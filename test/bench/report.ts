@@ -1,4 +1,6 @@
 /** Shows results: a table for the terminal, one for Markdown, and the file both can be made from again. */
+import type { Connects } from './connects/measure.ts';
+import { connectsTables, type Table } from './connects/summary.ts';
 import type { Row, Summary } from './summary.ts';
 import type { ContenderName, Effort, Sample } from './types.ts';
 
@@ -20,6 +22,8 @@ export interface Report {
   readonly absent: readonly { readonly contender: ContenderName; readonly why: string }[];
   readonly summaries: readonly Summary[];
   readonly samples: readonly Sample[];
+  /** Not there in reports from before it was measured; null: it was not asked for. */
+  readonly connects?: Connects | null;
 }
 
 const NOTHING = '–';
@@ -69,27 +73,31 @@ function heads(summary: Summary): string[] {
   ];
 }
 
+function tableOf(summary: Summary): Table {
+  return { title: summary.title, lines: [heads(summary), ...summary.rows.map(cells)] };
+}
+
+function tablesOf(report: Report): Table[] {
+  return [...report.summaries.map(tableOf), ...connectsTables(report.connects ?? null)];
+}
+
 /** Columns aligned for a terminal: the first to the left, numbers to the right. */
-export function terminalTable(summary: Summary): string {
-  const lines = [heads(summary), ...summary.rows.map(cells)];
+function terminalTable({ title, lines }: Table): string {
   const widths =
     lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? [];
   const pad = (cell: string, column: number): string =>
     column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
-  return [summary.title, ...lines.map((line) => `  ${line.map(pad).join('  ')}`.trimEnd())].join('\n');
+  return [title, ...lines.map((line) => `  ${line.map(pad).join('  ')}`.trimEnd())].join('\n');
 }
 
-function markdownTable(summary: Summary): string {
+export function terminalTables(report: Report): string[] {
+  return tablesOf(report).map(terminalTable);
+}
+
+function markdownTable({ title, lines: [head = [], ...rows] }: Table): string {
   const line = (columns: readonly string[]): string => `| ${columns.join(' | ')} |`;
-  const head = heads(summary);
   const rule = head.map((_, column) => (column === 0 ? '---' : '---:'));
-  return [
-    `### ${summary.title}`,
-    '',
-    line(head),
-    line(rule),
-    ...summary.rows.map((row) => line(cells(row))),
-  ].join('\n');
+  return [`### ${title}`, '', line(head), line(rule), ...rows.map(line)].join('\n');
 }
 
 /** Everything that stands between the markers. */
@@ -103,7 +111,7 @@ export function markdown(report: Report): string {
     `${(effort.bulkBytes / 2 ** 30).toFixed(2)} GiB per download, ${effort.idleFlows} idle flows.`,
   ];
   const absent = report.absent.map(({ contender, why }) => `Not taking part: ${contender} (${why}).`);
-  return [facts.join('\n'), ...absent, ...report.summaries.map(markdownTable)].join('\n\n');
+  return [facts.join('\n'), ...absent, ...tablesOf(report).map(markdownTable)].join('\n\n');
 }
 
 /** The document with what is between its markers replaced. Throws when it has no such place. */

@@ -245,7 +245,7 @@ export class TestSluice {
 const holding = new WeakSet<World>();
 
 /** Once for each world, and given back last of all, so that a test can look at the host after it has uninstalled. */
-async function holdHost(world: World): Promise<void> {
+export async function holdHost(world: World): Promise<void> {
   if (holding.has(world)) return;
   world.beforeClose(await takeHostLock());
   holding.add(world);

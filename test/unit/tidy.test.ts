@@ -18,7 +18,7 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const sources = list('src/**/*.ts');
 const scripts = list('scripts/**/*.ts');
 const tests = list('test/**/*.ts');
-const native = [...list('bpf/**/*.{c,h}'), ...list('native/**/*.{c,cc,h}'), ...list('test/bypass/*.{c,h}')];
+const native = [...list('bpf/**/*.{c,h}'), ...list('native/**/*.{c,cc,h}'), ...list('test/**/*.{c,h}')];
 const shell = [
   'scripts/test',
   'scripts/demo',

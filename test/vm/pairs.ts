@@ -67,7 +67,12 @@ export const PAIRS: readonly Pair[] = [
 export const DEFAULT_PAIR = 'bookworm/6.1';
 
 /** Tests of the host that say something on each kernel, and are small enough for an emulated one. */
-const ON_EVERY_KERNEL = ['test/bpf/redirect.test.ts', 'test/bpf/refuse.test.ts', 'test/bpf/verifier.test.ts'];
+const ON_EVERY_KERNEL = [
+  'test/bpf/nones.test.ts',
+  'test/bpf/redirect.test.ts',
+  'test/bpf/refuse.test.ts',
+  'test/bpf/verifier.test.ts',
+];
 
 /** Test files to run in the guest, from the root of the checkout. */
 export function testsFor(pair: Pair): string[] {

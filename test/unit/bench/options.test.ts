@@ -8,6 +8,7 @@ t.test('without arguments everything is measured, at length', async (t) => {
   t.equal(options.effort.bulkBytes, 1024 ** 3, 'downloads 1 GiB');
   t.equal(options.effort.idleFlows, 10_000);
   t.ok(options.rounds > 1, 'more than once, for a median');
+  t.ok(options.connectsRounds > options.rounds, 'single connections more often: their differences are small');
 });
 
 t.test('a part can be asked for', async (t) => {
@@ -22,6 +23,9 @@ t.test('a part can be asked for', async (t) => {
   t.same(options.workloads, ['requests-16', 'requests-64', 'idle']);
   t.same(options.contenders, ['haproxy', 'sluice']);
   t.equal(options.rounds, 3);
+  t.equal(options.connectsRounds, 0);
+  const alone = parseOptions(['--only', 'connects', '--quick']);
+  t.match(alone, { workloads: [], connectsRounds: 1 });
 });
 
 t.test('--quick does less of everything', async (t) => {

@@ -6,7 +6,7 @@ import {
   markdown,
   REPORT_SCHEMA,
   type Report,
-  terminalTable,
+  terminalTables,
 } from '#test/bench/report.ts';
 import { summarize } from '#test/bench/summary.ts';
 
@@ -24,37 +24,47 @@ const summaries = summarize([
     errors: 0,
   },
 ]);
-const [first] = summaries;
+const report: Report = {
+  schema: REPORT_SCHEMA,
+  commit: '0123456789ab',
+  time: '2026-01-02T03:04:05.000Z',
+  machine: { cpu: 'Some CPU', cpus: 2, kernel: '6.12.0' },
+  versions: { node: '24.0.0' },
+  effort: { seconds: 5, warmUpSeconds: 2, bulkBytes: 2 ** 30, idleFlows: 10_000 },
+  rounds: 3,
+  absent: [{ contender: 'stunnel', why: 'it did not listen' }],
+  summaries,
+  samples: [],
+};
 
 t.test('the terminal table is aligned and shows what is missing', async (t) => {
-  t.equal(
-    first && terminalTable(first),
+  t.strictSame(terminalTables(report), [
     [
       'Small keep-alive requests, 16 connections',
       '           CPU µs/req  to haproxy  to naive  req/s  to haproxy  p50 ms  p99 ms  errors',
       '  haproxy        25.0       1.00×         –  25000       1.00×    0.51    3.46       0',
     ].join('\n'),
-  );
+  ]);
 });
 
 t.test('the Markdown names the commit, the machine and who did not take part', async (t) => {
-  const report: Report = {
-    schema: REPORT_SCHEMA,
-    commit: '0123456789ab',
-    time: '2026-01-02T03:04:05.000Z',
-    machine: { cpu: 'Some CPU', cpus: 2, kernel: '6.12.0' },
-    versions: { node: '24.0.0' },
-    effort: { seconds: 5, warmUpSeconds: 2, bulkBytes: 2 ** 30, idleFlows: 10_000 },
-    rounds: 3,
-    absent: [{ contender: 'stunnel', why: 'it did not listen' }],
-    summaries,
-    samples: [],
-  };
   const text = markdown(report);
   t.match(text, /Commit `0123456789ab`, 2026-01-02; 2 × Some CPU, Linux 6\.12\.0;/);
   t.match(text, /Medians of 3 rounds: 5 s per run,\n1\.00 GiB per download, 10000 idle flows\./);
   t.match(text, 'Not taking part: stunnel (it did not listen).');
   t.match(text, '| haproxy | 25.0 | 1.00× | – | 25000 | 1.00× | 0.51 | 3.46 | 0 |');
+});
+
+t.test('what single connections cost comes behind the workloads, where it was measured', async (t) => {
+  const samples = [1, 2, 3].flatMap((round) => [
+    { act: 'tcp' as const, case: 'none' as const, round, ns: 20_000 * round },
+    { act: 'tcp' as const, case: 'bystander' as const, round, ns: 21_000 * round },
+  ]);
+  const attestation = { knownNs: 4_000, newNs: 900_000 };
+  const text = markdown({ ...report, connects: { samples, attestation } });
+  t.match(text, '| bystander | 42.00 | 1.050× | 1.050–1.050 | – |');
+  t.match(text, '| a process seen before | 4.00 |');
+  t.notMatch(markdown({ ...report, connects: null }), 'bystander');
 });
 
 t.test('only what is between the marks is replaced', async (t) => {
