@@ -8,7 +8,7 @@
  * Checks come first and count as one test each. Then the files under the `--parallel` paths (a bare PATH is
  * one of them) run N at a time, then those under the `--serial` paths one at a time: they share what the host
  * has only one of. Last come the commands to sum: each ends with a line `N passed, N failed` of its own, which is added.
- * The last line is `N passed, N failed` over everything.
+ * The last line is `N passed, N failed` over everything, and nothing else; what was skipped is told before it.
  *
  * Every file is a plain program that writes TAP (it imports `tap`), so one file can also be run and debugged by
  * hand: `node test/unit/policy/decide.test.ts`. A file that dies, hangs past the time-out or reports no
@@ -201,7 +201,7 @@ await runAll(filesOf(values.serial), 1);
 const sums = values.sum.map((text): Job => ({ name: text, command: ['sh', '-c', text], kind: 'sum' }));
 await runAll(sums, 1);
 
-const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
-process.stdout.write(`${total.passed} passed, ${total.failed} failed${skipped}\n`);
+if (total.skipped > 0) process.stdout.write(`${total.skipped} skipped, for the reasons above\n`);
+process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
 const ranNothing = total.passed + total.failed + total.skipped === 0;
 process.exitCode = interrupted ? 130 : total.failed > 0 || ranNothing ? 1 : 0;

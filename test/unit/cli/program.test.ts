@@ -1,11 +1,16 @@
 import t from 'tap';
+import { FakeBackend } from '../api/sample.ts';
 import { testCli } from './in-process.ts';
+import { setStage } from './script.ts';
 
 const COMMANDS: readonly string[][] = [
   ['daemon'],
   ['run'],
+  ['enrol'],
+  ['agents'],
   ['status'],
   ['flows'],
+  ['workers', 'restart'],
   ['policy', 'check'],
   ['policy', 'explain'],
   ['policy', 'apply'],
@@ -25,9 +30,23 @@ t.test('every command has help with an example and its exit codes', async (t) =>
   }
 });
 
+/** Names under "Commands:" in the help of one. */
+async function listed(command: readonly string[]): Promise<string[]> {
+  const { stdout } = await testCli([...command, '--help']);
+  const [, list = ''] = stdout.split(/^Commands:$/m);
+  const [upTo = ''] = list.replace(/^\n/, '').split(/^$/m);
+  return [...upTo.matchAll(/^ {2}([a-z]\S*)/gm)].map(([, name = '']) => name).filter((n) => n !== 'help');
+}
+
 t.test('the list of commands', async (t) => {
+  const all: string[][] = [];
+  for (const name of await listed([])) {
+    const below = await listed([name]);
+    if (below.length === 0) all.push([name]);
+    else all.push(...below.map((one) => [name, one]));
+  }
+  t.same(all, COMMANDS, 'those whose help was looked at above are all there are');
   const done = await testCli(['--help']);
-  for (const command of COMMANDS) t.match(done.stdout, new RegExp(`^  ${command[0]} `, 'm'));
   t.same(await testCli(['help']), done);
   t.match(await testCli([]), { code: 2, stdout: '', stderr: done.stdout }, 'nothing asked is wrong use');
 });
@@ -58,4 +77,18 @@ t.test('an unexpected error is told without its stack', async (t) => {
     stdout: '',
     stderr: 'sluice: internal error: oops\n  hint: SLUICE_DEBUG=1 shows where it happened\n',
   });
+});
+
+t.test('colour at a terminal, unless NO_COLOR is set; none into a pipe', async (t) => {
+  const stage = await setStage(t, new FakeBackend());
+  const terminal = (env: string): Promise<{ stdout: string }> =>
+    // script(1) runs it at a terminal of its own, and copies what that shows.
+    stage.sh(`env ${env} TERM=xterm script -qec 'sluice status' /dev/null </dev/null`);
+  t.match((await terminal('')).stdout, '\u001b[', 'at a terminal');
+  const plain = await terminal('NO_COLOR=1');
+  t.notMatch(plain.stdout, '\u001b[', 'with NO_COLOR');
+  t.match(plain.stdout, /^sluice +/m);
+  const piped = await stage.sh('sluice status');
+  t.notMatch(piped.stdout, '\u001b[', 'into a pipe');
+  t.match(piped.stdout, /^sluice +/m);
 });

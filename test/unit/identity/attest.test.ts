@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Attestor, type AttestorOptions } from '#src/identity/attest.ts';
@@ -88,6 +88,14 @@ t.test('a pid used again is not taken for the process that connected', async (t)
   t.equal(attested.exe, null);
   t.equal(attested.exeSha256, null);
   t.equal(attested.unit, 'pay@eu\\x2dwest.service');
+});
+
+t.test('nor if it runs the same file, under another name', async (t) => {
+  const { host, exe, facts, attestor } = setUp(t.testdir());
+  const alias = `${exe}-alias`;
+  linkSync(exe, alias);
+  host.process({ pid: 500, ticks: 900n, exe: alias, cgroup: '/system.slice/evil.service' });
+  t.equal((await attestor.attest(facts)).exe, null);
 });
 
 t.test('an exec makes another entry of the cache', async (t) => {
