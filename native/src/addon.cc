@@ -34,6 +34,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("descriptorPair", Napi::Function::New<sluice::DescriptorPair>(env));
   exports.Set("sendDescriptors", Napi::Function::New<sluice::SendDescriptors>(env));
   exports.Set("DescriptorReader", sluice::DescriptorReader::Init(env));
+  exports.Set("duplicateFd", Napi::Function::New<sluice::DuplicateFd>(env));
   exports.Set("closeFd", Napi::Function::New<sluice::CloseFd>(env));
   exports.Set("lockFile", Napi::Function::New<sluice::LockFile>(env));
   exports.Set("harden", Napi::Function::New<sluice::Harden>(env));

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -193,6 +194,14 @@ Napi::Value Disconnect(const Napi::CallbackInfo &info) {
   if (shutdown(taken.get(), SHUT_RDWR) && errno != ENOTCONN)
     throw SystemError(env, "shutdown", errno);
   return Napi::String::New(env, "shut");
+}
+
+Napi::Value DuplicateFd(const Napi::CallbackInfo &info) {
+  // Not below 3: those are the standard streams, and whoever closed one of them did not mean this.
+  int fd = fcntl(info[0].As<Napi::Number>().Int32Value(), F_DUPFD_CLOEXEC, 3);
+  if (fd < 0)
+    throw SystemError(info.Env(), "fcntl F_DUPFD_CLOEXEC", errno);
+  return Napi::Number::New(info.Env(), fd);
 }
 
 Napi::Value CloseFd(const Napi::CallbackInfo &info) {

@@ -25,6 +25,9 @@ Napi::Value SocketError(const Napi::CallbackInfo &info);
 // of connecting or accepting, so it was only shut down. `gone`: the descriptor is not that socket any more.
 Napi::Value Disconnect(const Napi::CallbackInfo &info);
 
+// duplicateFd(fd) -> another descriptor of the same file
+Napi::Value DuplicateFd(const Napi::CallbackInfo &info);
+
 // closeFd(fd)
 Napi::Value CloseFd(const Napi::CallbackInfo &info);
 

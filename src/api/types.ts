@@ -35,6 +35,8 @@ export interface WorkerStatus {
   readonly accepted: number;
   readonly refused: number;
   readonly restarts: number;
+  /** It takes no connections for want of file descriptors; they wait. */
+  readonly outOfDescriptors: boolean;
 }
 
 /** A worker that was replaced and carries its flows to their end. */

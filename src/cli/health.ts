@@ -12,6 +12,9 @@ export function healthOf(status: Status): Health {
   const { store, policy } = status;
   const reasons = [...status.reasons];
   if (!store.ok) reasons.push(`flow records are not stored: ${store.error ?? 'unknown error'}`);
+  for (const { number, outOfDescriptors } of status.workers)
+    if (outOfDescriptors)
+      reasons.push(`worker ${number} has no file descriptors left: connections wait, open flows go on`);
   if (policy.lastError !== null) reasons.push(`the last policy was refused: ${policy.lastError}`);
   if (!status.enforcing) return { state: 'not enforcing', reasons };
   return { state: reasons.length > 0 ? 'degraded' : 'enforcing', reasons };

@@ -61,6 +61,8 @@ export interface WorkerState {
   readonly accepted: number;
   readonly refused: number;
   readonly restarts: number;
+  /** It takes no connections for want of file descriptors. */
+  readonly outOfDescriptors: boolean;
 }
 
 export interface DrainingWorker {
@@ -133,6 +135,7 @@ export class WorkerPool {
       accepted: past.accepted + (current?.accepted ?? 0),
       refused: past.refused + (current?.refused ?? 0),
       restarts,
+      outOfDescriptors: current?.outOfDescriptors ?? false,
     }));
   }
 
@@ -296,6 +299,7 @@ export class WorkerPool {
       process.openFlows = numberOf(claim['openFlows']);
       process.accepted = numberOf(claim['accepted']);
       process.refused = numberOf(claim['refused']);
+      process.outOfDescriptors = claim['outOfDescriptors'] === true;
       process.toldUntilMs = performance.now() - Math.max(0, monotonicMs() - numberOf(claim['atMs']));
     } else if (claim['type'] === 'ready' && !process.ready) {
       process.ready = true;

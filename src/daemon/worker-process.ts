@@ -67,6 +67,7 @@ export class WorkerProcess {
   openFlows = 0;
   accepted = 0;
   refused = 0;
+  outOfDescriptors = false;
   /** performance.now(): what ended before that it has reported. */
   toldUntilMs = 0;
   revision: string | null = null;

@@ -190,6 +190,8 @@ export interface FlowTls {
   readonly peer_sha256: string | null;
   /** SNI of the agent's own ClientHello (passthrough). */
   readonly agent_sni: string | null;
+  /** Whether the server said that it had sent all; false: a FIN without that. null: it did not end, or not by itself. */
+  readonly close_notify: boolean | null;
 }
 
 /**

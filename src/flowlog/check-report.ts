@@ -74,6 +74,7 @@ const isTls = shape<NonNullable<FlowRecord['tls']>>({
   alpn: orNull(text),
   peer_sha256: orNull(text),
   agent_sni: orNull(text),
+  close_notify: orNull(yesOrNo),
 });
 
 const isReport = shape<WorkerFlowReport>({

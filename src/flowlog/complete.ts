@@ -148,5 +148,6 @@ function tlsOf(tls: NonNullable<FlowRecord['tls']>): FlowRecord['tls'] {
     alpn: tls.alpn,
     peer_sha256: tls.peer_sha256,
     agent_sni: tls.agent_sni,
+    close_notify: tls.close_notify,
   };
 }

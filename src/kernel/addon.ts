@@ -112,6 +112,7 @@ export interface Addon {
   readFlow(fd: number, into: Buffer): boolean;
   socketError(fd: number): Error | null;
   disconnect(pid: number, fd: number, cookie: bigint): 'disconnected' | 'shut' | 'gone';
+  duplicateFd(fd: number): number;
   closeFd(fd: number): void;
   lockFile(path: string): number;
   harden(options: { noNewPrivs: boolean; dieWithParent: boolean }): void;

@@ -1,4 +1,4 @@
-/** Descriptors on their way from the daemon to a worker: whole messages with what belongs to them. */
+/** Descriptors: on their way from the daemon to a worker, as whole messages with what belongs to them; and a few acts on one. */
 import { addon, type NativeDescriptorReader } from './addon.ts';
 
 /** At most this many go with one message; native/src/descriptors.cc has the same bound. */
@@ -33,6 +33,11 @@ export class DescriptorReader {
     reading.delete(this);
     this.#native.close();
   }
+}
+
+/** Another descriptor of the same file. @throws with the errno as `code`: EMFILE where there is none to be had */
+export function duplicateFd(fd: number): number {
+  return addon().duplicateFd(fd);
 }
 
 export function closeFd(fd: number): void {

@@ -8,8 +8,8 @@ import { readFileSync } from 'node:fs';
 
 /** The agent's socket and the server's. */
 const DESCRIPTORS_PER_FLOW = 2;
-/** Event loop, channel to the daemon, standard streams, listeners, files Node opens now and then. */
-const DESCRIPTOR_RESERVE = 64;
+/** Event loop, channel to the daemon, standard streams, listeners (two each, see doors.ts), files Node opens now and then. */
+const DESCRIPTOR_RESERVE = 128;
 
 /** @param limits text of /proc/self/limits */
 export function maxFlows(asked: number, limits: string): number {

@@ -87,4 +87,6 @@ export type WorkerMessage =
       readonly accepted: number;
       /** Of those, the ones whose verdict was not `allow`. */
       readonly refused: number;
+      /** It takes no connections for want of them. */
+      readonly outOfDescriptors: boolean;
     };

@@ -225,6 +225,8 @@ export class Session {
     const relay = this.#governed?.wrap(opened.relay) ?? opened.relay;
     const result = await this.#relay.run(this.#agent, opened.server, relay);
     this.#draft.operations = this.#governed?.counts() ?? null;
+    const { tls } = this.#draft;
+    if (tls !== null) this.#draft.tls = { ...tls, close_notify: this.#upstream.closeNotify() };
     this.#draft.bytesAgentToServer = result.bytesAgentToServer;
     this.#draft.bytesServerToAgent = result.bytesServerToAgent;
     if (result.end === 'ok') return { reason: 'ok', detail: null, agentIs: 'closed' };

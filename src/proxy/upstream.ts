@@ -21,6 +21,7 @@ import type { Clock } from '../core/clock.ts';
 import type { FlowTls } from '../flow/record.ts';
 import type { CompiledDestination } from '../policy/types.ts';
 import { withoutPeerCertificate } from '../tls/session-state.ts';
+import { watchCloseNotify } from './close-notify.ts';
 import { Landing } from './landing.ts';
 import { resetSocket, resetTls } from './reset.ts';
 import type { PeerProof, ResumableSession } from './resumption.ts';
@@ -80,6 +81,8 @@ export class Upstream {
   connectMs: number | null = null;
   tlsMs: number | null = null;
   tls: FlowTls | null = null;
+  /** What is known by now of how the server ended; see close-notify.ts. */
+  closeNotify: () => boolean | null = () => null;
 
   /** @param sockets of the agent's network namespace, where that is not the worker's own */
   constructor(clock: Clock, sockets: SocketPool | null = null) {
@@ -231,6 +234,7 @@ export class Upstream {
         clearTimeout(timer);
         socket.off('close', onClose);
         socket.pause();
+        this.closeNotify = watchCloseNotify(socket);
         // A server that no longer takes the ticket gets a fresh start with the next flow.
         if (resumable !== null && !socket.isSessionReused()) contexts.resumption.forget(key);
         const proof = handshake.proof ?? resumable?.proof ?? null;
@@ -312,5 +316,6 @@ function describe(socket: TLSSocket, serverName: string, proof: PeerProof | null
     alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : null,
     peer_sha256: proof?.sha256 ?? null,
     agent_sni: null,
+    close_notify: null,
   };
 }

@@ -10,9 +10,11 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { monotonicMs, systemClock } from '../core/clock.ts';
 import type { Reason, WorkerFlowReport } from '../flow/record.ts';
+import { duplicateFd } from '../kernel/descriptors.ts';
 import type { KernelFlow } from '../kernel/facts.ts';
 import { preparePolicy } from '../policy/decide.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
+import { Doors } from './doors.ts';
 import { maxFlows, readLimits } from './flow-limit.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
 import type { DaemonMessage, InitMessage, ListenerHandle, WorkerMessage } from './ipc.ts';
@@ -46,13 +48,15 @@ export interface WorkerDependencies {
   /** Text of /proc/self/limits. */
   readonly limits?: () => string;
   /** Makes a server listen where the daemon says; a test without inherited descriptors listens elsewhere. */
-  readonly listen?: (server: Server, handle: ListenerHandle) => void;
+  readonly listen?: (server: Server, fd: number) => void;
+  readonly duplicateFd?: (fd: number) => number;
 }
 
 /** Another network namespace with agents in it. */
 interface Elsewhere {
   readonly cookie: bigint;
-  readonly servers: Server[];
+  /** Each closes a listener. */
+  readonly listeners: (() => void)[];
   readonly sockets: SocketPool;
 }
 
@@ -63,11 +67,12 @@ export class Worker {
   readonly #clock: Clock;
   readonly #systemCa: () => string;
   readonly #limits: () => string;
-  readonly #listenOn: (server: Server, handle: ListenerHandle) => void;
+  readonly #doors: Doors;
   readonly #reports: ReportBatch;
   readonly #names: NameDesk;
   readonly #sessions = new Set<Session>();
-  readonly #servers: Server[] = [];
+  /** Each closes one. */
+  readonly #listeners: (() => void)[] = [];
   readonly #elsewhere = new Map<bigint, Elsewhere>();
   #policy: PolicyInForce | null = null;
   #number = 0;
@@ -89,7 +94,11 @@ export class Worker {
     this.#clock = dependencies.clock ?? systemClock;
     this.#systemCa = dependencies.systemCa ?? systemCa;
     this.#limits = dependencies.limits ?? readLimits;
-    this.#listenOn = dependencies.listen ?? ((server, { fd }) => server.listen({ fd }, BACKLOG));
+    this.#doors = new Doors({
+      listen: dependencies.listen ?? ((server, fd) => server.listen({ fd }, BACKLOG)),
+      duplicate: dependencies.duplicateFd ?? duplicateFd,
+      closeFd: dependencies.closeFd,
+    });
     this.#reports = new ReportBatch((flows) => this.#send({ type: 'flows', flows }));
     this.#names = new NameDesk((question) => this.#send(question));
   }
@@ -135,9 +144,9 @@ export class Worker {
     this.#number = message.worker;
     this.#maxFlows = maxFlows(message.maxFlows, this.#limits());
     this.#apply(message.policy);
-    await Promise.all(message.listeners.map((handle) => this.#listen(handle)));
-    this.#stats = setInterval(() => this.#sendStats(), STATS_INTERVAL_MS);
+    this.#stats = setInterval(() => this.#tick(), STATS_INTERVAL_MS);
     this.#stats.unref();
+    await Promise.all(message.listeners.map((handle) => this.#listen(handle)));
     this.#send({ type: 'ready' });
   }
 
@@ -160,28 +169,20 @@ export class Worker {
     // One that is retired leaves them to whoever is next: they are queues of the daemon's.
     const serving = this.#drainTimer === null;
     if (message.type === 'listen' && serving && fds.length === message.families.length) {
-      this.#listenElsewhere(netnsCookie, fds, message.families);
+      this.#listenElsewhere(netnsCookie, fds);
       return;
     }
     for (const fd of fds) this.#closeFd(fd);
     if (message.type !== 'close' || known === undefined) return;
     this.#elsewhere.delete(netnsCookie);
-    for (const server of known.servers) server.close();
+    for (const close of known.listeners) close();
     known.sockets.close();
   }
 
   /** Those of a namespace it listens in already are more of them: it stands in for a worker that is no more. */
-  #listenElsewhere(cookie: bigint, fds: readonly number[], families: readonly (4 | 6)[]): void {
+  #listenElsewhere(cookie: bigint, fds: readonly number[]): void {
     const there = this.#elsewhere.get(cookie) ?? this.#enter(cookie);
-    const servers = families.map(() => this.#makeServer(there));
-    there.servers.push(...servers);
-    for (const [index, server] of servers.entries()) {
-      // A worker that cannot listen must end, so that it is replaced.
-      server.once('error', (error) => {
-        throw error;
-      });
-      this.#listenOn(server, { fd: fds[index] ?? -1, family: families[index] ?? 4 });
-    }
+    for (const fd of fds) there.listeners.push(this.#doors.add(fd, () => this.#makeServer(there)));
   }
 
   #enter(cookie: bigint): Elsewhere {
@@ -189,11 +190,12 @@ export class Worker {
       ask: (family, count) => this.#send({ type: 'sockets', netnsCookie: String(cookie), family, count }),
       closeFd: this.#closeFd,
     });
-    const entered: Elsewhere = { cookie, servers: [], sockets };
+    const entered: Elsewhere = { cookie, listeners: [], sockets };
     this.#elsewhere.set(cookie, entered);
     return entered;
   }
 
+  /** Nothing listens for its errors: a worker that cannot listen must end, so that it is replaced. */
   #makeServer(elsewhere: Pick<Elsewhere, 'cookie' | 'sockets'> | null): Server {
     const server = createServer({
       pauseOnConnect: true,
@@ -205,17 +207,11 @@ export class Worker {
     return server;
   }
 
-  #listen(handle: ListenerHandle): Promise<void> {
-    const server = this.#makeServer(null);
-    this.#servers.push(server);
-    return new Promise((resolve, reject) => {
-      // Nothing listens for errors later: a listener that fails must end the worker, so that it is replaced.
-      server.once('error', reject);
-      server.once('listening', () => {
-        server.off('error', reject);
-        resolve();
-      });
-      this.#listenOn(server, handle);
+  /** Resolves when it listens, for the first time. */
+  #listen({ fd }: ListenerHandle): Promise<void> {
+    return new Promise((resolve) => {
+      const makeServer = (): Server => this.#makeServer(null).once('listening', resolve);
+      this.#listeners.push(this.#doors.add(fd, makeServer));
     });
   }
 
@@ -318,6 +314,11 @@ export class Worker {
     this.#reports.add({ kernel: flow?.text ?? null, report });
   }
 
+  #tick(): void {
+    this.#doors.look();
+    this.#sendStats();
+  }
+
   #sendStats(): void {
     const atMs = monotonicMs();
     this.#reports.flush();
@@ -327,13 +328,14 @@ export class Worker {
       openFlows: this.#sessions.size,
       accepted: this.#accepted,
       refused: this.#refused,
+      outOfDescriptors: this.#doors.shut,
     });
   }
 
   /** The listeners stay open in the daemon, where connections wait for whoever is next. */
   #closeListeners(): void {
-    for (const server of this.#servers.splice(0)) server.close();
-    for (const { servers } of this.#elsewhere.values()) for (const server of servers) server.close();
+    for (const close of this.#listeners.splice(0)) close();
+    for (const { listeners } of this.#elsewhere.values()) for (const close of listeners) close();
   }
 
   #closeElsewhere(): void {

@@ -2,6 +2,7 @@
  * A host that has run out: of descriptors for a worker, and of disk under the store. Enforcement goes on, and
  * what could not be done is told.
  */
+import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { must, until } from '#test/support/command.ts';
 import { FAR } from '#test/support/network.ts';
@@ -61,6 +62,99 @@ sys.stdin.read()`;
   await capture.assertNoPlaintext([MARKER, RESPONSE_MARKER]);
   await sluice.uninstall();
 });
+
+for (const [how, limitOf] of [
+  ['nothing', () => 3],
+  // Descriptors take the lowest number that is free: libuv can accept, and close, by giving up one it keeps for that.
+  ['nothing but what libuv keeps', (worker: number) => lowestFree(openDescriptors(worker))],
+] as const) {
+  t.test(`a worker that has ${how} to accept with: it waits, and serves again`, async (t) => {
+    const world = await World.open(['nginx', 'raw']);
+    t.teardown(() => world.close());
+    const sluice = await TestSluice.start(world, { workers: 1 });
+    const capture = await world.capture();
+    const worker = (await sluice.status()).workers[0]?.pid ?? 0;
+    const before = await prlimit(worker, '--nofile', '--noheadings', '--raw', '-o', 'SOFT');
+
+    const script = `
+import socket, sys
+s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.echo}), 20); s.settimeout(20)
+for line in sys.stdin:
+    s.sendall(line.encode()); got = b""
+    while len(got) < len(line): got += s.recv(100)
+    print("echoed", got.decode().strip(), flush=True)`;
+    const open = sluice.start(AGENTS.shop, [PYTHON, '-c', script], { keepStdin: true });
+    open.write(`first ${MARKER}\n`);
+    await open.waitFor((r) => r.stdout.includes('echoed first'));
+
+    await prlimit(worker, `--nofile=${limitOf(worker)}:`);
+    // What comes before it is noticed may be cut off; then connections wait.
+    const early = await sluice.run(AGENTS.shop, [...curl, '--max-time', '3']);
+    t.not(early.code, 0, early.stdout);
+    const waiting = Array.from({ length: 5 }, () => sluice.start(AGENTS.shop, curl));
+    const usedBefore = cpuMs(worker);
+    const begun = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    open.write(`second ${MARKER}\n`);
+    await open.waitFor((r) => r.stdout.includes('echoed second'));
+    const busy = (cpuMs(worker) - usedBefore) / (performance.now() - begun);
+    t.ok(busy < 0.4, `it was busy for ${Math.round(busy * 100)} % of the time`);
+    t.notOk(
+      waiting.some((r) => r.ended),
+      'they wait',
+    );
+    t.equal((await capture.conversations(443)).length, 0, 'nobody was carried meanwhile');
+    const status = await sluice.cli(['status']);
+    t.match(status, { code: 1, stdout: /worker 0 has no file descriptors left/ }, 'degraded');
+
+    await prlimit(worker, `--nofile=${before}:`);
+    for (const { finished } of waiting) {
+      const done = await finished;
+      t.match(done, { code: 0, stdout: RESPONSE_MARKER }, `who waited is served: ${done.stderr}`);
+    }
+    t.equal((await sluice.run(AGENTS.shop, curl)).code, 0, 'and who comes then');
+    open.endInput();
+    t.match(await open.finished, { code: 0, stdout: /echoed second/ }, 'the open flow went on to its end');
+    t.equal((await sluice.status()).workers[0]?.pid, worker, 'in the same worker');
+    t.equal((await sluice.cli(['status'])).code, 0);
+    // One echo, the early one, those that waited, and the last.
+    const flows = await sluice.waitForFlows(8, (f) => [80, RAW_PORTS.echo].includes(f.dst.port ?? 0));
+    t.equal(new Set(flows.map((f) => f.id)).size, 8, 'each has one record');
+    // The early one gave up: before it was accepted, or after; or it was cut off, and nobody had its report.
+    const reasons = flows.map((f) => f.reason);
+    t.ok(reasons.filter((reason) => reason === 'ok').length >= 7, reasons.join());
+    t.strictSame(
+      reasons.filter((reason) => !['ok', 'agent_reset', 'lost', 'not_delivered'].includes(reason)),
+      [],
+    );
+    await capture.assertNoPlaintext([MARKER, RESPONSE_MARKER]);
+    await capture.assertAllTls();
+    await sluice.uninstall();
+  });
+}
+
+function lowestFree(taken: readonly number[]): number {
+  let number = 0;
+  while (taken.includes(number)) number += 1;
+  return number;
+}
+
+function openDescriptors(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/fd`).map(Number);
+}
+
+/** As the worker's own user: another one needs CAP_SYS_RESOURCE for it, which root of a container may not have. */
+async function prlimit(worker: number, ...options: readonly string[]): Promise<string> {
+  const asWorker = ['setpriv', '--reuid=sluice', '--regid=sluice', '--clear-groups', '--'];
+  return (await must([...asWorker, 'prlimit', '--pid', String(worker), ...options])).trim();
+}
+
+/** User and system time of all its threads; the clock of /proc ticks a hundred times a second (proc_pid_stat(5)). */
+function cpuMs(pid: number): number {
+  const [, rest = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+  const fields = rest.split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
 
 t.test('disk: with the store full, flows go on, status says so, and the log has every record', async (t) => {
   const world = await World.open(['nginx']);

@@ -3,9 +3,10 @@
  * record under the process that made it. The capture beyond the host is the judge; the flow log is compared
  * with what really happened.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import type { FlowRecord } from '#src/flow/record.ts';
 import { must } from '#test/support/command.ts';
 import { FAR } from '#test/support/network.ts';
 import { BIG_BYTES, RESPONSE_MARKER } from '#test/support/nginx.ts';
@@ -123,36 +124,62 @@ t.test('Node fetch, several requests and a body', async (t) => {
   t.match(done, { code: 0, stdout: expected }, done.stderr);
 });
 
-// Too large to install for one test: used where it is there already.
-if (hasGo()) {
-  t.test('a Go program', async (t) => {
-    const dir = join(world.dir, 'go');
-    mkdirSync(dir, { recursive: true });
-    const source = `package main
-import ("fmt"; "io"; "net/http"; "os")
-func main() {
-  r, err := http.Get(os.Args[1])
-  if err != nil { fmt.Println(err); os.Exit(1) }
-  io.Copy(os.Stdout, r.Body)
-}
-`;
-    writeFileSync(join(dir, 'main.go'), source);
-    // Go keeps what it compiled: without it each run would compile net/http anew.
-    const env = {
-      GOCACHE: '/var/cache/sluice-test/go',
-      GOFLAGS: '-mod=mod',
-      GOTOOLCHAIN: 'local',
-      CGO_ENABLED: '0',
-    };
-    const built = must(['go', 'build', '-o', 'client', 'main.go'], { cwd: dir, env, timeoutMs: 240_000 });
-    await t.resolves(built);
-    const done = await sluice.run(AGENTS.shop, [join(dir, 'client'), `http://shop.test${secret('go')}`]);
-    t.match(done, { code: 0, stdout: answer('GET', 'go') }, done.stderr);
+t.test('a Go program, which makes its system calls and asks for names without libc', async (t) => {
+  const dir = join(world.dir, 'go');
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, 'words'), 'one\ntwo\n');
+  // ffuf asks for the URL with each word in the place of FUZZ, and writes down requests and answers.
+  const answers = join(dir, 'answers');
+  const words = ['-w', join(dir, 'words'), '-mc', 'all', '-od', answers];
+  const argv = ['ffuf', '-u', `http://shop.test${secret('go-FUZZ')}`, ...words];
+  const done = await sluice.run(AGENTS.shop, argv, { names: 'dns', env: { GODEBUG: 'netdns=go' } });
+  t.equal(done.code, 0, done.stderr);
+  const written = readdirSync(answers).map((name) => readFileSync(join(answers, name), 'utf8'));
+  for (const word of ['go-one', 'go-two'])
+    t.ok(
+      written.some((text) => text.includes(answer('GET', word))),
+      `the answer for ${word}`,
+    );
+  const flow = await sluice.waitForFlow((f) => f.src.exe?.endsWith('/ffuf') === true && f.dst.port === 80);
+  t.match(flow, {
+    agent: AGENTS.shop,
+    disposition: 'upgraded',
+    protocol: 'http',
+    dst: { host: 'shop.test' },
   });
-}
+  t.match(await sluice.waitForFlow((f) => f.src.exe?.endsWith('/ffuf') === true && f.protocol === 'dns'), {
+    agent: AGENTS.shop,
+    disposition: 'resolved',
+    dst: { host: 'shop.test' },
+  });
+});
 
-function hasGo(): boolean {
-  return (process.env['PATH'] ?? '').split(':').some((dir) => existsSync(join(dir, 'go')));
+const noJdk = onPath('javac') ? false : 'no JDK is installed: it is too large to install for one test';
+t.test('a Java program', { skip: noJdk }, async (t) => {
+  const source = join(world.dir, 'Client.java');
+  writeFileSync(
+    source,
+    `import java.net.URI;
+import java.net.http.*;
+public class Client {
+  public static void main(String[] args) throws Exception {
+    var request = HttpRequest.newBuilder(URI.create(args[0])).build();
+    System.out.print(HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString()).body());
+  }
+}
+`,
+  );
+  const done = await sluice.run(AGENTS.shop, ['java', source, `http://shop.test${secret('java')}`]);
+  t.match(done, { code: 0, stdout: answer('GET', 'java') }, done.stderr);
+  t.match(await sluice.waitForFlow((f) => f.src.exe?.endsWith('/java') === true && f.dst.port === 80), {
+    agent: AGENTS.shop,
+    disposition: 'upgraded',
+    dst: { host: 'shop.test' },
+  });
+});
+
+function onPath(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(':').some((dir) => existsSync(join(dir, program)));
 }
 
 for (const [name, ip] of [
@@ -281,6 +308,27 @@ s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); s.cl
   await sluice.run(AGENTS.shop, [PYTHON, '-c', script]);
   t.match(await sluice.waitForFlow((f) => f.dst.port === RAW_PORTS.source), { reason: 'agent_reset' });
 });
+
+t.test(
+  'an answer that a FIN without close_notify ends, as many servers do: whole as far as the agent can tell',
+  async (t) => {
+    const url = `http://${RAW_TLS_NAME}:${RAW_PORTS.cutShort}`;
+    const cut = (f: FlowRecord): boolean => f.dst.port === RAW_PORTS.cutShort;
+    const unmeasured = await sluice.run(AGENTS.shop, ['curl', '-sS', `${url}/all`]);
+    t.match(unmeasured, { code: 0, stdout: 'half' }, unmeasured.stderr);
+    const half = await sluice.run(AGENTS.shop, ['curl', '-sS', `${url}/half`]);
+    t.match(half, { code: 18, stdout: 'half', stderr: /bytes remaining/ }, 'where a length was said, it can');
+    for (const flow of await sluice.waitForFlows(2, cut))
+      t.match(
+        flow,
+        { reason: 'ok', verdict: 'allow', tls: { close_notify: false } },
+        'the record says it of both',
+      );
+    t.match(await sluice.waitForFlow((f) => f.dst.port === RAW_PORTS.echo && f.reason === 'ok'), {
+      tls: { close_notify: true },
+    });
+  },
+);
 
 t.test('sluice run passes stdin, output, exit codes and signals through', async (t) => {
   const through = await sluice.run(AGENTS.shop, ['sh', '-c', 'cat; echo err >&2; exit 7'], { input: 'in' });

@@ -16,6 +16,8 @@ export const RAW_PORTS = {
   slow: 7007,
   /** TLS; RST after the first byte of data. */
   resetLater: 7008,
+  /** TLS; answers HTTP by half of what it announced (`/half`), or by what it does not announce, and a FIN without close_notify. */
+  cutShort: 7009,
   /** Answers an SSLRequest with `N`. */
   postgresRefuses: 7011,
   /** Answers an SSLRequest with `S` and shows a certificate of an unknown CA. */

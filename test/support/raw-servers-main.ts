@@ -103,6 +103,18 @@ function resetLater(socket: Socket): void {
   secured.once('data', () => socket.resetAndDestroy());
 }
 
+/** The FIN is the plain socket's: the TLS around it does not get to say that it was all. */
+function cutShort(socket: Socket): void {
+  count('cutShort');
+  socket.on('error', () => {});
+  const secured = new TLSSocket(socket, { isServer: true, ...good });
+  secured.on('error', () => {});
+  secured.once('data', (request: Buffer) => {
+    const length = request.includes('/half') ? 'Content-Length: 8\r\n' : '';
+    secured.write(`HTTP/1.0 200 OK\r\n${length}\r\nhalf`, () => socket.end());
+  });
+}
+
 function postgresUntrusted(socket: Socket): void {
   socket.once('data', () => {
     socket.removeAllListeners('data');
@@ -131,6 +143,7 @@ const servers: Record<RawName, Server> = {
     socket.on('close', () => paused.delete(socket));
   }),
   resetLater: createServer(resetLater),
+  cutShort: createServer(cutShort),
   postgresRefuses: plain('postgresRefuses', (socket) => socket.once('data', () => socket.write('N'))),
   postgresUntrusted: plain('postgresUntrusted', postgresUntrusted),
   postgresHangs: plain('postgresHangs', () => {}),

@@ -48,7 +48,17 @@ export function worldPolicy(
     ports: [${RAW_PORTS[name]}]
     protocol: ${protocol}
     tls: { ca: ${ca}, server_name: ${RAW_TLS_NAME} }`;
-  const tlsServers = ['hang', 'reset', 'finish', 'plain', 'echo', 'source', 'slow', 'resetLater'] as const;
+  const tlsServers = [
+    'hang',
+    'reset',
+    'finish',
+    'plain',
+    'echo',
+    'source',
+    'slow',
+    'resetLater',
+    'cutShort',
+  ] as const;
   const postgresServers = ['postgresRefuses', 'postgresUntrusted', 'postgresHangs'] as const;
   const web = HTTPS_NAMES.filter((name) => name !== 'client-cert.test');
   return `version: 1

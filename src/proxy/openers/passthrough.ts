@@ -43,6 +43,7 @@ export const openPassthrough: Opener = async (opening) => {
     alpn: null,
     peer_sha256: null,
     agent_sni: sni,
+    close_notify: null,
   };
   return {
     server,

@@ -81,7 +81,9 @@ export function sampleStatus(change: Partial<Status> = {}): Status {
     ],
     listeners: [{ ip: '127.0.0.1', port: 15_001, netns: 'host' }],
     draining: [],
-    workers: [{ number: 0, pid: 101, openFlows: 1, accepted: 7, refused: 0, restarts: 0 }],
+    workers: [
+      { number: 0, pid: 101, openFlows: 1, accepted: 7, refused: 0, restarts: 0, outOfDescriptors: false },
+    ],
     policy: {
       revision: '0123456789ab',
       path: '/etc/sluice/policy.yaml',

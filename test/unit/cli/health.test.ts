@@ -17,6 +17,11 @@ t.test('one word, and every reason', async (t) => {
     state: 'degraded',
     reasons: ['flow records are not stored: disk full'],
   });
+  const workers = sampleStatus().workers.map((worker) => ({ ...worker, outOfDescriptors: true }));
+  t.match(healthOf(sampleStatus({ workers })), {
+    state: 'degraded',
+    reasons: [/^worker 0 has no file descriptors left/],
+  });
   t.same(healthOf(sampleStatus({ policy: { ...policy, lastError: 'line 3' } })), {
     state: 'degraded',
     reasons: ['the last policy was refused: line 3'],

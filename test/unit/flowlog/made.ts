@@ -79,6 +79,7 @@ export function report(id: string, some: Partial<WorkerFlowReport> = {}): Worker
       alpn: 'http/1.1',
       peer_sha256: 'ab'.repeat(32),
       agent_sni: null,
+      close_notify: true,
     },
     bytes: { agent_to_server: 120, server_to_agent: 4_096 },
     timings: { connect_ms: 1.5, tls_ms: 3.25, total_ms: 12 },

@@ -149,6 +149,9 @@ export interface Target {
   readonly port: number;
 }
 
+/** Stands for a listener of the daemon's; nobody listens on it. */
+const LENT_FD = -1;
+
 let lastId = 0;
 
 export function facts({ ip = '127.0.0.1', port }: Target): FlowFacts {
@@ -191,7 +194,10 @@ export class TestProxy {
     this.worker = new Worker({
       send: (message) => this.#onMessage(message),
       readFlow: () => (this.target === null ? null : kernelFlow(this.target)),
-      closeFd,
+      closeFd: (fd) => {
+        if (fd !== LENT_FD) closeFd(fd);
+      },
+      duplicateFd: (fd) => fd,
       systemCa: () => options.systemCa ?? '',
       listen: (server) => {
         server.listen(0, '127.0.0.1', () => {
@@ -212,7 +218,7 @@ export class TestProxy {
       type: 'init',
       worker: 3,
       policy: compiled,
-      listeners: [{ fd: 3, family: 4 }],
+      listeners: [{ fd: LENT_FD, family: 4 }],
       maxFlows: options.maxFlows ?? 100,
     });
     teardown(async () => {
