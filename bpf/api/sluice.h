@@ -51,7 +51,7 @@ enum sluice_reason {
   SLUICE_REASON_NOT_DELIVERED = 7,
   SLUICE_REASON_STATE_LOST = 8, /* the original destination could not be saved */
   SLUICE_REASON_INBOUND = 9,    /* somebody asked an agent for service, or an agent set out to serve */
-  SLUICE_REASON_FOREIGN = 10,   /* a socket of somebody who is no agent, in an agent's hands */
+  SLUICE_REASON_FOREIGN = 10,   /* a socket of somebody who is no agent, used by an agent */
   SLUICE_REASON_UNIX = 11,      /* a Unix socket that policy closes to agents */
   SLUICE_REASON_MAX = 12,
 };
@@ -107,10 +107,12 @@ enum sluice_technique {
   SLUICE_TECHNIQUE_INBOUND_TCP = 81, /* a connection to an agent's listening socket */
   SLUICE_TECHNIQUE_INBOUND_UDP = 82, /* a datagram to an agent's socket */
 
-  /* Sockets of somebody who is no agent */
+  /* Sockets of somebody who is no agent, or of the kernel */
   SLUICE_TECHNIQUE_FOREIGN_SEND = 90,    /* sending on one */
   SLUICE_TECHNIQUE_FOREIGN_ACCEPT = 91,  /* accepting from one */
   SLUICE_TECHNIQUE_FOREIGN_RECEIVE = 92, /* being given one, by SCM_RIGHTS or pidfd_getfd() */
+  SLUICE_TECHNIQUE_FOREIGN_CONNECT = 93, /* connect() on one that is neither TCP nor UDP */
+  SLUICE_TECHNIQUE_FOREIGN_MOUNT = 94,   /* a file system whose connections the kernel makes */
 
   /* Unix sockets that are closed to agents */
   SLUICE_TECHNIQUE_UNIX_CONNECT = 100,

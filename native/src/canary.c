@@ -19,12 +19,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define CANARY_PORT 9 /* discard */
 #define FAMILY_NO_AGENT_HAS AF_VSOCK
+#define FSCONFIG_SET_STRING 1 /* linux/mount.h */
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 
 static int failed;
 
@@ -98,6 +103,7 @@ static const char *said(int result) {
 /* What somebody else has opened: made before this process is an agent. */
 struct foreign {
   int connected; /* UDP, over loopback */
+  int multipath; /* MPTCP, not connected; -1 where the kernel has none */
   int listener;  /* TCP, with a connection that waits */
   int inbox;     /* of a socket pair, with a socket on its way */
   int closed;    /* listens at a path that is closed to agents */
@@ -156,6 +162,7 @@ static int make_foreign(struct foreign *foreign, const char *path) {
       give(pair[0], foreign->connected))
     return -1;
   foreign->inbox = pair[1];
+  foreign->multipath = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
   foreign->closed_address.sun_family = AF_UNIX;
   if (strlen(path) >= sizeof(foreign->closed_address.sun_path)) {
     errno = ENAMETOOLONG;
@@ -185,6 +192,28 @@ static void try_receive(int inbox) {
   expect_lsm("lsm_receive", result == 1 && (!header || header->cmsg_type != SCM_RIGHTS), said(result));
 }
 
+/* Neither TCP nor UDP. Where there is none of it to be had without a module, there is nothing to try. */
+static void try_unseen_connect(int fd) {
+  struct sockaddr_in discard = {.sin_family = AF_INET, .sin_port = htons(CANARY_PORT)};
+  if (fd < 0)
+    return;
+  inet_pton(AF_INET, "192.0.2.1", &discard.sin_addr);
+  fcntl(fd, F_SETFL, O_NONBLOCK);
+  int result = connect(fd, (struct sockaddr *)&discard, sizeof(discard));
+  expect_lsm("lsm_connect", result < 0 && errno == EPERM, said(result));
+}
+
+/* A file system every kernel has and nobody can mount; naming its source is what is refused. A unit written
+ * for an older version does not let the daemon begin a mount. */
+static void try_mount(void) {
+  int context = (int)syscall(SYS_fsopen, "sockfs", 0);
+  if (context < 0)
+    return;
+  int result = (int)syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "source", "canary", 0);
+  expect_lsm("lsm_mount", result < 0 && errno == EPERM, said(result));
+  close(context);
+}
+
 static void try_lsm(struct foreign *foreign) {
   int result = socket(FAMILY_NO_AGENT_HAS, SOCK_STREAM | SOCK_CLOEXEC, 0);
   expect_lsm("lsm_create", result < 0 && errno == EPERM, said(result));
@@ -193,6 +222,8 @@ static void try_lsm(struct foreign *foreign) {
   result = accept4(foreign->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   expect_lsm("lsm_accept", result < 0 && errno == EPERM, said(result));
   try_receive(foreign->inbox);
+  try_unseen_connect(foreign->multipath);
+  try_mount();
   int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   result = connect(client, (struct sockaddr *)&foreign->closed_address, sizeof(foreign->closed_address));
   expect_lsm("lsm_unix", result < 0 && errno == EPERM, said(result));

@@ -17,7 +17,8 @@ export const REASON_TEXT: Readonly<Record<Reason, string>> = {
     'The connection never reached the proxy: no port, no memory, its queue full, or given up by the agent.',
   state_lost: 'The kernel could not save the original destination.',
   inbound_denied: 'No inbound rule of the policy lets the agent serve there.',
-  foreign_socket: 'The socket was opened by somebody who is no agent; agents may not use it.',
+  foreign_socket:
+    'The socket was opened by somebody who is no agent, or by the kernel; agents may not use it.',
   unix_denied: 'The Unix socket is closed to agents: who listens there could go out in their place.',
   not_an_agent: 'A process that is no agent connected to the proxy.',
   policy_denied: 'A deny rule of the policy matched.',

@@ -95,12 +95,14 @@ const USES: Readonly<Record<string, string>> = {
   foreign_send: 'sending on',
   foreign_accept: 'accepting from',
   foreign_receive: 'being given',
+  foreign_connect: 'connect() on',
   unix_connect: 'connect() to',
   unix_send: 'sending to',
   unix_receive: 'being given a connection to',
 };
 
 function foreignText({ technique, detail }: Refusal, to: string): string {
+  if (technique === 'foreign_mount') return 'mount() of a file system that the kernel connects';
   const family = detail >>> 24;
   const isInternet = family === AF_INET || family === AF_INET6;
   return `${USES[technique ?? ''] ?? 'using'} ${socketText(detail)}${isInternet ? ` with ${to}` : ''}`;

@@ -44,7 +44,10 @@ export const programTypes: Readonly<Record<string, { readonly type: number | nul
 /** Programs of the BPF LSM, by their hook; not every kernel takes them, and before 6.5 there is one more. */
 export const lsmPrograms: Readonly<Record<string, string>> = {
   sluice_lsm_accept: 'lsm socket_accept',
+  sluice_lsm_connect: 'lsm socket_connect',
+  sluice_lsm_connectx: 'lsm sctp_bind_connect',
   sluice_lsm_create: 'lsm socket_create',
+  sluice_lsm_mount: 'lsm fs_context_parse_param',
   sluice_lsm_receive: 'lsm file_receive',
   sluice_lsm_send: 'lsm socket_sendmsg',
   sluice_lsm_splice: 'lsm file_permission',

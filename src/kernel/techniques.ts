@@ -44,6 +44,8 @@ export const TECHNIQUES = {
   foreign_send: 90,
   foreign_accept: 91,
   foreign_receive: 92,
+  foreign_connect: 93,
+  foreign_mount: 94,
   unix_connect: 100,
   unix_send: 101,
   unix_receive: 102,

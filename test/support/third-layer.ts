@@ -48,6 +48,14 @@ udp.connect(there)
 listener = socket.create_server(('127.0.0.1', 0))
 waiting = socket.create_connection(listener.getsockname())
 frames = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+def unseen(protocol):
+    try:
+        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)
+        s.setblocking(False)
+        return s
+    except OSError:
+        return None
+sctp, multipath = unseen(132), unseen(262)
 engine = unix(c['unix']['own'])
 give, take = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 for s in (tcp, engine):
@@ -109,6 +117,39 @@ def local():
         s.listen()
         unix(d + '/s').send(b'x')
 attempt('unix-open', local)
+# Nobody answers SCTP there: a connection that is under way has not been refused.
+if multipath:
+    attempt('connect-mptcp', lambda: multipath.connect(there))
+class Connectx(ctypes.Structure):
+    _fields_ = [('id', ctypes.c_int), ('length', ctypes.c_int), ('addresses', ctypes.c_char_p)]
+if sctp:
+    address = struct.pack('=H', socket.AF_INET) + struct.pack('!H4s8x', there[1], socket.inet_aton(there[0]))
+    wanted = Connectx(0, len(address), address)
+    length = ctypes.c_int(ctypes.sizeof(wanted))
+    def by_getsockopt():
+        if libc.getsockopt(sctp.fileno(), 132, 111, ctypes.byref(wanted), ctypes.byref(length)) < 0:
+            raise OSError(ctypes.get_errno(), 'getsockopt')
+    attempt('connect-sctp', lambda: sctp.connect(there))
+    attempt('connectx-sctp', lambda: sctp.setsockopt(132, 110, address))
+    attempt('connectx-get-sctp', by_getsockopt)
+def begin_mount(kind):
+    context = libc.syscall(430, kind, 0)
+    if context < 0:
+        raise OSError(errno.ENODEV, 'fsopen')
+    result = libc.syscall(431, context, 1, b'source', b'x', 0)
+    error = ctypes.get_errno()
+    os.close(context)
+    if result < 0:
+        raise OSError(error, 'fsconfig')
+for kind in ('sockfs', 'tmpfs', 'debugfs', 'ext4', 'proc'):
+    attempt('mount-' + kind, lambda: begin_mount(kind.encode()))
+with tempfile.TemporaryDirectory() as d:
+    def mount(kind):
+        if libc.mount(b'x', d.encode(), kind, 0, b'') < 0:
+            raise OSError(ctypes.get_errno(), 'mount')
+        libc.umount2(d.encode(), 2)
+    attempt('mount-call-tmpfs', lambda: mount(b'tmpfs'))
+    attempt('mount-call-nfs', lambda: mount(b'nfs4'))
 own = socket.socket()
 own.settimeout(5)
 attempt('own-connect', lambda: own.connect(there))

@@ -40,14 +40,6 @@ const BEYOND_SOCKETS: readonly Open[] = [
       limit: "what CAP_NET_ADMIN can do to the host's network",
     }),
   ),
-  { row: 'mount-nfs', who: ROOT, closedBy: 'taking CAP_SYS_ADMIN away', limit: 'NFS mounted by an agent' },
-  // Found on 6.1, where packets of its handshake are seen on the wire.
-  {
-    row: 'inherited-sctp',
-    who: BOTH,
-    closedBy: 'a kernel without SCTP',
-    limit: 'an SCTP socket that somebody else opened',
-  },
 ];
 
 const FOREIGN = 'connections, listeners and raw sockets received or inherited from somebody who is no agent';
@@ -60,6 +52,19 @@ const BY_LSM: readonly Open[] = [
   { row: 'xdp', who: ROOT, closedBy: 'lsm, or taking CAP_NET_RAW away', limit: 'AF_XDP' },
   { row: 'vsock', who: BOTH, closedBy: 'lsm, or RestrictAddressFamilies=', limit: 'AF_VSOCK' },
   { row: 'AF_LLC', who: ROOT, closedBy: 'lsm, or RestrictAddressFamilies=', limit: 'AF_LLC' },
+  {
+    row: 'mount-nfs',
+    who: ROOT,
+    closedBy: 'lsm, or taking CAP_SYS_ADMIN away',
+    limit: 'NFS mounted by an agent',
+  },
+  // Packets of its handshake are on the wire.
+  {
+    row: 'inherited-sctp',
+    who: BOTH,
+    closedBy: 'lsm, or a kernel without SCTP',
+    limit: 'SCTP sockets that somebody else opened',
+  },
   { row: 'inherited-connected', who: BOTH, closedBy: 'lsm', limit: FOREIGN },
   { row: 'inherited-udp-connected', who: BOTH, families: ['4', '6'], closedBy: 'lsm', limit: FOREIGN },
   { row: 'inherited-raw', who: BOTH, closedBy: 'lsm', limit: FOREIGN },

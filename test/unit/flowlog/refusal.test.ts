@@ -65,6 +65,11 @@ t.test('whose socket, and which Unix socket', async (t) => {
     text('foreign_socket', 'foreign_receive', socket(17, 3, 0)),
     /^being given socket\(AF_PACKET, SOCK_RAW, IPPROTO_IP\): The socket was opened/,
   );
+  t.match(
+    text('foreign_socket', 'foreign_connect', socket(2, 1, 132)),
+    /^connect\(\) on socket\(AF_INET, SOCK_STREAM, IPPROTO_SCTP\)/,
+  );
+  t.match(text('foreign_socket', 'foreign_mount'), /^mount\(\) of a file system that the kernel connects: /);
   t.match(text('socket_denied', 'socket_family', socket(40, 1, 0)), /^socket\(AF_VSOCK, SOCK_STREAM/);
   const refusal = { technique: 'unix_connect', suppressed: 0, protocol: 0, detail: 9 } as const;
   const refused = event('denied', A, 'unix_denied', 0, { refusal });

@@ -69,6 +69,14 @@ const REFUSED = [
   ...['packet', 'vsock', 'can', 'bluetooth', 'xdp', 'tipc', 'mctp', 'obsolete-packet'],
   ...['send', 'write', 'sendfile', 'splice', 'udp', 'inherited-packet', 'accept'],
   ...['scm-rights', 'scm-rights-unix', 'pidfd'],
+  ...[
+    'connect-mptcp',
+    'connect-sctp',
+    'connectx-sctp',
+    'connectx-get-sctp',
+    'mount-sockfs',
+    'mount-call-nfs',
+  ],
   ...['unix-own', 'unix-symbolic', 'unix-hard', 'unix-mounted', 'unix-inherited'],
 ];
 
@@ -80,13 +88,18 @@ function refused(attempts: Attempts): string[] {
 }
 
 await makeWorkerUser();
+// As an operator may have done: agents load no module.
+for (const name of ['sctp', 'nfsv4']) await run(['modprobe', '--quiet', name]);
 const capture = await world.capture();
 const sluice = await TestSluice.start(world, { policy: policy('lsm'), workers: 1 });
 
 t.test('the tier is what was measured', async (t) => {
   const status = await sluice.status();
   t.match(status, { tier: 'lsm', tierReason: null, enforcing: true, reasons: [] });
-  t.match(status.selfTest?.detail, /lsm_create ok, lsm_send ok, lsm_accept ok, lsm_receive ok, lsm_unix ok/);
+  t.match(
+    status.selfTest?.detail,
+    /lsm_create ok, lsm_send ok, lsm_accept ok, lsm_receive ok, lsm_connect ok, lsm_mount ok, lsm_unix ok/,
+  );
   const expected = Object.keys(lsmPrograms).filter(
     (name) => name !== 'sluice_lsm_splice' || needsSpliceHook(release()),
   );
@@ -102,6 +115,8 @@ t.test('an agent is refused all of it, and a bystander nothing', async (t) => {
   const agent = await tryAll(world, options(base, 'CANARY-AGENT'));
   t.same(refused(agent), [...REFUSED].sort(), JSON.stringify(agent));
   t.match(agent, { netlink: 'ok', 'unix-open': 'ok', 'own-connect': 'ok' });
+  for (const name of ['mount-tmpfs', 'mount-debugfs', 'mount-ext4', 'mount-proc', 'mount-call-tmpfs'])
+    t.equal(agent[name], 'ok', name);
   t.match(bystander, { send: 'ok', splice: 'ok', udp: 'ok', pidfd: 'ok', 'inherited-packet': 'ok' });
 
   const wire = async (): Promise<Buffer> => capture.bytes();
@@ -129,6 +144,8 @@ t.test('refusals are counted and told, with agent, process and tier', async (t) 
     foreign_send: 6,
     foreign_accept: 1,
     foreign_receive: 2,
+    foreign_connect: 4,
+    foreign_mount: 2,
     unix_connect: 4,
     unix_send: 1,
     unix_receive: 1,
