@@ -1,9 +1,12 @@
 /** What a guest says, line by line, as it says it: the file it writes to is read as it grows. */
 import { closeSync, openSync, readSync, watch, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { MatrixResult } from '#test/support/bypass/types.ts';
 import { countTap } from '../../scripts/lib/count-tap.ts';
 
 const FILE_LINE = /^guest: file (.+)$/;
+/** Its process was ended by this signal before it had begun, and is started once more. */
+const AGAIN_LINE = /^guest: again (\d+)$/;
 const ENDED_LINE = /^guest: ended (\d+)$/;
 /** What the guest's bypass matrix came to, where it was asked for. */
 const RESULT_LINE = /^guest: result (\{.+\})$/;
@@ -45,10 +48,12 @@ export class GuestLines {
 
   #take(line: string): void {
     const file = FILE_LINE.exec(line)?.[1];
+    const again = AGAIN_LINE.exec(line)?.[1];
     const ended = ENDED_LINE.exec(line)?.[1];
     const result = RESULT_LINE.exec(line)?.[1];
     const last = LAST_LINE.exec(line)?.[1];
     if (file !== undefined) this.#file = { name: file, tap: '' };
+    else if (again !== undefined) this.#restart(Number(again));
     else if (ended !== undefined) this.#judge(Number(ended));
     else if (last !== undefined) this.#verdict = { ...this.#verdict, exitCode: Number(last) };
     else if (result !== undefined) this.#verdict = { ...this.#verdict, matrix: JSON.parse(result) };
@@ -59,6 +64,14 @@ export class GuestLines {
     }
   }
 
+  #restart(signal: number): void {
+    if (this.#file === null) return;
+    const { name, tap } = this.#file;
+    this.#tell(`${name} was ended by ${signalName(signal)} before its first test, and is started once more:`);
+    for (const line of tap.trimEnd().split('\n')) this.#tell(`     ${line}`);
+    this.#file = { name, tap: '' };
+  }
+
   /** A file that ended badly has failed, whatever it reported; one that reported nothing as well. */
   #judge(code: number): void {
     if (this.#file === null) return;
@@ -67,7 +80,7 @@ export class GuestLines {
     const { passed, failed: reported, skipped } = countTap(tap);
     const silent = passed + reported + skipped === 0;
     const failed = reported === 0 && (code !== 0 || silent) ? 1 : reported;
-    const how = code === TIMED_OUT ? ', time was up' : code === 0 ? '' : `, ended with ${code}`;
+    const how = code === TIMED_OUT ? ', time was up' : code === 0 ? '' : `, ended ${endingOf(code)}`;
     this.#tell(`${failed > 0 ? 'FAIL' : 'ok  '} ${name} (${passed} passed, ${failed} failed${how})`);
     if (failed > 0) for (const line of tap.trimEnd().split('\n')) this.#tell(`     ${line}`);
     else
@@ -80,6 +93,12 @@ export class GuestLines {
     };
   }
 }
+
+const signalName = (signal: number): string =>
+  Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? `signal ${signal}`;
+
+/** As a shell has it: 128 and a signal, or an exit code. */
+const endingOf = (code: number): string => (code > 128 ? `by ${signalName(code - 128)}` : `with ${code}`);
 
 export class Channel {
   readonly file: string;

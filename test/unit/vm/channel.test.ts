@@ -50,6 +50,17 @@ t.test('silence is never a pass', async (t) => {
   );
 });
 
+t.test('a process that died before its first test is told of, and its second start is judged', async (t) => {
+  const dies = 'guest: file e.test.ts\nFatal error\n\nguest: again 11\n';
+  const { told, lines } = read(`${dies}TAP version 14\nok 1 - x\n1..1\n\nguest: ended 0\nguest: exit 0\n`);
+  t.match(lines.verdict, { exitCode: 0, passed: 1, failed: 0 });
+  t.equal(told[0], 'e.test.ts was ended by SIGSEGV before its first test, and is started once more:');
+  t.ok(told.includes('     Fatal error'));
+  const again = read(`${dies}guest: ended 133\nguest: exit 1\n`);
+  t.match(again.lines.verdict, { passed: 0, failed: 1 });
+  t.match(again.told.join('\n'), /FAIL e\.test\.ts .*ended by SIGTRAP/);
+});
+
 t.test('skips are told with their reason', async (t) => {
   const { told, lines } = read(
     'guest: file d.test.ts\nTAP version 14\nok 1 - x # SKIP no such kernel\n1..1\n\nguest: ended 0\nguest: exit 0\n',
