@@ -12,9 +12,10 @@ import { findCgroup2 } from '#src/kernel/cgroup.ts';
 import type { EnrolmentTables } from '#src/kernel/enrolment.ts';
 import { Processes } from '#src/kernel/processes.ts';
 import { must, Running, until } from '#test/support/command.ts';
+import { patience } from '#test/support/patience.ts';
 import { NO_TABLES, PIN_DIRECTORY, PlaneFixture } from '#test/support/plane.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(120_000 * patience);
 
 const UID = 50_000;
 const byUid = (agentId: number): EnrolmentTables => ({
