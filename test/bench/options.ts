@@ -36,7 +36,7 @@ export const USAGE = `usage: scripts/bench [OPTION...]
 Measures the same work through Sluice and through others, interleaved, and prints medians and ratios.
 Needs root. Takes about 20 minutes, with --quick under 90 seconds.
 
-  --quick               one short round: a look, not a result
+  --quick               one short round, of ${CONNECTS} only if it is named: a look, not a result
   --rounds N            how often everything is measured (default ${FULL_ROUNDS})
   --only LIST           of: ${NAMES.join(', ')}
   --contenders LIST     of: ${CONTENDERS.join(', ')}
@@ -88,7 +88,8 @@ export function parseOptions(argv: readonly string[]): Options {
   });
   const rounds = Number(values.rounds ?? (values.quick ? QUICK_ROUNDS : FULL_ROUNDS));
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds: a whole number from 1 is wanted');
-  const groups = pick('only', values.only, NAMES);
+  const all = values.quick && values.only === undefined ? Object.keys(GROUPS) : NAMES;
+  const groups = pick('only', values.only, all);
   return {
     help: values.help,
     quick: values.quick,
