@@ -2,6 +2,7 @@
  * Names of tables and functions in rules about operations (`name`, `schema.name`) and of columns in masks (`column`,
  * `table.column`, `schema.table.column`); stars stand for any characters.
  */
+import { fitsStars } from '../core/star-pattern.ts';
 import type { ObjectName } from '../flow/operation.ts';
 import type { ColumnPattern, NamePattern } from './types.ts';
 
@@ -18,15 +19,16 @@ export function parseNamePattern(text: string): NamePattern {
  * may be in any; the name `*` is everything in a schema.
  */
 export function mayMean(pattern: NamePattern, object: ObjectName): boolean {
-  if (pattern.schema !== null && object.schema !== null && !fits(pattern.schema, object.schema)) return false;
-  return object.name === '*' || fits(pattern.name, object.name);
+  if (pattern.schema !== null && object.schema !== null && !fitsStars(pattern.schema, object.schema))
+    return false;
+  return object.name === '*' || fitsStars(pattern.name, object.name);
 }
 
 /** Whether the pattern certainly means the object: one without a schema is only meant by a pattern without. */
 export function surelyMeans(pattern: NamePattern, object: ObjectName): boolean {
-  if (pattern.schema !== null && (object.schema === null || !fits(pattern.schema, object.schema)))
+  if (pattern.schema !== null && (object.schema === null || !fitsStars(pattern.schema, object.schema)))
     return false;
-  return fits(pattern.name, object.name);
+  return fitsStars(pattern.name, object.name);
 }
 
 /** @param text as the schema allows it: two dots at the most */
@@ -41,28 +43,10 @@ export function mayMeanColumn(
   column: { readonly [Part in keyof ColumnPattern]: string | null },
 ): boolean {
   const may = (wanted: string | null, name: string | null): boolean =>
-    wanted === null || name === null || fits(wanted, name);
+    wanted === null || name === null || fitsStars(wanted, name);
   return (
     may(pattern.schema, column.schema) &&
     may(pattern.table, column.table) &&
     may(pattern.column, column.column)
   );
-}
-
-/** Stars as in a glob, in time linear in text times stars: each star takes as little as it can. */
-function fits(pattern: string, text: string): boolean {
-  const parts = pattern.split('*');
-  const [first = '', ...rest] = parts;
-  if (rest.length === 0) return pattern === text;
-  const last = rest.pop() ?? '';
-  if (text.length < first.length + last.length || !text.startsWith(first) || !text.endsWith(last))
-    return false;
-  let at = first.length;
-  const end = text.length - last.length;
-  for (const part of rest) {
-    const found = text.indexOf(part, at);
-    if (found === -1 || found + part.length > end) return false;
-    at = found + part.length;
-  }
-  return true;
 }

@@ -7,8 +7,9 @@ import { judgeOperation } from '../policy/operations.ts';
 import type { CompiledOperationRule } from '../policy/types.ts';
 import { ClassifyCache } from '../protocols/postgres/classify-cache.ts';
 import { type Denial, StatementGate } from '../protocols/postgres/statement-gate.ts';
+import { chain } from './filter-chain.ts';
 import type { Recognised } from './recognise.ts';
-import type { ByteFilter, RelayOptions } from './relay.ts';
+import type { RelayOptions } from './relay.ts';
 
 /** One for all flows of a worker: what a text means depends on nothing else. */
 const cache = new ClassifyCache();
@@ -68,15 +69,5 @@ function denialBy({ name, reason }: CompiledOperationRule, verb: string): Denial
     sqlState: '42501',
     message: `Sluice: ${verb} is denied by rule "${name}"${reason === null ? '' : `: ${reason}`}`,
     hint: 'The statement has not been run. The session goes on.',
-  };
-}
-
-function chain(first: ByteFilter | null, second: ByteFilter): ByteFilter {
-  if (first === null) return second;
-  return {
-    push: (chunk) => first.push(chunk).flatMap((part) => [...second.push(part)]),
-    get done() {
-      return first.done && second.done;
-    },
   };
 }

@@ -22,6 +22,8 @@ import { corkForThisTurn, FULL_RECORD_BYTES, flushBorrowed, writeBorrowed } from
 export interface ByteFilter {
   push(chunk: Uint8Array): readonly Uint8Array[];
   readonly done: boolean;
+  /** Asked after each push: what is to be sent the other way now, past the other direction's filter. */
+  readonly back?: () => readonly Uint8Array[];
 }
 
 export interface RelayOptions {
@@ -53,6 +55,8 @@ export interface Relay {
 /** One direction. */
 class Pipe {
   bytes = 0;
+  /** The other direction. */
+  opposite: Pipe | null = null;
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #landing: Landing | null;
@@ -125,10 +129,18 @@ class Pipe {
   #filtered(chunk: Buffer, filter: ByteFilter): void {
     try {
       for (const part of filter.push(chunk)) this.#send(part);
+      const back = filter.back?.() ?? [];
+      if (back.length > 0) this.opposite?.inject(back);
       if (filter.done) this.#filter = null;
     } catch (error) {
       this.#onFilterError(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /** Sends what nobody has sent. Nothing once its side has ended. */
+  inject(parts: readonly Uint8Array[]): void {
+    if (this.#to.writableEnded) return;
+    for (const part of parts) this.#send(part);
   }
 
   readonly #onDrain = (): void => {
@@ -159,6 +171,8 @@ class StreamFlow {
     this.#resolve = resolve;
     this.#toServer = new Pipe(agent, server, options.agentFilter, this.#onAgentFilterError);
     this.#toAgent = new Pipe(server, agent, options.serverFilter, this.#onServerFilterError);
+    this.#toServer.opposite = this.#toAgent;
+    this.#toAgent.opposite = this.#toServer;
     agent.on('error', this.#onAgentError);
     server.on('error', this.#onServerError);
     agent.on('close', this.#onClose);

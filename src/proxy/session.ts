@@ -12,6 +12,7 @@ import type { Clock } from '../core/clock.ts';
 import { ProtocolError } from '../core/protocol-error.ts';
 import type { Reason, WorkerFlowReport } from '../flow/record.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
+import type { MaskEngine } from '../mask/engine.ts';
 import { decide, needsDnsName, type PreparedPolicy } from '../policy/decide.ts';
 import { maskRules } from '../policy/masks.ts';
 import { operationRules } from '../policy/operations.ts';
@@ -19,6 +20,7 @@ import type { ConnectAnswer, FlowQuestion, Granted, Refused } from '../policy/ty
 import { AgentGone, AgentInput } from './agent-input.ts';
 import { answerFor, farewell } from './farewell.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
+import { type Catalogs, type Masked, maskFlow } from './masking.ts';
 import { openerFor } from './openers/index.ts';
 import type { Opened } from './openers/opener.ts';
 import { type Governed, governOperations } from './operations.ts';
@@ -34,6 +36,8 @@ import { establishedError, UpstreamError } from './upstream-error.ts';
 export interface PolicyInForce {
   readonly prepared: PreparedPolicy;
   readonly contexts: TlsContexts;
+  readonly maskEngine: MaskEngine;
+  readonly catalogs: Catalogs;
 }
 
 export interface SessionOptions {
@@ -72,6 +76,8 @@ export class Session {
   #recognised: Recognised | null = null;
   /** Set where policy has rules about what is asked inside this flow. */
   #governed: Governed | null = null;
+  /** Set where policy has masks for this flow. */
+  #masked: Masked | null = null;
   #cut: Ending | null = null;
 
   constructor(options: SessionOptions) {
@@ -152,12 +158,21 @@ export class Session {
 
   /** @throws DeniedByPolicy where rules about operations, or masks, could not be kept */
   #govern(question: FlowQuestion, grant: Granted): void {
-    const [mask] = maskRules(this.#policy.prepared, question);
-    if (mask !== undefined) this.#refuse(mask.name, `the mask "${mask.name}" cannot be kept in this flow`);
+    const agentTls = grant.mode === 'passthrough';
+    const masks = maskRules(this.#policy.prepared, question);
+    const [mask] = masks;
+    if (mask !== undefined) {
+      const { maskEngine: engine, catalogs } = this.#policy;
+      const server = `${question.ip} ${grant.upstreamPort} ${grant.serverName?.name ?? ''}`;
+      const recognised = this.#recognised;
+      this.#masked = maskFlow({ masks, engine, catalogs, recognised, agentTls, server });
+      if (this.#masked === null)
+        this.#refuse(mask.name, `the mask "${mask.name}" cannot be kept in this flow`);
+    }
     const rules = operationRules(this.#policy.prepared, question);
     const [first] = rules;
     if (first === undefined) return;
-    this.#governed = governOperations(rules, this.#recognised, grant.mode === 'passthrough');
+    this.#governed = governOperations(rules, this.#recognised, agentTls);
     if (this.#governed !== null) return;
     this.#refuse(
       first.name,
@@ -222,7 +237,9 @@ export class Session {
   async #carry(opened: Opened): Promise<Ending> {
     this.#draft.established = true;
     this.#onEstablished();
-    const relay = this.#governed?.wrap(opened.relay) ?? opened.relay;
+    // Statements are judged before masks follow them: what is denied never gets to the server.
+    const governed = this.#governed?.wrap(opened.relay) ?? opened.relay;
+    const relay = this.#masked?.wrap(governed) ?? governed;
     const result = await this.#relay.run(this.#agent, opened.server, relay);
     this.#draft.operations = this.#governed?.counts() ?? null;
     const { tls } = this.#draft;

@@ -12,12 +12,14 @@ import { monotonicMs, systemClock } from '../core/clock.ts';
 import type { Reason, WorkerFlowReport } from '../flow/record.ts';
 import { duplicateFd } from '../kernel/descriptors.ts';
 import type { KernelFlow } from '../kernel/facts.ts';
+import { MaskEngine } from '../mask/engine.ts';
 import { preparePolicy } from '../policy/decide.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import { Doors } from './doors.ts';
 import { maxFlows, readLimits } from './flow-limit.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
 import type { DaemonMessage, InitMessage, ListenerHandle, WorkerMessage } from './ipc.ts';
+import { Catalogs } from './masking.ts';
 import { NameDesk } from './name-desk.ts';
 import type { NamespaceMessage } from './namespace-line.ts';
 import { ReportBatch } from './report-batch.ts';
@@ -155,7 +157,12 @@ export class Worker {
     const contexts = new TlsContexts({ systemCa: this.#systemCa, now: () => this.#clock.now() });
     // Before the switch, so that no flow waits for a trust store to be parsed.
     contexts.warm(policy, this.#policy?.contexts ?? null);
-    this.#policy = { prepared: preparePolicy(policy), contexts };
+    this.#policy = {
+      prepared: preparePolicy(policy),
+      contexts,
+      maskEngine: new MaskEngine(policy),
+      catalogs: new Catalogs(this.#clock),
+    };
   }
 
   /** Listeners and sockets in another network namespace; those that are of no use are closed. */

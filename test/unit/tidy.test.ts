@@ -153,6 +153,21 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
   ['src/protocols/postgres/effects.ts', 'test/unit/protocols/postgres/classify.test.ts'],
   ['src/protocols/postgres/message-filter.ts', 'test/unit/protocols/postgres/statement-gate.test.ts'],
   ['src/protocols/postgres/codes.ts', 'test/unit/protocols/postgres/*.test.ts'],
+  [
+    'src/protocols/postgres/masking/{catalog,column-rules,exchange,facts-cache,look-up,names,pull,result,rows,to-agent,to-server}.ts',
+    'test/unit/protocols/postgres/masking/masked-session.test.ts',
+  ],
+  ['src/protocols/postgres/message-rewriter.ts', 'test/unit/protocols/postgres/masking/*.test.ts'],
+  [
+    'src/protocols/postgres/masking/{copy-binary,copy-fields,copy-pieces,copy-shape}.ts',
+    'test/unit/protocols/postgres/masking/copy-out.test.ts',
+  ],
+  [
+    'src/protocols/postgres/masking/{binary-text,json-text,long-value,nested-binary,nested-text,same-length,types}.ts',
+    'test/unit/protocols/postgres/masking/cell.test.ts',
+  ],
+  ['src/proxy/filter-chain.ts', 'test/unit/proxy/{operations,masking}.test.ts'],
+  ['src/core/star-pattern.ts', 'test/unit/policy/name-pattern.test.ts'],
   ['src/policy/content-rules.ts', 'test/unit/policy/{masks,operations}.test.ts'],
   ['src/policy/detectors.ts', 'test/unit/policy/check/masks.test.ts'],
   ['src/mask/{action,engine,finder,mask-set,plan,stream,text-masker}.ts', 'test/unit/mask/masker.test.ts'],

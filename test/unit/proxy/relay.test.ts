@@ -55,6 +55,27 @@ t.test('a large stream arrives whole and in order, both ways at once', async (t)
   t.match(await result, { bytesAgentToServer: data.length, bytesServerToAgent: data.length, end: 'ok' });
 });
 
+t.test('what a filter has to say to the other side is sent at once, and not after its end', async (t) => {
+  const questions: Buffer[] = [];
+  const serverFilter = {
+    done: false,
+    push: (chunk: Uint8Array) => {
+      questions.push(Buffer.from('question'));
+      return [chunk];
+    },
+    back: () => questions.splice(0),
+  };
+  const { agent, server, result } = await relayed(t.teardown, { ...nothing, serverFilter });
+  server.write('answer');
+  t.equal((await readBytes(agent, 6)).toString(), 'answer');
+  t.equal((await readBytes(server, 8)).toString(), 'question');
+  agent.end();
+  t.equal((await readAll(server)).toString(), '');
+  server.end('late');
+  t.equal((await readAll(agent)).toString(), 'late');
+  t.match(await result, { end: 'ok', bytesAgentToServer: 8 });
+});
+
 t.test('a filter rewrites what the server sends until it is done', async (t) => {
   let done = false;
   const serverFilter = {

@@ -1,0 +1,268 @@
+/**
+ * How one column's values are masked: by its type, its format, and what policy says of the column.
+ *
+ * Rules: what comes out is a value of the column's type, or NULL, never bytes a driver could break at. A value that is
+ * not understood (a binary one of a type nobody knows) becomes NULL where something in it must be masked.
+ */
+import type { MaskHit, MaskStream, ValueMasker } from '../../../mask/masker.ts';
+import { hasTextOfBinary, textOfBinary } from './binary-text.ts';
+import { maskJson, type TextMask } from './json-text.ts';
+import { longValue } from './long-value.ts';
+import { mapArray, mapRecord } from './nested-binary.ts';
+import { mapArrayText, mapCompositeText } from './nested-text.ts';
+import { isText, standIn } from './same-length.ts';
+import { BOOL, elementOf, type Family, familyOf } from './types.ts';
+
+/** Undefined: as it is; null: NULL. */
+export type Masked = Uint8Array | null | undefined;
+
+export type OnHits = (hits: readonly MaskHit[]) => void;
+
+export interface Cell {
+  readonly masker: ValueMasker;
+  /**
+   * Where the masker finds nothing in the bytes of a value, nothing is in it: so many values can be asked about at once.
+   * Undefined: not so. `text`: and what it makes of them may stand in their place. `parts`: only without quotes and escapes.
+   */
+  readonly searchedAs: 'text' | 'whole' | 'parts' | undefined;
+  /** A whole value. */
+  whole(bytes: Buffer): Masked;
+  /** A whole value of a message whose length is already said. Null: it cannot be masked so. */
+  sameLength(bytes: Buffer): Uint8Array | null;
+  /** A value too long to be held, in a message whose length is already said. Null as above. */
+  stream(length: number): Pick<MaskStream, 'push' | 'end'> | null;
+}
+
+export interface CellFacts {
+  readonly typeOid: number;
+  /** 0: text; 1: binary. */
+  readonly format: number;
+  /** Null: nothing is to be done with the column's values. */
+  readonly masker: ValueMasker | null;
+  readonly onHits: OnHits;
+}
+
+/** Values in values: an array of composites of arrays, … */
+const DEPTH_MAX = 6;
+
+/** Null: its values pass as they are. */
+export function cellOf({ typeOid, format, masker, onHits }: CellFacts): Cell | null {
+  const family = familyOf(typeOid);
+  if (masker === null || (masker.whole === null && !isLookedAt(family, typeOid, format))) return null;
+  const values = new Values(masker, onHits);
+  const whole = (bytes: Buffer): Masked =>
+    format === 0 ? values.text(family, typeOid, bytes, 0) : values.binary(typeOid, bytes, 0);
+  return {
+    masker,
+    searchedAs: searchedAs(masker, family, format),
+    whole,
+    sameLength: (bytes) => {
+      const masked = whole(bytes);
+      if (masked === undefined || masked?.length === bytes.length) return masked ?? bytes;
+      // A long text with one thing in it need not go as a whole.
+      if (family === 'text' && masker.whole === null) {
+        const stream = masker.stream();
+        return Buffer.concat([stream.push(bytes), stream.end()]);
+      }
+      return standIn(typeOid, format, bytes);
+    },
+    stream: (length) => longValue({ typeOid, format, masker, onHits, length }),
+  };
+}
+
+function searchedAs(masker: ValueMasker, family: Family, format: number): Cell['searchedAs'] {
+  if (family === 'text') return 'text';
+  if (masker.whole !== null || format !== 0 || family === 'bytea') return undefined;
+  return family === 'typed' ? 'whole' : 'parts';
+}
+
+function isLookedAt(family: Family, typeOid: number, format: number): boolean {
+  if (family !== 'typed') return true;
+  if (typeOid === BOOL) return false;
+  return format === 0 || hasTextOfBinary(typeOid);
+}
+
+class Values {
+  readonly #masker: ValueMasker;
+  readonly #onHits: OnHits;
+  readonly #isWhole: boolean;
+
+  constructor(masker: ValueMasker, onHits: OnHits) {
+    this.#masker = masker;
+    this.#onHits = onHits;
+    this.#isWhole = masker.whole !== null;
+  }
+
+  text(family: Family, typeOid: number, bytes: Buffer, depth: number): Masked {
+    switch (family) {
+      case 'typed':
+        return this.#typed(bytes);
+      case 'json':
+      case 'jsonb':
+        return this.#json(bytes);
+      case 'bytea':
+        return this.#byteaText(bytes);
+      case 'array':
+        return this.#arrayText(elementOf(typeOid), bytes, depth);
+      case 'record':
+        return this.#compositeText(bytes, depth);
+      case 'unknown':
+        return this.#anyText(bytes, depth);
+      case 'text':
+        return this.#plain(bytes);
+    }
+  }
+
+  binary(typeOid: number, bytes: Buffer, depth: number): Masked {
+    if (depth > DEPTH_MAX) return null;
+    switch (familyOf(typeOid)) {
+      case 'text':
+      case 'bytea':
+        return this.#plain(bytes);
+      case 'json':
+        return this.#json(bytes);
+      case 'jsonb':
+        return this.#jsonb(bytes);
+      case 'typed':
+        return this.#typedBinary(typeOid, bytes);
+      case 'array':
+      case 'record':
+      case 'unknown':
+        return this.#nestedBinary(bytes, depth);
+    }
+  }
+
+  /** A text of which any other text may stand in its place. */
+  #plain(bytes: Uint8Array): Masked {
+    const hit = this.#ask(bytes);
+    return hit === null ? undefined : hit.bytes;
+  }
+
+  /** Null: nothing is changed. */
+  #ask: TextMask = (bytes) => {
+    const masked = this.#masker.value(bytes);
+    if (masked === null) return null;
+    this.#onHits(masked.hits);
+    return masked.bytes === bytes ? null : masked;
+  };
+
+  /** Nothing is in it, whatever it is: without quotes and escapes its parts stand there as they are. */
+  #isClean(bytes: Buffer): boolean {
+    if (this.#isWhole || bytes.includes(BACKSLASH) || bytes.includes(QUOTE)) return false;
+    return this.#ask(bytes) === null;
+  }
+
+  #typed(bytes: Uint8Array): Masked {
+    const isHit = this.#ask(bytes) !== null;
+    return this.#isWhole || isHit ? null : undefined;
+  }
+
+  #typedBinary(typeOid: number, bytes: Uint8Array): Masked {
+    const text = textOfBinary(typeOid, bytes);
+    if (text !== null) return this.#typed(Buffer.from(text, 'latin1'));
+    return this.#isWhole ? this.#typed(bytes) : undefined;
+  }
+
+  #json(bytes: Buffer): Masked {
+    if (this.#isWhole) {
+      const masked = this.#plain(bytes);
+      return masked ? Buffer.from(JSON.stringify(Buffer.from(masked).toString('utf8'))) : masked;
+    }
+    // What is written with escapes is found only as what it says.
+    if (!bytes.includes(BACKSLASH) && this.#ask(bytes) === null) return undefined;
+    return maskJson(bytes, this.#ask) ?? undefined;
+  }
+
+  /** A byte for the version before it, 1 so far. */
+  #jsonb(bytes: Buffer): Masked {
+    if (bytes[0] !== 1) return this.#isWhole || this.#ask(bytes) !== null ? null : undefined;
+    const masked = this.#json(bytes.subarray(1));
+    return masked === null || masked === undefined ? masked : Buffer.concat([bytes.subarray(0, 1), masked]);
+  }
+
+  /** `\x` and two hexadecimal digits a byte; or as it is, with escapes (bytea_output = escape). */
+  #byteaText(bytes: Buffer): Masked {
+    if (bytes[0] !== BACKSLASH || bytes[1] !== LETTER_X) return this.#plain(bytes);
+    const masked = this.#plain(Buffer.from(bytes.toString('latin1', 2), 'hex'));
+    return masked === null || masked === undefined
+      ? masked
+      : Buffer.from(`\\x${Buffer.from(masked).toString('hex')}`, 'latin1');
+  }
+
+  #arrayText(elementOid: number, bytes: Buffer, depth: number): Masked {
+    if (this.#isClean(bytes)) return undefined;
+    const family = familyOf(elementOid);
+    const masked = mapArrayText(bytes, (element) =>
+      depth >= DEPTH_MAX ? null : this.text(family, elementOid, element, depth + 1),
+    );
+    return masked === undefined ? this.#typed(bytes) : (masked ?? undefined);
+  }
+
+  #compositeText(bytes: Buffer, depth: number): Masked {
+    if (this.#isClean(bytes)) return undefined;
+    const masked = mapCompositeText(bytes, (field) =>
+      depth >= DEPTH_MAX ? null : this.#anyText(field, depth + 1),
+    );
+    return masked === undefined ? this.#typed(bytes) : (masked ?? undefined);
+  }
+
+  /** It may be anything without being called so: an array, a composite, JSON, bytea, a number. */
+  #anyText(bytes: Buffer, depth: number): Masked {
+    if (this.#isClean(bytes)) return undefined;
+    const first = bytes[0];
+    if (depth >= DEPTH_MAX) return this.#plain(bytes);
+    if (first === BACKSLASH && BYTEA.test(bytes.toString('latin1'))) return this.#byteaText(bytes);
+    const opens = first === BRACE || first === BRACKET;
+    // No array is JSON as it is written: `{1,2}`, `[0:1]={1,2}`.
+    if (opens && isJson(bytes)) return this.#json(bytes);
+    const nested = opens ? mapArrayText : first === PARENTHESIS ? mapCompositeText : null;
+    const masked = nested?.(bytes, (element) => this.#anyText(element, depth + 1));
+    if (masked !== undefined) return masked ?? undefined;
+    const plain = this.#plain(bytes);
+    if (plain === undefined || plain === null || !NUMBER.test(bytes.toString('latin1'))) return plain;
+    return NUMBER.test(Buffer.from(plain).toString('latin1')) ? plain : null;
+  }
+
+  /** Arrays and composites have a structure that nothing else fits by chance. */
+  #nestedBinary(bytes: Buffer, depth: number): Masked {
+    const mask = (typeOid: number, element: Buffer): Masked => this.binary(typeOid, element, depth + 1);
+    const array = mapArray(bytes, mask);
+    if (array !== undefined) return array ?? undefined;
+    const record = mapRecord(bytes, mask);
+    if (record !== undefined) return record ?? undefined;
+    if (isText(bytes)) return this.#plain(bytes);
+    if (this.#typed(bytes) === null) return null;
+    return this.#mayBeNumber(bytes) ? null : undefined;
+  }
+
+  /** Of what type it is does not show, as in COPY: what would be sensitive as a number is taken for one. */
+  #mayBeNumber(bytes: Buffer): boolean {
+    const texts = [textOfBinary(NUMERIC, bytes)];
+    if (bytes.length === 4) texts.push(textOfBinary(INT4, bytes));
+    // Beyond that it is more likely to be a float.
+    if (bytes.length === 8 && (bytes[0] ?? 0) < 0x0e) texts.push(textOfBinary(INT8, bytes));
+    return texts.some((text) => text !== null && this.#ask(Buffer.from(text, 'latin1')) !== null);
+  }
+}
+
+const INT8 = 20;
+const INT4 = 23;
+const NUMERIC = 1700;
+const BACKSLASH = 0x5c;
+const QUOTE = 0x22;
+const LETTER_X = 0x78;
+const BRACE = 0x7b;
+const BRACKET = 0x5b;
+const PARENTHESIS = 0x28;
+
+const NUMBER = /^[-+]?\d+(?:\.\d+)?$/;
+const BYTEA = /^\\x(?:[0-9a-f]{2})*$/;
+
+function isJson(bytes: Buffer): boolean {
+  try {
+    JSON.parse(bytes.toString('utf8'));
+    return true;
+  } catch {
+    return false;
+  }
+}

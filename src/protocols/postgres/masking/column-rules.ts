@@ -1,0 +1,93 @@
+/**
+ * Which columns policy's masks name, and what a column of a result is to be taken for.
+ *
+ * By what PostgreSQL says of the column (table and number in it) where the database's catalog is known; else, and for
+ * what is no column of a table any more, on the safe side: whatever may be meant is.
+ */
+import { fitsStars } from '../../../core/star-pattern.ts';
+import type { ColumnFacts } from '../../../mask/masker.ts';
+import type { Catalog } from './catalog.ts';
+import type { DescribedColumn } from './result.ts';
+import { type Relation, readsStatistics, type StatementFacts, touches } from './touch.ts';
+import { nameOfType } from './types.ts';
+
+/** `schema.table.column`, `table.column`, `column`, each part with stars. Null: any. */
+export interface ColumnName {
+  readonly schema: string | null;
+  readonly table: string | null;
+  readonly column: string;
+}
+
+export class ColumnRule implements ColumnName {
+  readonly schema: string | null;
+  readonly table: string | null;
+  readonly column: string;
+
+  constructor({ schema, table, column }: ColumnName) {
+    this.schema = schema;
+    this.table = table;
+    this.column = column;
+  }
+
+  meansColumn(name: string): boolean {
+    return fitsStars(this.column, name);
+  }
+
+  /** A schema that is not known may be the one. */
+  mayMeanTable({ schema, name }: Relation): boolean {
+    if (this.table === null) return true;
+    if (this.schema !== null && schema !== null && !fitsStars(this.schema, schema)) return false;
+    return name === '*' || fitsStars(this.table, name);
+  }
+}
+
+/** No column of any table: only masks for all values, or for those of a type, mean it. */
+const NO_COLUMN = '';
+
+export class ColumnRules {
+  readonly rules: readonly ColumnRule[];
+
+  constructor(names: readonly ColumnName[]) {
+    this.rules = names.map((name) => new ColumnRule(name));
+  }
+
+  /**
+   * What the column is for masks. @param lasting whether something was prepared before that may come out here
+   */
+  factsOf(
+    column: DescribedColumn,
+    facts: StatementFacts | null,
+    catalog: Catalog | null,
+    lasting: boolean,
+  ): ColumnFacts {
+    const type = nameOfType(column.typeOid);
+    if (this.rules.length === 0) return { ...NOT_A_COLUMN, type };
+    const { name, tableOid, attribute } = column;
+    if (readsStatistics(facts)) return { ...ANY_COLUMN, type };
+    const known = tableOid === 0 ? null : (catalog?.columnAt(tableOid, attribute) ?? null);
+    if (known !== null && known !== 'none') return { ...known, type };
+    if (known === 'none') {
+      // By another name it is still no column that a rule with a table means.
+      const rule = this.rules.find((each) => each.table === null && each.meansColumn(name));
+      return rule === undefined
+        ? { ...NOT_A_COLUMN, type }
+        : { schema: NO_COLUMN, table: NO_COLUMN, column: name, type };
+    }
+    if (lasting || this.anyTouched(facts, catalog)) return { ...ANY_COLUMN, type };
+    return { schema: null, table: null, column: name, type };
+  }
+
+  /** Whether the statement may show values of a masked column in other words. */
+  anyTouched(facts: StatementFacts | null, catalog: Catalog | null): boolean {
+    if (readsStatistics(facts)) return this.rules.length > 0;
+    return this.rules.some((rule) => touches(facts, rule, reachesIn(catalog)));
+  }
+}
+
+const NOT_A_COLUMN = { schema: NO_COLUMN, table: NO_COLUMN, column: NO_COLUMN } as const;
+export const ANY_COLUMN = { schema: null, table: null, column: null } as const;
+
+/** Without a catalog any relation may be a view of the table. */
+export function reachesIn(catalog: Catalog | null): (relation: Relation, rule: ColumnRule) => boolean {
+  return (relation, rule) => catalog === null || rule.mayMeanTable(relation) || catalog.shows(rule, relation);
+}

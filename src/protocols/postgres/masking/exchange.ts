@@ -1,0 +1,120 @@
+/**
+ * What a session's server still has to answer, in the order in which it was asked.
+ *
+ * The server works through messages one by one and answers each in its own way (protocol documentation, "Message Flow").
+ * Names of statements and portals mean what they mean when the server gets there, not when the agent wrote them, so they
+ * are resolved as the answers come.
+ */
+import { ProtocolError } from '../../../core/protocol-error.ts';
+import type { StatementFacts } from './touch.ts';
+
+export type Expected =
+  | { readonly kind: 'query'; readonly facts: StatementFacts | null }
+  | { readonly kind: 'parse'; readonly name: string | null; readonly facts: StatementFacts | null }
+  | { readonly kind: 'bind'; portal: string | null; statement: string | null }
+  | { readonly kind: 'describe-statement' }
+  /** `ours`: the agent has not asked and does not get the answer. */
+  | { readonly kind: 'describe-portal'; readonly portal: string; readonly ours: boolean }
+  | { readonly kind: 'execute'; readonly portal: string }
+  | { readonly kind: 'close' }
+  | { readonly kind: 'sync' }
+  | { readonly kind: 'call' }
+  /** Several messages of ours, with one ReadyForQuery in the end. */
+  | { readonly kind: 'look-up' }
+  /** No question: the agent has ended the data of a COPY. */
+  | { readonly kind: 'copy-end' };
+
+/** Each is a message of five bytes at least; a server that has not read so many does not take more. */
+const EXPECTED_MAX = 1 << 18;
+
+export class Exchange {
+  #queue: Expected[] = [];
+  #first = 0;
+  /** After an error the server reads nothing until Sync. */
+  #skipping = false;
+  #inCopyFrom = false;
+
+  get isIdle(): boolean {
+    return this.head === null && !this.#skipping;
+  }
+
+  push(expected: Expected): void {
+    if (this.#skipping) {
+      if (expected.kind !== 'sync') return;
+      this.#skipping = false;
+    }
+    // While it reads the data of a COPY the server takes no notice of Sync.
+    if (this.#inCopyFrom && expected.kind === 'sync' && !this.#hasCopyEnd()) return;
+    if (this.#queue.length - this.#first >= EXPECTED_MAX)
+      throw new ProtocolError(
+        'postgres',
+        'agent',
+        'the PostgreSQL client sent too much without reading answers',
+      );
+    this.#queue.push(expected);
+  }
+
+  /** What the server answers now. */
+  get head(): Expected | null {
+    let head = this.#queue[this.#first];
+    // Outside of a COPY its end means nothing.
+    while (head?.kind === 'copy-end') {
+      this.#shift();
+      head = this.#queue[this.#first];
+    }
+    return head ?? null;
+  }
+
+  /** The head has been answered. */
+  pop(): void {
+    this.#inCopyFrom = false;
+    this.#shift();
+  }
+
+  #shift(): void {
+    this.#first += 1;
+    if (this.#first < 1_024 || this.#first * 2 < this.#queue.length) return;
+    this.#queue = this.#queue.slice(this.#first);
+    this.#first = 0;
+  }
+
+  /** The head was answered by an error. */
+  failed(): void {
+    this.#inCopyFrom = false;
+    const kind = this.head?.kind;
+    if (kind === undefined || kind === 'query' || kind === 'call' || kind === 'look-up') return;
+    while (this.head !== null && this.head.kind !== 'sync') this.#shift();
+    this.#skipping = this.head === null;
+  }
+
+  /** The head is a COPY that wants data. What was sent as Sync up to the end of the data is not answered. */
+  copyFromBegins(): void {
+    this.#inCopyFrom = true;
+    const queue = this.#queue.slice(this.#first);
+    const end = queue.findIndex(({ kind }) => kind === 'copy-end');
+    const stop = end === -1 ? queue.length : end;
+    const before = queue.slice(1, stop);
+    if (before.some(({ kind }) => kind !== 'sync'))
+      throw new ProtocolError(
+        'postgres',
+        'agent',
+        'the PostgreSQL client sent a question among the data of a COPY',
+      );
+    this.#queue = [...queue.slice(0, 1), ...queue.slice(stop)];
+    this.#first = 0;
+  }
+
+  /** The COPY is over, and the head may go on with another. */
+  copyFromEnds(): void {
+    if (!this.#inCopyFrom) return;
+    this.#inCopyFrom = false;
+    const end = this.#queue.findIndex(({ kind }, index) => index > this.#first && kind === 'copy-end');
+    if (end !== -1) this.#queue.splice(end, 1);
+  }
+
+  #hasCopyEnd(): boolean {
+    for (let at = this.#first; at < this.#queue.length; at += 1)
+      if (this.#queue[at]?.kind === 'copy-end') return true;
+    return false;
+  }
+}

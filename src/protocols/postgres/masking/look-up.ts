@@ -1,0 +1,202 @@
+/**
+ * Asks a database which columns policy's rules mean (catalog.ts), in the agent's own session: Sluice has no credentials,
+ * and other sessions would see other databases.
+ *
+ * Rules: only between transactions, when nothing is on its way in either direction; by a statement with a name of its
+ * own, so that nothing of the agent's is replaced; every name with its schema, so that no search path leads elsewhere; the
+ * agent waits for its ReadyForQuery and sees nothing else of it.
+ */
+import { randomBytes } from 'node:crypto';
+import { HEADER_BYTES } from '../message-filter.ts';
+import { Catalog, type CatalogKeeper, type MeantColumn } from './catalog.ts';
+import type { ColumnRule } from './column-rules.ts';
+import type { Exchange } from './exchange.ts';
+
+export interface LookUpOptions {
+  readonly rules: readonly ColumnRule[];
+  readonly exchange: Exchange;
+  readonly keeper: CatalogKeeper;
+  /** Whether a message may be put into what goes to the server. */
+  readonly mayWrite: () => boolean;
+  readonly write: (bytes: Buffer) => void;
+}
+
+/** A database with more is not looked up, and columns are judged on the safe side. */
+const COLUMNS_MAX = 65_536;
+
+/**
+ * One row for each column a rule means, its partitions' and heirs' likewise, and for each view of one; the last row has the highest
+ * number of a relation. 1259 is pg_class, 2618 pg_rewrite.
+ */
+const QUESTION = `
+with recursive rule as (
+  select r.n, r.s, r.t, r.c from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]),
+    pg_catalog.unnest($3::pg_catalog.text[])) with ordinality as r(s, t, c, n)
+), shown(n, oid, attnum) as (
+  select r.n, c.oid, a.attnum from rule r, pg_catalog.pg_class c, pg_catalog.pg_namespace ns, pg_catalog.pg_attribute a
+  where ns.oid operator(pg_catalog.=) c.relnamespace and a.attrelid operator(pg_catalog.=) c.oid
+    and c.relkind operator(pg_catalog.=) any ('{r,p,v,m,f}'::pg_catalog."char"[])
+    and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped
+    and a.attname::pg_catalog.text operator(pg_catalog.~) r.c and c.relname::pg_catalog.text operator(pg_catalog.~) r.t
+    and ns.nspname::pg_catalog.text operator(pg_catalog.~) r.s
+  union
+  select s.n, x.oid, x.attnum from shown s cross join lateral (
+    select w.ev_class, 0::pg_catalog.int2 from pg_catalog.pg_depend d, pg_catalog.pg_rewrite w
+    where d.classid operator(pg_catalog.=) 2618::pg_catalog.oid and d.refclassid operator(pg_catalog.=) 1259::pg_catalog.oid
+      and d.refobjid operator(pg_catalog.=) s.oid and w.oid operator(pg_catalog.=) d.objid
+      and w.ev_class operator(pg_catalog.<>) s.oid
+      and (s.attnum operator(pg_catalog.=) 0 or d.refobjsubid operator(pg_catalog.=) 0 or d.refobjsubid operator(pg_catalog.=) s.attnum)
+    union all
+    select i.inhrelid, h.attnum from pg_catalog.pg_inherits i, pg_catalog.pg_attribute p, pg_catalog.pg_attribute h
+    where i.inhparent operator(pg_catalog.=) s.oid and p.attrelid operator(pg_catalog.=) s.oid
+      and p.attnum operator(pg_catalog.=) s.attnum and h.attrelid operator(pg_catalog.=) i.inhrelid
+      and h.attname operator(pg_catalog.=) p.attname
+  ) as x(oid, attnum)
+)
+select s.n, s.oid, s.attnum, ns.nspname, c.relname, (
+    select a.attname from pg_catalog.pg_attribute a
+    where a.attrelid operator(pg_catalog.=) s.oid and a.attnum operator(pg_catalog.=) s.attnum), (
+    select pg_catalog.json_agg(a.attname order by a.attnum) from pg_catalog.pg_attribute a
+    where a.attrelid operator(pg_catalog.=) c.oid and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped
+      and a.attgenerated operator(pg_catalog.=) ''::pg_catalog."char")
+from shown s, pg_catalog.pg_class c, pg_catalog.pg_namespace ns
+where c.oid operator(pg_catalog.=) s.oid and ns.oid operator(pg_catalog.=) c.relnamespace
+union all
+select 0, (select pg_catalog.max(m.oid) from pg_catalog.pg_class m), 0, '', '', null, null`;
+
+export class LookUp {
+  readonly #options: LookUpOptions;
+  #meant: MeantColumn[] = [];
+  #highestOid = 0;
+  #failed = false;
+  #isStale = false;
+
+  constructor(options: LookUpOptions) {
+    this.#options = options;
+  }
+
+  /** What is known; null while nothing is, and while this session may have changed its tables. */
+  get catalog(): Catalog | null {
+    return this.#isStale ? null : this.#options.keeper.current();
+  }
+
+  /** This session may have made, renamed or changed tables: to be asked again as soon as may be. */
+  expire(): void {
+    this.#isStale = true;
+    this.#options.keeper.expire();
+  }
+
+  /** True: the question is on its way, and the agent waits for its answer. */
+  begin(): boolean {
+    const { exchange, keeper, mayWrite, write, rules } = this.#options;
+    if (!(this.#isStale || keeper.isDue()) || !mayWrite()) return false;
+    this.#meant = [];
+    this.#highestOid = 0;
+    this.#failed = false;
+    exchange.push({ kind: 'look-up' });
+    write(question(rules));
+    return true;
+  }
+
+  /** A message of the answer. */
+  take(letter: string, message: Buffer): void {
+    if (letter === 'D') this.#row(message);
+    else if (letter === 'E') this.#failed = true;
+    else if (letter === 'Z') this.#finish();
+  }
+
+  #finish(): void {
+    const { rules, keeper } = this.#options;
+    const isWhole = !this.#failed && this.#highestOid > 0;
+    this.#isStale = false;
+    keeper.keep(isWhole ? new Catalog(rules, this.#highestOid, this.#meant) : null);
+    this.#meant = [];
+  }
+
+  #row(message: Buffer): void {
+    const [rule, tableOid, attribute, schema, table, column, columns] = textsOf(message);
+    if (rule === '0') {
+      this.#highestOid = Number(tableOid);
+      return;
+    }
+    if (this.#meant.length >= COLUMNS_MAX) this.#failed = true;
+    if (this.#failed) return;
+    this.#meant.push({
+      rule: Number(rule) - 1,
+      tableOid: Number(tableOid),
+      attribute: Number(attribute),
+      schema: schema ?? '',
+      table: table ?? '',
+      column: column ?? null,
+      columns: JSON.parse(columns ?? '[]') as string[],
+    });
+  }
+}
+
+/** Values of a row, all in text. @throws RangeError */
+function textsOf(message: Buffer): (string | null)[] {
+  const texts: (string | null)[] = [];
+  const count = message.readUInt16BE(HEADER_BYTES);
+  let at = HEADER_BYTES + 2;
+  for (let index = 0; index < count; index += 1) {
+    const length = message.readInt32BE(at);
+    at += 4;
+    texts.push(length < 0 ? null : message.toString('utf8', at, at + length));
+    at += Math.max(0, length);
+  }
+  return texts;
+}
+
+/** Parse, Bind, Execute, Close, Sync. */
+function question(rules: readonly ColumnRule[]): Buffer {
+  const name = text(`sluice_look_up_${randomBytes(12).toString('hex')}`);
+  const arrays = [
+    rules.map(({ schema }) => schema),
+    rules.map(({ table }) => table),
+    rules.map(({ column }) => column),
+  ];
+  const parameters = arrays.flatMap((patterns) => {
+    const bytes = Buffer.from(arrayOf(patterns.map(regularExpression)), 'utf8');
+    return [int32(bytes.length), bytes];
+  });
+  return Buffer.concat([
+    message('P', name, text(QUESTION), int16(0)),
+    message('B', text(''), name, int16(0), int16(3), ...parameters, int16(0)),
+    message('E', text(''), int32(0)),
+    message('C', Buffer.from('S'), name),
+    message('S'),
+  ]);
+}
+
+/** PostgreSQL's regular expression for a name with stars; null: any. */
+function regularExpression(pattern: string | null): string {
+  const parts = (pattern ?? '*')
+    .split('*')
+    .map((part) => part.replace(/[^A-Za-z0-9_\u0080-\uffff]/g, '\\$&'));
+  return `^(?:${parts.join('.*')})$`;
+}
+
+function arrayOf(texts: readonly string[]): string {
+  return `{${texts.map((item) => `"${item.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
+}
+
+function message(type: string, ...content: readonly Uint8Array[]): Buffer {
+  const body = Buffer.concat(content);
+  return Buffer.concat([Buffer.from(type, 'latin1'), int32(4 + body.length), body]);
+}
+
+function text(value: string): Buffer {
+  return Buffer.from(`${value}\0`, 'utf8');
+}
+
+function int16(value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeInt16BE(value);
+  return bytes;
+}
+
+function int32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32BE(value);
+  return bytes;
+}

@@ -1,0 +1,63 @@
+/**
+ * What the names of statements and portals mean to the server by now, and what was prepared in a session that may come
+ * out of a later statement.
+ *
+ * SQL has the same names in its hands (PREPARE, DECLARE, and code that does so): so once a masked column was touched by
+ * one of those, whatever has no certain origin is taken for it, to the end of the session.
+ */
+import type { ColumnRules } from './column-rules.ts';
+import type { LookUp } from './look-up.ts';
+import type { StatementFacts } from './touch.ts';
+
+/** Those beyond are unknown, and what they give is masked on the safe side. */
+const NAMES_MAX = 4_096;
+
+export class Names {
+  readonly #columns: ColumnRules;
+  readonly #lookUp: LookUp | null;
+  readonly #statements = new Map<string, StatementFacts | null>();
+  readonly #portals = new Map<string, StatementFacts | null>();
+  /** Something was prepared or declared that touched a masked column. */
+  lasting = false;
+
+  constructor(columns: ColumnRules, lookUp: LookUp | null) {
+    this.#columns = columns;
+    this.#lookUp = lookUp;
+  }
+
+  /** @param name null: it is not known, and may be any */
+  parsed(name: string | null, facts: StatementFacts | null): void {
+    if (name === null || this.#statements.size >= NAMES_MAX) this.#statements.clear();
+    if (name !== null) this.#statements.set(name, facts);
+  }
+
+  bound(portal: string | null, statement: string | null): void {
+    if (portal === null || this.#portals.size >= NAMES_MAX) this.#portals.clear();
+    if (portal === null) return;
+    this.#portals.set(portal, this.factsOfStatement(statement));
+  }
+
+  /** Null: nothing is known of it. */
+  factsOf(portal: string): StatementFacts | null {
+    return this.#portals.get(portal) ?? null;
+  }
+
+  /** The same by the name of a statement. */
+  factsOfStatement(statement: string | null): StatementFacts | null {
+    return statement === null ? null : (this.#statements.get(statement) ?? null);
+  }
+
+  /** It was executed, or is about to be. */
+  ran(facts: StatementFacts | null): void {
+    if (this.#columns.rules.length === 0) return;
+    if (facts === null || facts.changesTables) this.#lookUp?.expire();
+    if (this.lasting || facts?.lasts === false) return;
+    this.lasting = this.#columns.anyTouched(facts, this.#lookUp?.catalog ?? null);
+  }
+
+  /** Whether what is said about the statement may quote a masked value. */
+  touched(facts: StatementFacts | null): boolean {
+    if (this.lasting && facts?.isIndirect !== false) return true;
+    return this.#columns.anyTouched(facts, this.#lookUp?.catalog ?? null);
+  }
+}

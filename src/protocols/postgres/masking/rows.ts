@@ -1,0 +1,217 @@
+/**
+ * Masks the rows of one result (DataRow: a count of columns, then for each its length and its bytes; -1 is NULL).
+ */
+import { type Masker, VALUE_MAX_BYTES, type ValueMasker } from '../../../mask/masker.ts';
+import type { LongMessage } from '../message-rewriter.ts';
+import type { Cell, Masked, OnHits } from './cell.ts';
+import { field, Pull, type Steps } from './pull.ts';
+
+const NULL_LENGTH = -1;
+/** Type, length, count of columns. */
+const HEAD_BYTES = 7;
+
+/** Of the values that are asked about at once: start and end in the bytes, and the column. */
+const NUMBERS_A_CELL = 3;
+const CELLS_MIN = 1_024;
+
+const ROW = 0x44; // 'D'
+const BACKSLASH = 0x5c;
+const QUOTE = 0x22;
+
+/** What is wrong with a row is said by RangeError, which its owner makes one of the protocol. */
+export class RowMasker {
+  readonly #cells: readonly (Cell | null)[];
+  readonly #maskers: readonly (ValueMasker | null)[];
+  readonly #masker: Masker;
+  readonly #onHits: OnHits;
+  /** No value needs to be looked at. */
+  readonly passes: boolean;
+  /** Values that are asked about at once. */
+  #asked: Uint32Array = new Uint32Array(NUMBERS_A_CELL * CELLS_MIN);
+  #count = 0;
+  #parts: Part[] = [];
+
+  constructor(cells: readonly (Cell | null)[], masker: Masker, onHits: OnHits) {
+    this.#cells = cells;
+    this.#maskers = cells.map((cell) => cell?.masker ?? null);
+    this.#masker = masker;
+    this.#onHits = onHits;
+    this.passes = cells.every((cell) => cell === null);
+  }
+
+  /**
+   * As many whole messages as begin at `at` one after the other, up to `end`. @returns where they end, and what is sent
+   * instead of them; null: they pass as they are. @throws RangeError
+   */
+  rows(
+    bytes: Buffer,
+    at: number,
+    end: number,
+  ): { readonly end: number; readonly instead: Uint8Array[] | null } {
+    const starts: number[] = [];
+    this.#count = 0;
+    this.#parts = [];
+    let here = at;
+    while (end - here >= HEAD_BYTES && bytes[here] === ROW) {
+      const next = here + 1 + bytes.readUInt32BE(here + 1);
+      if (next > end) break;
+      starts.push(here);
+      this.#take(bytes, here, next);
+      here = next;
+    }
+    this.#ask(bytes);
+    if (this.#parts.length === 0) return { end: here, instead: null };
+    // Those that were asked about at once come after the others.
+    const parts = this.#parts.sort((one, other) => one.start - other.start);
+    return { end: here, instead: assemble(bytes, starts, here, parts) };
+  }
+
+  /** One row. */
+  #take(bytes: Buffer, at: number, end: number): void {
+    const cells = this.#cells;
+    if (bytes.readUInt16BE(at + 5) !== cells.length) throw unlike();
+    let here = at + HEAD_BYTES;
+    for (let index = 0; index < cells.length; index += 1) {
+      if (here + 4 > end) throw unlike();
+      const length = bytes.readInt32BE(here);
+      here += 4;
+      if (length === NULL_LENGTH) continue;
+      if (length < 0 || here + length > end) throw unlike();
+      const cell = cells[index];
+      if (cell !== null && cell !== undefined && length > 0)
+        this.#cell(cell, index, bytes, here, here + length);
+      here += length;
+    }
+    if (here !== end) throw unlike();
+  }
+
+  #cell(cell: Cell, index: number, bytes: Buffer, start: number, end: number): void {
+    const { searchedAs } = cell;
+    if (
+      searchedAs === undefined ||
+      end - start > VALUE_MAX_BYTES ||
+      (searchedAs === 'parts' && isQuoted(bytes, start, end))
+    ) {
+      this.#replace(start, end, cell.whole(bytes.subarray(start, end)));
+      return;
+    }
+    const at = NUMBERS_A_CELL * this.#count;
+    if (at === this.#asked.length) {
+      const grown = new Uint32Array(2 * at);
+      grown.set(this.#asked);
+      this.#asked = grown;
+    }
+    this.#asked[at] = start;
+    this.#asked[at + 1] = end;
+    this.#asked[at + 2] = index;
+    this.#count += 1;
+  }
+
+  #ask(bytes: Buffer): void {
+    if (this.#count === 0) return;
+    for (const masked of this.#masker.cells(bytes, this.#asked, this.#count, this.#maskers)) {
+      const at = NUMBERS_A_CELL * masked.cell;
+      const [start = 0, end = 0, index = 0] = this.#asked.subarray(at, at + NUMBERS_A_CELL);
+      const cell = this.#cells[index];
+      if (cell?.searchedAs === 'text') {
+        this.#onHits(masked.hits);
+        if (!isSame(masked.bytes, bytes, start, end)) this.#replace(start, end, masked.bytes);
+      } else this.#replace(start, end, cell?.whole(bytes.subarray(start, end)));
+    }
+  }
+
+  #replace(start: number, end: number, masked: Masked): void {
+    if (masked !== undefined) this.#parts.push({ start: start - 4, end, masked });
+  }
+
+  /** A message that is too long to be held: its length stays what it is. */
+  long(): LongMessage {
+    const pull = new Pull(this.#steps());
+    return {
+      push: (part) => pull.push(part),
+      end: () => {
+        if (!pull.finished) throw unlike();
+        return Buffer.alloc(0);
+      },
+    };
+  }
+
+  *#steps(): Steps {
+    const count = yield 2;
+    if (count.readUInt16BE(0) !== this.#cells.length) throw unlike();
+    for (const cell of this.#cells) {
+      const length = (yield 4).readInt32BE(0);
+      if (length === NULL_LENGTH) continue;
+      if (length < 0) throw unlike();
+      yield* field(cell, length);
+    }
+  }
+}
+
+/** A field that is replaced, its length with it. */
+interface Part {
+  readonly start: number;
+  readonly end: number;
+  readonly masked: Uint8Array | null;
+}
+
+/** Rows that change are written anew; what is between them are views of the bytes. */
+function assemble(
+  bytes: Buffer,
+  starts: readonly number[],
+  end: number,
+  parts: readonly Part[],
+): Uint8Array[] {
+  const out: Uint8Array[] = [];
+  let untouched = starts[0] ?? 0;
+  let next = 0;
+  for (const [index, start] of starts.entries()) {
+    const rowEnd = starts[index + 1] ?? end;
+    const first = next;
+    while ((parts[next]?.start ?? rowEnd) < rowEnd) next += 1;
+    if (next === first) continue;
+    if (start > untouched) out.push(bytes.subarray(untouched, start));
+    out.push(rebuilt(bytes, start, rowEnd, parts.slice(first, next)));
+    untouched = rowEnd;
+  }
+  if (end > untouched) out.push(bytes.subarray(untouched, end));
+  return out;
+}
+
+/** What was only observed is given back as it was. */
+function isSame(masked: Uint8Array | null, bytes: Buffer, start: number, end: number): boolean {
+  return (
+    masked !== null &&
+    masked.length === end - start &&
+    bytes.compare(masked, 0, masked.length, start, end) === 0
+  );
+}
+
+function isQuoted(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at += 1) if (bytes[at] === BACKSLASH || bytes[at] === QUOTE) return true;
+  return false;
+}
+
+function rebuilt(bytes: Buffer, at: number, end: number, parts: readonly Part[]): Buffer {
+  let size = end - at;
+  for (const part of parts) size += 4 + (part.masked?.length ?? 0) - (part.end - part.start);
+  const out = Buffer.allocUnsafe(size);
+  let from = at;
+  let to = 0;
+  for (const part of parts) {
+    to += bytes.copy(out, to, from, part.start);
+    to = out.writeInt32BE(part.masked === null ? NULL_LENGTH : part.masked.length, to);
+    if (part.masked !== null) {
+      out.set(part.masked, to);
+      to += part.masked.length;
+    }
+    from = part.end;
+  }
+  bytes.copy(out, to, from, end);
+  out.writeUInt32BE(size - 1, 1);
+  return out;
+}
+
+function unlike(): RangeError {
+  return new RangeError('a row unlike its description');
+}

@@ -1,0 +1,323 @@
+/**
+ * Masks what a server answers: rows, data of COPY, and what it says in words.
+ *
+ * Each answer is held against what was asked (exchange.ts). One that does not belong there is refused: a row taken for
+ * one of another result would be masked by the wrong columns.
+ */
+import type { Masker, MaskHit } from '../../../mask/masker.ts';
+import { HEADER_BYTES } from '../message-filter.ts';
+import { type LongMessage, MessageRewriter, type Plan, type Run } from '../message-rewriter.ts';
+import type { Catalog } from './catalog.ts';
+import type { ColumnRules } from './column-rules.ts';
+import { type CopyOut, planCopy } from './copy-out.ts';
+import type { Exchange, Expected } from './exchange.ts';
+import type { LookUp } from './look-up.ts';
+import { Names } from './names.ts';
+import { type Guard, NoticeMasker } from './notices.ts';
+import { planRows, readDescription } from './result.ts';
+import type { RowMasker } from './rows.ts';
+import type { StatementFacts } from './touch.ts';
+
+export interface ToAgentOptions {
+  readonly exchange: Exchange;
+  readonly masker: Masker;
+  readonly columns: ColumnRules;
+  readonly onHits: (hits: readonly MaskHit[]) => void;
+  /** Null where no mask names a column. */
+  readonly lookUp: LookUp | null;
+}
+
+/** Longer rows are masked as they pass. */
+const ROW_HELD_MAX_LENGTH = 1_048_576;
+/** Descriptions of 1,664 columns with names of 63 bytes have 140 kB; errors, notices and the like are seldom longer. */
+const HELD_MAX_LENGTH = 1_048_576;
+
+const NOTHING = Buffer.alloc(0);
+const ROW = 0x44; // 'D'
+const IDLE = 0x49; // 'I'
+
+/** Messages that are looked at whole. */
+const WHOLE: ReadonlySet<string> = new Set('123CDEGHINSTWZAcnst');
+/** Only while a session starts: authentication, the key to cancel with, the version. */
+const STARTING: ReadonlySet<string> = new Set('RKv');
+
+export class ToAgent extends MessageRewriter {
+  readonly #options: ToAgentOptions;
+  readonly #exchange: Exchange;
+  readonly #notices: NoticeMasker;
+  readonly #names: Names;
+  readonly #hasColumns: boolean;
+  /** How the rows are masked that come now. */
+  #rows: RowMasker | null = null;
+  /** The COPY whose data comes now. */
+  #copy: CopyOut | null = null;
+  /** COPYs of the current question that have begun. */
+  #copies = 0;
+  /** Since the first ReadyForQuery. */
+  #started = false;
+
+  constructor(options: ToAgentOptions) {
+    super('server');
+    this.#options = options;
+    this.#exchange = options.exchange;
+    this.#notices = new NoticeMasker(options.masker, options.onHits);
+    this.#names = new Names(options.columns, options.lookUp);
+    this.#hasColumns = options.columns.rules.length > 0;
+  }
+
+  get #catalog(): Catalog | null {
+    return this.#options.lookUp?.catalog ?? null;
+  }
+
+  /** What is wrong with lengths and counts is found by reading past an end. */
+  protected override read(chunk: Uint8Array): Uint8Array[] {
+    try {
+      return super.read(chunk);
+    } catch (error) {
+      throw error instanceof RangeError ? this.refused(problemOf(error)) : error;
+    }
+  }
+
+  protected override plan(type: number, length: number): Plan {
+    const letter = String.fromCharCode(type);
+    if (letter === 'D' && this.#exchange.head?.kind !== 'look-up') return this.#planRow(length);
+    if (letter === 'd') return this.#planData(length);
+    if (letter === 'V') return this.#planCall(length);
+    if (STARTING.has(letter)) {
+      if (this.#started) throw this.refused('a message that belongs to the start of a session');
+      return 'pass';
+    }
+    if (!WHOLE.has(letter)) throw this.refused('a message of unknown type');
+    if (length > HELD_MAX_LENGTH) throw this.refused('a message that is too long to be looked at');
+    return 'whole';
+  }
+
+  #planRow(length: number): Plan {
+    const rows = this.#rows;
+    if (rows === null || !this.#expectsRows) throw this.refused('a row nobody has described');
+    if (rows.passes) return 'pass';
+    return length <= ROW_HELD_MAX_LENGTH ? 'whole' : rows.long();
+  }
+
+  #planData(length: number): Plan {
+    if (this.#copy === null) throw this.refused('data of a COPY nobody has asked for');
+    return length <= ROW_HELD_MAX_LENGTH ? 'whole' : this.#copy.long();
+  }
+
+  /** The result of a FunctionCall: of what type does not show, and a client may count on its length. */
+  #planCall(length: number): Plan {
+    if (this.#exchange.head?.kind !== 'call')
+      throw this.refused('the result of a function nobody has called');
+    return length < 8 ? 'pass' : new CallResult(this.#options.masker);
+  }
+
+  /** Rows, as many as there are, at once: it is much faster than one by one. */
+  protected override run(bytes: Buffer, at: number): Run | null {
+    const rows = this.#rows;
+    if (bytes[at] !== ROW || rows === null || rows.passes || !this.#expectsRows) return null;
+    return rows.rows(bytes, at, bytes.length);
+  }
+
+  get #expectsRows(): boolean {
+    const kind = this.#exchange.head?.kind;
+    return kind === 'query' || kind === 'execute';
+  }
+
+  protected override whole(bytes: Buffer, at: number, end: number): Uint8Array | null {
+    const letter = String.fromCharCode(bytes[at] ?? 0);
+    switch (letter) {
+      case 'S':
+        return this.#notices.parameter(bytes.subarray(at, end));
+      case 'A':
+        return this.#notices.notification(bytes.subarray(at, end));
+      case 'N':
+        return this.#notices.notice(bytes.subarray(at, end), this.#guard());
+    }
+    const head = this.#exchange.head;
+    if (head?.kind === 'look-up') return this.#lookedUp(letter, bytes.subarray(at, end));
+    switch (letter) {
+      case 'D':
+        return this.#row(bytes, at, end);
+      case 'd':
+        return this.#copy?.whole(bytes, at, end) ?? null;
+      case 'T':
+        return this.#described(bytes, at, end, head);
+      case 'n':
+        return this.#describedNothing(head);
+      case 't':
+        if (head?.kind !== 'describe-statement') throw this.#unasked();
+        return null;
+      case 'C':
+      case 'I':
+      case 's':
+        return this.#completed(head);
+      case 'E':
+        return this.#failed(bytes.subarray(at, end));
+      case 'Z':
+        return this.#ready(bytes[at + HEADER_BYTES] ?? 0, head);
+      case 'c':
+        return this.#copied();
+      case 'G':
+      case 'H':
+      case 'W':
+        return this.#copyBegins(letter, bytes.subarray(at, end), head);
+      default:
+        return this.#named(letter, head);
+    }
+  }
+
+  /** One that came in pieces. */
+  #row(bytes: Buffer, at: number, end: number): Uint8Array | null {
+    const instead = this.#rows?.rows(bytes, at, end).instead ?? null;
+    return instead === null ? null : Buffer.concat(instead);
+  }
+
+  /** ParseComplete, BindComplete, CloseComplete: from here on names mean what was asked. */
+  #named(letter: string, head: Expected | null): null {
+    if (letter === '1' && head?.kind === 'parse') this.#names.parsed(head.name, head.facts);
+    else if (letter === '2' && head?.kind === 'bind') this.#names.bound(head.portal, head.statement);
+    else if (letter !== '3' || head?.kind !== 'close') throw this.#unasked();
+    this.#exchange.pop();
+    return null;
+  }
+
+  #factsOf(head: Expected | null): StatementFacts | null {
+    if (head?.kind === 'query' || head?.kind === 'parse') return head.facts;
+    if (head?.kind === 'bind') return this.#names.factsOfStatement(head.statement);
+    return head?.kind === 'execute' ? this.#names.factsOf(head.portal) : null;
+  }
+
+  #described(bytes: Buffer, at: number, end: number, head: Expected | null): Uint8Array | null {
+    if (head?.kind === 'query') {
+      this.#names.ran(head.facts);
+      const lasting = this.#names.lasting && head.facts?.isIndirect !== false;
+      this.#planResult(bytes, at, end, head.facts, lasting);
+      return null;
+    }
+    if (head?.kind !== 'describe-portal' && head?.kind !== 'describe-statement') throw this.#unasked();
+    this.#exchange.pop();
+    if (head.kind === 'describe-statement') return null;
+    this.#planResult(bytes, at, end, this.#names.factsOf(head.portal), this.#names.lasting);
+    return head.ours ? NOTHING : null;
+  }
+
+  #planResult(bytes: Buffer, at: number, end: number, facts: StatementFacts | null, lasting: boolean): void {
+    const { columns, lookUp, masker, onHits } = this.#options;
+    const catalog = this.#catalog;
+    const described = readDescription(bytes, at, end);
+    this.#rows = planRows(
+      described,
+      (column) => columns.factsOf(column, facts, catalog, lasting),
+      masker,
+      onHits,
+    );
+    if (described.some(({ tableOid }) => catalog?.isNewer(tableOid) === true)) lookUp?.expire();
+  }
+
+  #describedNothing(head: Expected | null): Uint8Array | null {
+    if (head?.kind !== 'describe-portal' && head?.kind !== 'describe-statement') throw this.#unasked();
+    this.#exchange.pop();
+    if (head.kind === 'describe-statement') return null;
+    this.#rows = null;
+    return head.ours ? NOTHING : null;
+  }
+
+  #completed(head: Expected | null): null {
+    if (head?.kind !== 'query' && head?.kind !== 'execute') throw this.#unasked();
+    this.#names.ran(this.#factsOf(head));
+    this.#rows = null;
+    this.#copy = null;
+    this.#exchange.copyFromEnds();
+    if (head.kind === 'query') return null;
+    this.#copies = 0;
+    this.#exchange.pop();
+    return null;
+  }
+
+  #failed(message: Buffer): Uint8Array | null {
+    const guard = this.#guard();
+    this.#rows = null;
+    this.#copy = null;
+    this.#copies = 0;
+    this.#exchange.failed();
+    return this.#notices.notice(message, guard);
+  }
+
+  #guard(): Guard {
+    if (!this.#hasColumns) return 'none';
+    const head = this.#exchange.head;
+    if (head === null || head.kind === 'sync') return 'details';
+    return this.#names.touched(this.#factsOf(head)) ? 'all' : 'details';
+  }
+
+  #ready(status: number, head: Expected | null): Uint8Array | null {
+    if (head === null && !this.#started) this.#started = true;
+    else if (head?.kind === 'query' || head?.kind === 'sync' || head?.kind === 'call') this.#exchange.pop();
+    else throw this.#unasked();
+    this.#rows = null;
+    this.#copy = null;
+    this.#copies = 0;
+    // The answer to what is asked now ends in a ReadyForQuery of its own, which stands for this one.
+    if (status === IDLE && this.#exchange.isIdle && this.#options.lookUp?.begin() === true) return NOTHING;
+    return null;
+  }
+
+  #lookedUp(letter: string, message: Buffer): Uint8Array | null {
+    this.#options.lookUp?.take(letter, message);
+    if (letter !== 'Z') return NOTHING;
+    this.#exchange.pop();
+    return null;
+  }
+
+  #copyBegins(letter: string, message: Buffer, head: Expected | null): null {
+    if (head?.kind !== 'query' && head?.kind !== 'execute') throw this.#unasked();
+    if (letter === 'W') throw this.refused('a stream of replication, which cannot be read');
+    if (letter === 'G') this.#exchange.copyFromBegins();
+    const facts = this.#factsOf(head);
+    const shape = facts?.copies[this.#copies] ?? null;
+    this.#copies += 1;
+    if (letter === 'G') return null;
+    const { columns, masker, onHits } = this.#options;
+    // Format of the whole, count of columns, format of each.
+    const isBinary = message[HEADER_BYTES] === 1;
+    const count = message.readUInt16BE(HEADER_BYTES + 1);
+    this.#copy = planCopy({ isBinary, count, shape, facts, columns, catalog: this.#catalog, masker, onHits });
+    return null;
+  }
+
+  #copied(): null {
+    if (this.#copy === null) throw this.#unasked();
+    this.#copy.end();
+    this.#copy = null;
+    return null;
+  }
+
+  #unasked(): Error {
+    return this.refused('an answer to what was not asked');
+  }
+}
+
+/** Length of the value, the value. */
+class CallResult implements LongMessage {
+  readonly #stream: ReturnType<Masker['stream']>;
+  #head = 4;
+
+  constructor(masker: Masker) {
+    this.#stream = masker.stream();
+  }
+
+  push(part: Buffer): Uint8Array {
+    const head = part.subarray(0, this.#head);
+    this.#head -= head.length;
+    return Buffer.concat([head, this.#stream.push(part.subarray(head.length))]);
+  }
+
+  end(): Uint8Array {
+    return this.#stream.end();
+  }
+}
+
+function problemOf(error: RangeError): string {
+  // What Node says of a number out of its range quotes it; ours say what is wrong.
+  return 'code' in error ? 'a message of invalid content' : error.message;
+}

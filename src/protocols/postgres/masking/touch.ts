@@ -1,0 +1,160 @@
+/**
+ * Whether a statement may bring values of a masked column into something that is not that column any more: `upper(ssn)`,
+ * `row_to_json(p)`, a subquery's star. PostgreSQL says of such columns only that they come from nowhere.
+ *
+ * By the parser's tree and on the safe side: a statement that names the column, a star, a whole row or columns by other
+ * names, in a table that may be meant, touches it. What functions of the database read is not seen.
+ */
+import { effectOfFunction, readsAnyTable, STATEMENTS } from '../effects.ts';
+import { isNode, type Node, parse } from '../parser.ts';
+import type { ColumnRule } from './column-rules.ts';
+import { type CopyShape, copyShape } from './copy-shape.ts';
+
+export interface Relation {
+  readonly schema: string | null;
+  readonly name: string;
+}
+
+/** What a text says, as far as it matters to masking. */
+export interface StatementFacts {
+  readonly relations: readonly Relation[];
+  /** Names of columns, and whatever else may be one. */
+  readonly names: ReadonlySet<string>;
+  /** It may take all columns of a table without naming them, or by other names. */
+  readonly takesAll: boolean;
+  /** It runs what stands elsewhere: DO, CALL, functions that take a statement. Nobody knows what it reads. */
+  readonly runsCode: boolean;
+  /** EXECUTE and FETCH: what they give was said before. */
+  readonly isIndirect: boolean;
+  /** PREPARE, DECLARE, code: what it reads may come out of a later statement. */
+  readonly lasts: boolean;
+  /** EXPLAIN and nothing else: plans show no rows. */
+  readonly isPlan: boolean;
+  /** It may make, rename or change tables. */
+  readonly changesTables: boolean;
+  /** One for each COPY with the client, in their order. */
+  readonly copies: readonly CopyShape[];
+}
+
+/** Null where the text is not understood. @param text as parse() takes it */
+export function statementFacts(text: Buffer): StatementFacts | null {
+  const parsed = parse(text);
+  if (parsed.kind !== 'statements') return null;
+  const reader = new Reader();
+  for (const { stmt } of parsed.statements) reader.statement(stmt);
+  return reader.facts();
+}
+
+/** @param reaches whether a relation may be a view that shows the rule's column */
+export function touches(
+  facts: StatementFacts | null,
+  rule: ColumnRule,
+  reaches: (relation: Relation, rule: ColumnRule) => boolean,
+): boolean {
+  if (facts === null || facts.runsCode) return true;
+  if (facts.isPlan) return false;
+  if (!facts.relations.some((relation) => relation.name === '*' || reaches(relation, rule))) return false;
+  if (facts.takesAll) return true;
+  for (const name of facts.names) if (rule.meansColumn(name)) return true;
+  return false;
+}
+
+/** Statistics of columns hold their most common values. */
+const STATISTICS = /^pg_stat(?:s|istic)/;
+
+export function readsStatistics(facts: StatementFacts | null): boolean {
+  return facts === null || facts.relations.some(({ name }) => STATISTICS.test(name));
+}
+
+class Reader {
+  readonly #relations: Relation[] = [];
+  readonly #aliases = new Set<string>();
+  readonly #names = new Set<string>();
+  readonly #lastNames = new Set<string>();
+  readonly #copies: CopyShape[] = [];
+  #takesAll = false;
+  #runsCode = false;
+  #isIndirect = false;
+  #lasts = false;
+  #isPlan = true;
+  #changesTables = false;
+
+  facts(): StatementFacts {
+    let takesAll = this.#takesAll;
+    for (const name of this.#lastNames) takesAll ||= this.#aliases.has(name);
+    return {
+      relations: this.#relations,
+      names: this.#names,
+      takesAll,
+      runsCode: this.#runsCode,
+      isIndirect: this.#isIndirect,
+      lasts: this.#lasts,
+      isPlan: this.#isPlan,
+      changesTables: this.#changesTables || this.#runsCode,
+      copies: this.#copies,
+    };
+  }
+
+  statement(root: unknown): void {
+    this.#isPlan &&= isNode(root) && 'ExplainStmt' in root;
+    const waiting: unknown[] = [root];
+    while (waiting.length > 0) {
+      const at = waiting.pop();
+      if (Array.isArray(at)) for (const item of at) waiting.push(item);
+      if (!isNode(at)) continue;
+      this.#node(at);
+      for (const [key, value] of Object.entries(at)) {
+        if (key.endsWith('Stmt') && isNode(value)) this.#kind(key, value);
+        if (typeof value === 'object' && value !== null) waiting.push(value);
+      }
+    }
+  }
+
+  #node(node: Node): void {
+    const { relname, schemaname, aliasname, ctename, sval, name, funcname, colnames } = node;
+    if (typeof relname === 'string') {
+      this.#relations.push({ schema: typeof schemaname === 'string' ? schemaname : null, name: relname });
+      this.#aliases.add(relname);
+    }
+    for (const alias of [aliasname, ctename]) if (typeof alias === 'string') this.#aliases.add(alias);
+    for (const text of [sval, name]) if (typeof text === 'string') this.#names.add(text);
+    if ('A_Star' in node) this.#takesAll = true;
+    // Columns by other names: `people AS p (a, b, c)`, `WITH p (a, b) AS …`.
+    if (Array.isArray(colnames) && colnames.length > 0) this.#takesAll = true;
+    if (Array.isArray(node['aliascolnames'])) this.#takesAll = true;
+    if (isNode(node['ColumnRef'])) this.#columnRef(node['ColumnRef']['fields']);
+    if (Array.isArray(funcname)) this.#function(lastName(funcname));
+  }
+
+  /** Its last name may be a table's: then it is the whole row. */
+  #columnRef(fields: unknown): void {
+    if (Array.isArray(fields)) this.#lastNames.add(lastName(fields));
+  }
+
+  #function(name: string): void {
+    const effect = effectOfFunction(name);
+    if (effect === 'code' || effect === 'foreign') this.#runsCode = true;
+    if (readsAnyTable(name)) this.#relations.push({ schema: null, name: '*' });
+    if (readsAnyTable(name)) this.#takesAll = true;
+  }
+
+  #kind(kind: string, node: Node): void {
+    const effects: readonly string[] = Object.hasOwn(STATEMENTS, kind) ? (STATEMENTS[kind] ?? []) : [];
+    if (effects.includes('schema-change')) this.#changesTables = true;
+    if (kind === 'DoStmt' || kind === 'CallStmt') this.#runsCode = true;
+    if (kind === 'ExecuteStmt' || kind === 'FetchStmt') this.#isIndirect = true;
+    if (kind === 'PrepareStmt' || kind === 'DeclareCursorStmt' || effects.includes('code'))
+      this.#lasts = true;
+    // Rules and functions with a statement's tree in them, and RETURNING of foreign things, are walked like any other.
+    if (kind === 'CopyStmt') {
+      const shape = copyShape(node);
+      if (shape !== null) this.#copies.push(shape);
+    }
+  }
+}
+
+function lastName(list: readonly unknown[]): string {
+  const last = list.at(-1);
+  const text = isNode(last) && isNode(last['String']) ? last['String']['sval'] : undefined;
+  return typeof text === 'string' ? text : '';
+}

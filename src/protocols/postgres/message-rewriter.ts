@@ -1,0 +1,193 @@
+/**
+ * Cuts a stream of PostgreSQL messages (type, length, content) and lets its owner rewrite them, whatever the chunks are.
+ *
+ * What passes is never copied. A message that is looked at as a whole is not copied either when a chunk holds all of it.
+ * A message too long to be held is rewritten as it passes, and keeps its length, which has been said by then.
+ */
+import { ByteQueue } from '../../core/byte-queue.ts';
+import { IncrementalReader } from '../../core/incremental-reader.ts';
+import { type Fault, ProtocolError } from '../../core/protocol-error.ts';
+import { HEADER_BYTES } from './message-filter.ts';
+
+/** Rewrites the content of one message; as many bytes must come out as went in. */
+export interface LongMessage {
+  push(part: Buffer): Uint8Array;
+  end(): Uint8Array;
+}
+
+/** `whole`: handed to `whole()` when all of it is there. */
+export type Plan = 'pass' | 'whole' | LongMessage;
+
+/** What was made of several messages at once. `instead` null: they pass as they are. */
+export interface Run {
+  /** Where they end. */
+  readonly end: number;
+  readonly instead: readonly Uint8Array[] | null;
+}
+
+export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
+  /** It has the last word about its stream until the stream ends. */
+  readonly done = false;
+  readonly #fault: Fault;
+  readonly #held = new ByteQueue();
+  /** Length of the message that is held, with its type; 0 while its header is not whole. */
+  #heldLength = 0;
+  #passing = 0;
+  #long: LongMessage | null = null;
+  #longLeft = 0;
+  #out: Uint8Array[] = [];
+
+  constructor(fault: Fault) {
+    super();
+    this.#fault = fault;
+  }
+
+  /** Once for each message, before anything of it has passed. @param length content and 4, as in the message */
+  protected abstract plan(type: number, length: number): Plan;
+
+  /** @returns what is sent for the message at [at, end) of the bytes; null: the message itself */
+  protected abstract whole(bytes: Buffer, at: number, end: number): Uint8Array | null;
+
+  /** Takes several whole messages that begin at `at`, without a `plan()` for each. Null, or an end of `at`: none. */
+  protected run(_bytes: Buffer, _at: number): Run | null {
+    return null;
+  }
+
+  /** The next `bytes` are no messages and pass. */
+  protected passRaw(bytes: number): void {
+    this.#passing += bytes;
+  }
+
+  /** Whether a message of somebody else's may be put in after what has come out so far. */
+  get atBoundary(): boolean {
+    return this.#passing === 0 && this.#long === null && this.#held.length === 0;
+  }
+
+  /** What comes out may be views of the chunk. */
+  protected override read(chunk: Uint8Array): Uint8Array[] {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    this.#out = [];
+    /** Where the bytes begin that pass and have not been given out yet. */
+    let run = 0;
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.#passing > 0) {
+        const count = Math.min(this.#passing, bytes.length - at);
+        this.#passing -= count;
+        at += count;
+        continue;
+      }
+      if (this.#long === null && this.#held.length === 0 && bytes.length - at >= HEADER_BYTES) {
+        const many = this.run(bytes, at);
+        if (many !== null && many.end > at) {
+          if (many.instead !== null) {
+            this.#flush(bytes, run, at);
+            for (const part of many.instead) this.#out.push(part);
+            run = many.end;
+          }
+          at = many.end;
+          continue;
+        }
+        const end = this.#begin(bytes, at);
+        if (end === PASSES) continue;
+        if (end > 0 && end <= bytes.length) {
+          const instead = this.whole(bytes, at, end);
+          if (instead !== null) {
+            this.#flush(bytes, run, at);
+            if (instead.length > 0) this.#out.push(instead);
+            run = end;
+          }
+          at = end;
+          continue;
+        }
+        this.#flush(bytes, run, at);
+        if (end > 0) {
+          this.#held.append(bytes.subarray(at));
+          this.#heldLength = end - at;
+          return this.#out;
+        }
+        this.#out.push(bytes.subarray(at, at + HEADER_BYTES));
+        at += HEADER_BYTES;
+        run = at;
+        this.#endLong();
+        continue;
+      }
+      this.#flush(bytes, run, at);
+      at = this.#long === null ? this.#hold(bytes, at) : this.#pushLong(bytes, at);
+      run = at;
+    }
+    this.#flush(bytes, run, at);
+    return this.#out;
+  }
+
+  #flush(bytes: Buffer, from: number, to: number): void {
+    if (to > from) this.#out.push(bytes.subarray(from, to));
+  }
+
+  /** Asks what becomes of the message that begins here. Its end where it is wanted whole, or one of the two below. */
+  #begin(bytes: Buffer, at: number): number {
+    const length = bytes.readUInt32BE(at + 1);
+    // Both sides of the protocol read it as signed.
+    if (length < 4 || length > 0x7fff_ffff) throw this.refused('a message of invalid length');
+    const plan = this.plan(bytes[at] ?? 0, length);
+    if (plan === 'whole') return at + 1 + length;
+    if (plan === 'pass') {
+      this.#passing = 1 + length;
+      return PASSES;
+    }
+    this.#long = plan;
+    this.#longLeft = length - 4;
+    return IS_LONG;
+  }
+
+  /** Takes bytes of a message of which not all is there; says where it stopped. */
+  #hold(bytes: Buffer, at: number): number {
+    const held = this.#held;
+    const wanted = this.#heldLength === 0 ? HEADER_BYTES : this.#heldLength;
+    const end = Math.min(bytes.length, at + wanted - held.length);
+    held.append(bytes.subarray(at, end));
+    if (held.length < wanted) return end;
+    if (this.#heldLength === 0) {
+      const whole = this.#begin(held.peek(), 0);
+      if (whole > HEADER_BYTES) {
+        this.#heldLength = whole;
+        return end;
+      }
+      if (whole === PASSES || whole === IS_LONG) {
+        this.#passing = Math.max(0, this.#passing - HEADER_BYTES);
+        this.#out.push(held.take());
+        if (whole === IS_LONG) this.#endLong();
+        return end;
+      }
+    }
+    this.#heldLength = 0;
+    const message = held.take();
+    const instead = this.whole(message, 0, message.length) ?? message;
+    if (instead.length > 0) this.#out.push(instead);
+    return end;
+  }
+
+  #pushLong(bytes: Buffer, at: number): number {
+    const end = Math.min(bytes.length, at + this.#longLeft);
+    const out = this.#long?.push(bytes.subarray(at, end));
+    if (out !== undefined && out.length > 0) this.#out.push(out);
+    this.#longLeft -= end - at;
+    this.#endLong();
+    return end;
+  }
+
+  #endLong(): void {
+    if (this.#long === null || this.#longLeft > 0) return;
+    const out = this.#long.end();
+    if (out.length > 0) this.#out.push(out);
+    this.#long = null;
+  }
+
+  protected refused(problem: string): ProtocolError {
+    const who = this.#fault === 'agent' ? 'client' : 'server';
+    return new ProtocolError('postgres', this.#fault, `the PostgreSQL ${who} sent ${problem}`);
+  }
+}
+
+const PASSES = -1;
+const IS_LONG = -2;

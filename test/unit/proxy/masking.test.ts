@@ -1,0 +1,96 @@
+import t from 'tap';
+import type { CompiledMask } from '#src/policy/types.ts';
+import { loadParser } from '#src/protocols/postgres/parser.ts';
+import { Catalogs, maskFlow } from '#src/proxy/masking.ts';
+import type { Recognised } from '#src/proxy/recognise.ts';
+import type { ByteFilter } from '#src/proxy/relay.ts';
+import { CARDS, engineOf, mask, SSN } from '#test/support/masks.ts';
+import { authentication, cancelRequest, message, startupMessage } from '#test/support/postgres-packets.ts';
+
+await loadParser();
+const raw = startupMessage({ user: 'u' });
+const startup = (replication = false): Recognised => ({
+  protocol: 'postgres',
+  opening: {
+    kind: 'startup',
+    raw,
+    user: 'u',
+    database: 'u',
+    major: 3,
+    minor: 0,
+    replication,
+    privileged: false,
+  },
+  rest: Buffer.alloc(0),
+});
+const relay = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
+let nowMs = 0;
+const clock = { now: () => new Date(0), monotonic: () => nowMs };
+const catalogsOf = (): Catalogs => new Catalogs(clock as never);
+
+function flow(
+  masks: CompiledMask[],
+  recognised: Recognised | null,
+  agentTls = false,
+  catalogs = catalogsOf(),
+) {
+  return maskFlow({ masks, engine: engineOf(masks), catalogs, recognised, agentTls, server: 's' });
+}
+const push = (filter: ByteFilter | null, ...bytes: Buffer[]): string =>
+  Buffer.concat(filter?.push(Buffer.concat(bytes)) ?? []).toString('latin1');
+const text = (value: string): Buffer => Buffer.from(`${value}\0`);
+const ready = message('Z', Buffer.from('I'));
+
+t.test('what a server says is masked', async (t) => {
+  const { serverFilter } = flow([CARDS], startup())?.wrap(relay) ?? relay;
+  const notice = message('N', text('M4111111111111111'), Buffer.alloc(1));
+  t.match(push(serverFilter, authentication(0), notice), /M\*{12}1111\0/);
+  t.strictSame(serverFilter?.back?.(), [], 'without columns nothing is asked');
+});
+
+t.test('the filters that are there already go first', async (t) => {
+  const seen: string[] = [];
+  const first = (name: string): ByteFilter => ({
+    done: false,
+    push: (chunk) => {
+      seen.push(`${name} ${Buffer.from(chunk).toString('latin1')}`);
+      return [];
+    },
+  });
+  const before = { ...relay, agentFilter: first('agent'), serverFilter: first('server') };
+  const { agentFilter, serverFilter } = flow([CARDS], startup())?.wrap(before) ?? relay;
+  push(agentFilter, Buffer.from('x'));
+  push(serverFilter, Buffer.from('y'));
+  t.strictSame(seen, ['agent x', 'server y']);
+});
+
+t.test('the tables of a database are asked once for all its sessions, and again after a while', async (t) => {
+  const catalogs = catalogsOf();
+  const asks = (): boolean => {
+    const { agentFilter, serverFilter } = flow([SSN], startup(), false, catalogs)?.wrap(relay) ?? relay;
+    push(agentFilter, raw);
+    push(serverFilter, authentication(0), ready);
+    const question = serverFilter?.back?.() ?? [];
+    if (question.length === 0) return false;
+    push(serverFilter, message('1'), message('2'), message('C', text('SELECT 0')), message('3'), ready);
+    return true;
+  };
+  t.ok(asks());
+  t.notOk(asks());
+  nowMs += 60_001;
+  t.ok(asks());
+  t.notOk(asks());
+});
+
+t.test('where masks cannot be kept there is nothing that keeps them', async (t) => {
+  t.equal(flow([CARDS], startup(true)), null, 'replication');
+  t.equal(flow([CARDS], startup(), true), null, "the agent's own TLS");
+  t.equal(flow([CARDS], null), null, 'nobody looked');
+  t.equal(flow([mask({ detectors: ['card'], direction: 'both' })], startup()), null, 'requests');
+});
+
+t.test('a request to cancel passes', async (t) => {
+  const cancel = { kind: 'cancel' as const, raw: cancelRequest(4) };
+  const masked = flow([CARDS], { protocol: 'postgres', opening: cancel, rest: Buffer.alloc(0) });
+  t.equal(masked?.wrap(relay), relay);
+});
