@@ -38,7 +38,9 @@ function printTotal(): void {
 
 async function runPair(cache: Cache, pair: Pair, options: Options, scratch: string): Promise<void> {
   const started = performance.now();
-  const tests = testsFor(pair).filter((file) => options.filter === null || file.includes(options.filter));
+  const { filters } = options;
+  const fits = (file: string): boolean => filters.some((text) => file.includes(text));
+  const tests = testsFor(pair).filter((file) => filters.length === 0 || fits(file));
   if (tests.length === 0) throw new Error(`no payload of ${pair.name} fits --filter`);
   say(`${pair.name}: preparing`);
   await prepare(cache, pair);
@@ -46,7 +48,8 @@ async function runPair(cache: Cache, pair: Pair, options: Options, scratch: stri
   say(`${pair.name}: booting, with ${tests.length} test files`);
   const directory = join(options.keep ?? scratch, pair.name.replaceAll('/', '-'));
   const onLine = (line: string): void => say(`${pair.name}: ${line}`);
-  const verdict = await runGuest(cache, pair, { tests, bypass: options.bypass, directory, onLine });
+  const { bypass, keepsBypass } = options;
+  const verdict = await runGuest(cache, pair, { tests, bypass, keepsBypass, directory, onLine });
   // A guest that passes nothing and fails nothing has shown nothing.
   const broken = verdict.exitCode !== 0 && verdict.failed === 0;
   total.passed += verdict.passed;

@@ -12,9 +12,10 @@ Needs root. Kernels and root images are built once from this host's Debian mirro
   --pair SUITE/KERNEL   this one; may be given more than once (default: ${DEFAULT_PAIR})
   --all                 every pair of --list, one after the other
   --list                what there is, and do nothing
-  --filter TEXT         only test files whose path contains the text
+  --filter TEXT         only test files whose path contains the text, or one of them if given more than once
   --matrix              all rows of the bypass matrix, not only those in which kernels differ: half an hour each
   --write               the same, and keep what comes of it in test/bypass/results and docs/bypass-matrix.md
+  --quiet               of these all but races and storms, which take as long as the rest: kept as \`not run\`
   --prepare             build what the pairs need, and boot nothing
   --refresh             build it anew: newer kernels and packages of the mirror
   --if-possible         where packages, mirror or machine do not allow it: say so, and exit with 0
@@ -29,8 +30,11 @@ export interface Options {
   readonly help: boolean;
   readonly list: boolean;
   readonly pairs: readonly Pair[];
-  readonly filter: string | null;
-  readonly bypass: Selection | 'keep';
+  /** Empty: all. */
+  readonly filters: readonly string[];
+  readonly bypass: Selection;
+  /** With the result as part of the verdict, to be kept. */
+  readonly keepsBypass: boolean;
   readonly prepareOnly: boolean;
   readonly refresh: boolean;
   readonly ifPossible: boolean;
@@ -51,9 +55,10 @@ export function parseOptions(argv: readonly string[]): Options {
       pair: { type: 'string', multiple: true },
       all: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
-      filter: { type: 'string' },
+      filter: { type: 'string', multiple: true, default: [] },
       matrix: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
+      quiet: { type: 'boolean', default: false },
       prepare: { type: 'boolean', default: false },
       refresh: { type: 'boolean', default: false },
       'if-possible': { type: 'boolean', default: false },
@@ -67,8 +72,9 @@ export function parseOptions(argv: readonly string[]): Options {
     help: values.help,
     list: values.list,
     pairs: values.all ? PAIRS : [...new Set(named)],
-    filter: values.filter ?? null,
-    bypass: values.write ? 'keep' : values.matrix ? 'all' : 'differing',
+    filters: values.filter,
+    bypass: values.quiet ? 'quiet' : values.write || values.matrix ? 'all' : 'differing',
+    keepsBypass: values.write,
     prepareOnly: values.prepare,
     refresh: values.refresh,
     ifPossible: values['if-possible'],

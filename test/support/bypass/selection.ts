@@ -1,13 +1,16 @@
 /**
- * Which rows of the matrix a run tries: all of them, or those in which kernels differ. The latter are few, and are what
- * an emulated guest has to say that this host has not said already.
+ * Which rows of the matrix a run tries: all of them, all but races and storms, or those in which kernels differ. The last
+ * are few, and are what an emulated guest has to say that this host has not said already.
  */
 import { keptResults } from './document.ts';
-import { ROWS } from './rows.ts';
+import { FAMILIES, ROWS, SECTIONS, WHO } from './rows.ts';
 import { steadyLines } from './steady.ts';
-import type { MatrixResult, Row } from './types.ts';
+import type { Cell, MatrixResult, Row } from './types.ts';
 
-export type Selection = 'all' | 'differing';
+export type Selection = 'all' | 'quiet' | 'differing';
+
+/** Thousands of processes and connections, which keep an emulated machine busy for longer than all the rest. */
+const CROWDS: readonly Row[] = SECTIONS.find(({ title }) => title === 'Races and storms')?.rows ?? [];
 
 /** Protocols that are modules: this host's kernel may have none of them. */
 const OF_MODULES: readonly string[] = [
@@ -48,10 +51,27 @@ export function differingRows(results: readonly MatrixResult[], rows: readonly R
 }
 
 export function selectRows(selection: Selection): readonly Row[] {
+  if (selection === 'quiet') return ROWS.filter((row) => !CROWDS.includes(row));
   return selection === 'all' ? ROWS : differingRows(keptResults());
+}
+
+const LEFT_OUT = 'left out of this run';
+
+export const wasTried = ({ detail }: Cell): boolean => detail !== LEFT_OUT;
+
+/** What a kept result says of the rows that were left out by choice. */
+export function leftOut(selection: Selection): Cell[] {
+  if (selection !== 'quiet') return [];
+  return CROWDS.flatMap(({ name: row, who, families }) =>
+    (who ?? WHO).flatMap((who) =>
+      (families ?? FAMILIES).map(
+        (family): Cell => ({ row, who, family, verdict: 'not run', detail: LEFT_OUT }),
+      ),
+    ),
+  );
 }
 
 /** SLUICE_BYPASS_ROWS, by which a guest is told. */
 export function selectionOf(text: string | undefined): Selection {
-  return text === 'differing' ? 'differing' : 'all';
+  return text === 'differing' || text === 'quiet' ? text : 'all';
 }

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { DEFAULT_PIN_DIR } from '#src/api/paths.ts';
 import type { Status } from '#src/api/types.ts';
-import { addon, buildPaths } from '#src/kernel/addon.ts';
+import { addon, buildPaths, type NativeObject } from '#src/kernel/addon.ts';
 import { type Running, run, until } from '../command.ts';
 import { SLUICE } from '../sluice.ts';
 import { type Field, said } from './field.ts';
@@ -64,20 +64,33 @@ async function stormed(
   return { said: await said(storm), stolen: false };
 }
 
-/** Replaces every program by itself, over and over, as an upgrade does. */
-async function updateLinks({ cgroupRoot }: Field): Promise<void> {
+function loadObjects(): NativeObject[] {
   const objects = readdirSync(buildPaths.objects)
     .filter((file) => file.endsWith('.bpf.o'))
     .map((file) => new (addon().BpfObject)(`${buildPaths.objects}/${file}`, `${DEFAULT_PIN_DIR}/maps`));
+  for (const object of objects) object.load();
+  return objects;
+}
+
+/** Replaces every program by its like, over and over, as an upgrade does. Two sets take turns: before 6.10 no kernel has
+ * one program twice at a tracepoint. */
+async function updateLinks({ cgroupRoot }: Field): Promise<void> {
   const pinned = new Set(readdirSync(`${DEFAULT_PIN_DIR}/links`));
+  const objects: NativeObject[] = [];
   try {
-    for (const object of objects) object.load();
-    const programs = objects.flatMap((object) =>
-      object.programs().flatMap(({ name }) => (pinned.has(name) ? [{ object, name }] : [])),
-    );
-    for (let n = 0; n < LINK_UPDATES; n += programs.length) {
-      for (const { object, name } of programs.slice(0, LINK_UPDATES - n))
+    const sets = [0, 1].map(() => {
+      const loaded = loadObjects();
+      objects.push(...loaded);
+      return loaded.flatMap((object) =>
+        object.programs().flatMap(({ name }) => (pinned.has(name) ? [{ object, name }] : [])),
+      );
+    });
+    let n = 0;
+    for (let turn = 0; n < LINK_UPDATES; turn += 1) {
+      for (const { object, name } of (sets[turn % 2] ?? []).slice(0, LINK_UPDATES - n)) {
         object.attach(name, cgroupRoot, `${DEFAULT_PIN_DIR}/links/${name}`);
+        n += 1;
+      }
       await pause(5);
     }
   } finally {

@@ -13,10 +13,16 @@ t.test('which pairs', async (t) => {
   t.equal(names('--all').length, PAIRS.length);
 });
 
+t.test('which tests', async (t) => {
+  t.same(parseOptions([]).filters, []);
+  t.same(parseOptions(['--filter', 'lsm', '--filter', 'systemd']).filters, ['lsm', 'systemd']);
+});
+
 t.test('how much of the bypass matrix', async (t) => {
   t.equal(parseOptions([]).bypass, 'differing');
   t.equal(parseOptions(['--matrix']).bypass, 'all');
-  t.equal(parseOptions(['--matrix', '--write']).bypass, 'keep');
+  t.match(parseOptions(['--matrix', '--write']), { bypass: 'all', keepsBypass: true });
+  t.match(parseOptions(['--write', '--quiet']), { bypass: 'quiet', keepsBypass: true });
 });
 
 t.test('what makes no sense is refused with the reason', async (t) => {

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { differingRows, selectionOf } from '#test/support/bypass/selection.ts';
+import { ROWS } from '#test/support/bypass/rows.ts';
+import { differingRows, leftOut, selectionOf, selectRows, wasTried } from '#test/support/bypass/selection.ts';
 import type { Cell, MatrixResult, Row } from '#test/support/bypass/types.ts';
 
 const cell = (row: string, verdict: Cell['verdict'], detail = ''): Cell => ({
@@ -41,4 +42,15 @@ t.test('tiers differ by what they are for', async (t) => {
 t.test('a run that was told nothing tries all', async (t) => {
   t.equal(selectionOf(undefined), 'all');
   t.equal(selectionOf('differing'), 'differing');
+});
+
+t.test('what is left out by choice is in the result, as not run', async (t) => {
+  const tried = new Set(selectRows('quiet').map(({ name }) => name));
+  const cells = leftOut('quiet');
+  const left = new Set(cells.map(({ row }) => row));
+  t.ok(left.has('exec-race') && left.size < tried.size);
+  t.same([...tried, ...left].sort(), ROWS.map(({ name }) => name).sort());
+  t.same(new Set(cells.map(({ verdict }) => verdict)), new Set(['not run']));
+  t.notOk(cells.some(wasTried));
+  t.same(leftOut('all'), []);
 });
