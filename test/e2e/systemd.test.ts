@@ -11,7 +11,7 @@ import { clearContainerCgroups, runContainer, whyNoContainer } from '#test/vm/ns
 import { getTree } from '#test/vm/root.ts';
 
 const SUITE = 'bookworm';
-const PAYLOADS = ['systemd', 'harden'].map((name) => `test/vm/payloads/works/${name}.test.ts`);
+const PAYLOADS = ['systemd', 'restart', 'harden'].map((name) => `test/vm/payloads/works/${name}.test.ts`);
 
 // Where the tree is not there yet, it is made first.
 t.setTimeout(390_000);
