@@ -3,6 +3,8 @@
  * forty lines. Sources: `bpf_core_patch_insn` and `fixup_verifier_log` of libbpf, `check_helper_call` of the kernel.
  */
 
+import { SluiceError } from '../core/errors.ts';
+
 const PATTERNS: readonly (readonly [pattern: RegExp, say: (what: string) => string])[] = [
   [/failed to resolve CO-RE relocation <\w+> \[\d+\] ([^\n(]+?) \(/g, (what) => `its own ${what}`],
   [/unknown func (bpf_\w+)#\d+/g, (what) => `the helper ${what} for this type of program`],
@@ -27,4 +29,13 @@ export function missingFeatures(log: string): string[] {
   for (const [pattern, say] of PATTERNS)
     for (const match of log.matchAll(pattern)) found.add(say(match[1] ?? ''));
   return [...found];
+}
+
+/** The refusal of a kernel. */
+export function lackingError(release: string, features: readonly string[]): SluiceError {
+  return new SluiceError(
+    'NOT_SUPPORTED',
+    `this kernel (${release}) lacks what the programs need: ${features.join(', ')}`,
+    { hint: 'boot Linux 6.1 or later; Debian 12 brings 6.1' },
+  );
 }

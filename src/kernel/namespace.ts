@@ -3,7 +3,10 @@
  * used again) and by the inode that people see (`net:[4026532008]`).
  */
 import { readlinkSync } from 'node:fs';
+import { release } from 'node:os';
+import { errnoOf } from '../core/errors.ts';
 import { addon } from './addon.ts';
+import { lackingError } from './missing.ts';
 
 export interface NamespaceHandle {
   /** Keeps the namespace alive until it is closed. */
@@ -14,13 +17,24 @@ export interface NamespaceHandle {
   readonly ownerUid: number | null;
 }
 
+export interface HomeNamespace {
+  readonly cookie: bigint;
+  readonly inode: number;
+}
+
 /** @throws Node-like errors: ENOENT or ESRCH for a task that is gone. */
 export function openNamespace(tid: number): NamespaceHandle {
   return addon().openNamespace(tid);
 }
 
-export function homeNamespace(): { readonly cookie: bigint; readonly inode: number } {
-  return addon().homeNamespace();
+/** @throws SluiceError NOT_SUPPORTED before Linux 5.14, which gives no cookie: the first that an older kernel is asked. */
+export function homeNamespace(ask: () => HomeNamespace = () => addon().homeNamespace()): HomeNamespace {
+  try {
+    return ask();
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOPROTOOPT') throw error;
+    throw lackingError(release(), ['cookies of network namespaces (SO_NETNS_COOKIE, 5.14)']);
+  }
 }
 
 /** Inode of the network namespace a task is in now; null when it is gone. */

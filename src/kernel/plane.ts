@@ -38,7 +38,7 @@ import {
   reasonNumbers,
   SLUICE_ABI,
 } from './layout.ts';
-import { missingIn } from './missing.ts';
+import { lackingError, missingIn } from './missing.ts';
 import { encodeNamespace, type NamespaceState } from './namespace-layout.ts';
 
 import {
@@ -172,12 +172,7 @@ export class KernelPlane {
       }
     }
     // All of them at once: whoever reads it has to find another kernel.
-    if (missing.size > 0)
-      throw new SluiceError(
-        'NOT_SUPPORTED',
-        `this kernel (${release()}) lacks what the programs need: ${[...missing].join(', ')}`,
-        { hint: 'boot Linux 6.1 or later; Debian 12 brings 6.1' },
-      );
+    if (missing.size > 0) throw lackingError(release(), [...missing]);
   }
 
   /** libbpf answers EINVAL when a pinned map has another shape than the object's: pins of another version. */
