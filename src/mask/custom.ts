@@ -19,8 +19,12 @@ function patternDetector({ name, caseSensitive }: CompiledDetector, text: string
     needles: [{ expression: expressionOf(pattern.node), caseless: false }],
     before: pattern.maxBytes + 1,
     after: 1,
-    confirm: (window, end) => {
+    confirm: (window, end, _, last) => {
       if (pattern.wordEnd && splitsWord(window, end)) return null;
+      // Nothing that ends here can begin before what was found last, so that this only becomes longer.
+      const goesOn =
+        last !== null && last.start <= end - pattern.maxBytes && last.end > end - pattern.minBytes;
+      if (goesOn && !pattern.wordStart) return { start: Math.min(last.end, end) - 1, end };
       const start = reverse.startOf(window, end, (at) => !pattern.wordStart || !splitsWord(window, at));
       return start === null ? null : { start, end };
     },

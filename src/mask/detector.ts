@@ -28,9 +28,12 @@ export interface Window {
 
 export const OUTSIDE = -1;
 
-export interface Found {
+export interface Place {
   readonly start: number;
   readonly end: number;
+}
+
+export interface Found extends Place {
   /** It goes on behind `end` for as long as bytes are in this set, or until `closes` of the same detector is found. */
   readonly grows?: Growth;
   /** This is the end of what grew. */
@@ -48,8 +51,11 @@ export interface Detector {
   /** How far before the end of a needle, and behind it, confirm() may look. */
   readonly before: number;
   readonly after: number;
-  /** @param end of the needle, in the bytes of the window. @param needle which of them */
-  confirm(window: Window, end: number, needle: number): Found | null;
+  /**
+   * @param end of the needle, in the bytes of the window. @param needle which of them
+   * @param last what this detector found last in this text
+   */
+  confirm(window: Window, end: number, needle: number, last: Place | null): Found | null;
   /** What is hashed: the same for the same thing written in another way. */
   canonical?(found: Uint8Array): Uint8Array;
 }

@@ -7,7 +7,7 @@ import { BatchScanner } from '../kernel/scanner.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import { MaskKeys } from './action.ts';
 import { customDetector } from './custom.ts';
-import { type Detector, type Found, type Needle, OUTSIDE, type Window } from './detector.ts';
+import { type Detector, type Found, type Needle, OUTSIDE, type Place, type Window } from './detector.ts';
 import { BUILT_IN } from './detectors/index.ts';
 import type { Scanner } from './scanner.ts';
 
@@ -63,15 +63,23 @@ export class MaskEngine {
   /**
    * @param bytes of which the text is the part from `start` to `end`; places are in `bytes`, too
    * @param at where the needle ends
+   * @param last what its detector found last in this text
    */
-  confirm(bytes: Uint8Array, start: number, end: number, needle: number, at: number): Found | null {
+  confirm(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    needle: number,
+    at: number,
+    last: Place | null,
+  ): Found | null {
     const [index, own] = this.#owners[needle] ?? [0, 0];
     const detector = this.detectors[index];
     if (detector === undefined) return null;
     this.#window.bytes = bytes;
     this.#window.from = Math.max(start, at - detector.before);
     this.#window.to = Math.min(end, at + detector.after);
-    return detector.confirm(this.#window, at, own);
+    return detector.confirm(this.#window, at, own, last);
   }
 
   canonical(index: number): (found: Uint8Array) => Uint8Array {

@@ -24,6 +24,8 @@ export class Finder {
   readonly #end: number;
   readonly #spans: Span[] = [];
   readonly #growing: Growing[] = [];
+  /** By detector. */
+  readonly #last: (Span | null)[];
 
   /** Of the text that lies in `bytes` from `start` to `end`. */
   constructor(engine: MaskEngine, plan: Plan, bytes: Uint8Array, start: number, end: number) {
@@ -32,13 +34,15 @@ export class Finder {
     this.#bytes = bytes;
     this.#start = start;
     this.#end = end;
+    this.#last = engine.detectors.map(() => null);
   }
 
   /** To be told of needles by their ends, in order. */
   needle(needle: number, at: number): void {
     const detector = this.#engine.detectorOf(needle);
     if (this.#plan.treatments[detector]?.length === 0) return;
-    const found = this.#engine.confirm(this.#bytes, this.#start, this.#end, needle, at);
+    const last = this.#last[detector] ?? null;
+    const found = this.#engine.confirm(this.#bytes, this.#start, this.#end, needle, at, last);
     if (found === null) return;
     if (found.closes === true) {
       for (const one of this.#growing) {
@@ -47,7 +51,12 @@ export class Finder {
       }
       return;
     }
+    if (last !== null && found.grows === undefined && found.start < last.end && found.start >= last.start) {
+      last.end = Math.max(last.end, found.end);
+      return;
+    }
     const span = { detector, start: found.start, end: found.end };
+    this.#last[detector] = found.grows === undefined ? span : null;
     this.#spans.push(span);
     if (found.grows !== undefined) this.#growing.push({ span, growth: found.grows, stop: this.#end });
   }

@@ -8,6 +8,7 @@
 
 import type { ByteSet } from '../policy/pattern.ts';
 import { paint, strictest } from './action.ts';
+import type { Found, Place } from './detector.ts';
 import type { MaskEngine } from './engine.ts';
 import type { MaskHit, MaskStream } from './masker.ts';
 import { HitCount, type Plan } from './plan.ts';
@@ -69,6 +70,8 @@ class SearchStream implements MaskStream {
   readonly #scan: ScanStream;
   readonly #count = new HitCount();
   readonly #lastEnds: number[];
+  /** What each detector found last and does not grow: start and end in the text. */
+  readonly #last: (Place | null)[];
   /** What was not given out yet, as it came and as it will go; the same array while nothing was found. */
   #raw: Uint8Array = NOTHING;
   #out: Uint8Array = NOTHING;
@@ -85,6 +88,7 @@ class SearchStream implements MaskStream {
     this.#plan = plan;
     this.#scan = engine.scanner.stream();
     this.#lastEnds = engine.detectors.map(() => 0);
+    this.#last = engine.detectors.map(() => null);
   }
 
   get hits(): readonly MaskHit[] {
@@ -139,7 +143,14 @@ class SearchStream implements MaskStream {
     const treatments = this.#plan.treatments[detector] ?? [];
     if (treatments.length === 0) return;
     const base = this.#base;
-    const found = this.#engine.confirm(this.#raw, 0, this.#raw.length, needle, end - base);
+    const found = this.#engine.confirm(
+      this.#raw,
+      0,
+      this.#raw.length,
+      needle,
+      end - base,
+      this.#lastOf(detector),
+    );
     if (found === null) return;
     if (found.closes === true) {
       for (const one of this.#growing) {
@@ -148,6 +159,7 @@ class SearchStream implements MaskStream {
       }
       return;
     }
+    this.#remember(detector, found);
     const last = this.#lastEnds[detector] ?? 0;
     if (base + found.start >= last) this.#count.add(this.#engine.detectors[detector]?.name ?? '', treatments);
     this.#lastEnds[detector] = Math.max(last, base + found.end);
@@ -170,6 +182,21 @@ class SearchStream implements MaskStream {
     const { set, maxBytes } = found.grows;
     const at = base + found.end;
     this.#growing.push({ detector, start: base + found.start, set, at, stop: at + maxBytes });
+  }
+
+  #lastOf(detector: number): Place | null {
+    const last = this.#last[detector] ?? null;
+    return last === null ? null : { start: last.start - this.#base, end: last.end - this.#base };
+  }
+
+  /** One that touches what was found before is part of it. */
+  #remember(detector: number, found: Found): void {
+    const last = this.#last[detector] ?? null;
+    const [start, end] = [this.#base + found.start, this.#base + found.end];
+    if (found.grows !== undefined) this.#last[detector] = null;
+    else if (last !== null && start < last.end && start >= last.start)
+      this.#last[detector] = { start: last.start, end: Math.max(last.end, end) };
+    else this.#last[detector] = { start, end };
   }
 
   /** What may be written to: chunks are their sender's. */

@@ -3,15 +3,35 @@
  * `src/mask`, which has one for each name.
  */
 
-export const DETECTORS = ['card', 'iban', 'us-ssn', 'email', 'jwt', 'private-key'] as const;
+const PERSONAL = ['iban', 'us-ssn', 'email', 'phone'] as const;
+const NETWORK = ['ipv4', 'ipv6'] as const;
+const SECRETS = [
+  'jwt',
+  'private-key',
+  'url-password',
+  'aws-key',
+  'gcp-key',
+  'azure-key',
+  'github-token',
+  'gitlab-token',
+  'slack-token',
+  'stripe-key',
+  'npm-token',
+  'pypi-token',
+  'ai-key',
+  'service-token',
+] as const;
+
+export const DETECTORS = ['card', ...PERSONAL, ...NETWORK, ...SECRETS] as const;
 
 export type DetectorName = (typeof DETECTORS)[number];
 
 /** A group may be named wherever a detector may. */
 export const DETECTOR_GROUPS: Readonly<Record<string, readonly DetectorName[]>> = {
   cards: ['card'],
-  personal: ['iban', 'us-ssn', 'email'],
-  secrets: ['jwt', 'private-key'],
+  personal: PERSONAL,
+  network: NETWORK,
+  secrets: SECRETS,
   all: DETECTORS,
 };
 

@@ -170,9 +170,11 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
   ['src/core/star-pattern.ts', 'test/unit/policy/name-pattern.test.ts'],
   ['src/policy/content-rules.ts', 'test/unit/policy/{masks,operations}.test.ts'],
   ['src/policy/detectors.ts', 'test/unit/policy/check/masks.test.ts'],
-  ['src/mask/{action,engine,finder,mask-set,plan,stream,text-masker}.ts', 'test/unit/mask/masker.test.ts'],
-  ['src/mask/detectors/*.ts', 'test/unit/mask/masker.test.ts'],
-  ['src/mask/{custom,reverse-pattern,detector}.ts', 'test/unit/mask/masker.test.ts'],
+  ['src/mask/{action,custom,detector,finder,mask-set,plan,reverse-pattern}.ts', 'test/unit/mask/*.test.ts'],
+  [
+    'src/mask/detectors/{card,cloud-keys,email,iban,ip,jwt,phone,private-key,token,tokens,url-password,us-ssn}.ts',
+    'test/unit/mask/detectors/index.test.ts',
+  ],
 ];
 /** Types and constants of the record say nothing by themselves. */
 const DECLARATIONS = new Set(['src/flow/operation.ts', 'src/flow/record.ts', 'src/policy/document.ts']);

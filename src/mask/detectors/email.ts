@@ -5,6 +5,8 @@ const LOCAL_MAX_BYTES = 64;
 const DOMAIN_MAX_BYTES = 253;
 const LABEL_MAX_BYTES = 63;
 const POINT = 0x2e;
+const QUOTE = 0x27;
+const SLASH = 0x2f;
 const DASH = 0x2d;
 
 /** Behind `icon@2x`, and no domain that anybody has mail at. */
@@ -57,8 +59,11 @@ function startOf(window: Window, at: number): number | null {
     start -= 1;
     if (at - start > LOCAL_MAX_BYTES) return null;
   }
-  while (start < at && window.at(start) === POINT) start += 1;
-  return start < at ? start : null;
+  // Quotes stand around one, and inside of one only in names.
+  while (start < at && (window.at(start) === POINT || window.at(start) === QUOTE)) start += 1;
+  // `scheme://user@host` is a place.
+  const isPlace = window.at(start - 1) === SLASH && window.at(start - 2) === SLASH;
+  return start < at && !isPlace ? start : null;
 }
 
 function isLocal(byte: number): boolean {
