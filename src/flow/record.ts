@@ -122,6 +122,8 @@ export interface FlowRecord {
   readonly tls: FlowTls | null;
   /** What was asked inside it; null where that was not read. */
   readonly operations: FlowOperations | null;
+  /** Null where no mask holds. */
+  readonly masks: FlowMasks | null;
   readonly bytes: { readonly agent_to_server: number; readonly server_to_agent: number };
   /** Milliseconds. `connect_ms`: TCP to the server; `tls_ms`: handshake; `total_ms`: from accept to end. */
   readonly timings: {
@@ -166,6 +168,13 @@ export interface FlowIdentity {
   readonly spiffe_id: string | null;
   readonly selectors: readonly string[];
   readonly groups: readonly string[];
+}
+
+/** Counts of what masks found, columns that are masked whole included. */
+export interface FlowMasks {
+  readonly masked: number;
+  /** By masks that only observe. */
+  readonly observed: number;
 }
 
 /** Counts of operations: SQL statements, so far. */

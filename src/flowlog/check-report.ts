@@ -5,6 +5,7 @@
 import {
   DISPOSITIONS,
   type FlowDestination,
+  type FlowMasks,
   type FlowOperations,
   type FlowRecord,
   type Protocol,
@@ -97,6 +98,7 @@ const isReport = shape<WorkerFlowReport>({
   }),
   tls: orNull(isTls),
   operations: orNull(shape<FlowOperations>({ total: count, denied: count, observed: count })),
+  masks: orNull(shape<FlowMasks>({ masked: count, observed: count })),
   bytes: shape<FlowRecord['bytes']>({ agent_to_server: count, server_to_agent: count }),
   timings: shape<FlowRecord['timings']>({
     connect_ms: orNull(duration),

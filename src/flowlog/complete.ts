@@ -62,6 +62,7 @@ export function concludedReport(facts: FlowFacts, ending: ConcludedEnding): Work
     dst: { ip: null, port: null, host: null, host_source: null, name: null, upstream_port: null },
     tls: null,
     operations: null,
+    masks: null,
     bytes: ending.bytes ?? { agent_to_server: 0, server_to_agent: 0 },
     timings: { connect_ms: null, tls_ms: null, total_ms: Math.max(0, ending.totalMs) },
     worker: ending.worker,
@@ -99,7 +100,7 @@ export function completeRecord(
   attested: Attested | null,
 ): FlowRecord {
   const { facts } = start;
-  const { dst, tls, operations, bytes, timings } = report;
+  const { dst, tls, operations, masks, bytes, timings } = report;
   return {
     schema: FLOW_RECORD_SCHEMA,
     id: report.id,
@@ -128,6 +129,7 @@ export function completeRecord(
     identity: identity(facts, attested),
     tls: tls === null ? null : tlsOf(tls),
     operations: operations === null ? null : operationsOf(operations),
+    masks: masks === null ? null : { masked: masks.masked, observed: masks.observed },
     bytes: { agent_to_server: bytes.agent_to_server, server_to_agent: bytes.server_to_agent },
     timings: { connect_ms: timings.connect_ms, tls_ms: timings.tls_ms, total_ms: timings.total_ms },
     worker: report.worker,

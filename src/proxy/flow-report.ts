@@ -6,6 +6,7 @@
 import { errnoOf } from '../core/errors.ts';
 import type {
   Disposition,
+  FlowMasks,
   FlowOperations,
   FlowTls,
   Protocol,
@@ -34,6 +35,7 @@ export class FlowDraft {
   connectMs: number | null = null;
   tlsMs: number | null = null;
   operations: FlowOperations | null = null;
+  masks: FlowMasks | null = null;
   bytesAgentToServer = 0;
   bytesServerToAgent = 0;
   readonly #facts: FlowFacts | null;
@@ -73,6 +75,7 @@ export class FlowDraft {
       dst: this.#destination(),
       tls: this.tls,
       operations: this.operations,
+      masks: this.masks,
       bytes: { agent_to_server: this.bytesAgentToServer, server_to_agent: this.bytesServerToAgent },
       timings: {
         connect_ms: rounded(this.connectMs),

@@ -4,6 +4,7 @@
  */
 import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
+import type { FlowMasks } from '../flow/record.ts';
 import type { MaskEngine } from '../mask/engine.ts';
 import { makeMasker } from '../mask/mask-set.ts';
 import { masksDirection } from '../policy/masks.ts';
@@ -27,6 +28,7 @@ const CATALOGS_MAX = 256;
 export interface Masked {
   /** The relay's options with the masking put in. */
   readonly wrap: (relay: RelayOptions) => RelayOptions;
+  readonly counts: () => FlowMasks;
 }
 
 export interface MaskingOptions {
@@ -45,14 +47,16 @@ export function maskFlow(options: MaskingOptions): Masked | null {
   const { masks, engine, catalogs, recognised, agentTls, server } = options;
   if (recognised?.protocol !== 'postgres' || agentTls) return null;
   const { opening } = recognised;
+  const found = { masked: 0, observed: 0 };
+  const counts = (): FlowMasks => ({ ...found });
   // A request to cancel is no session.
-  if (opening.kind === 'cancel') return { wrap: (relay) => relay };
+  if (opening.kind === 'cancel') return { wrap: (relay) => relay, counts };
   // The replication protocol has a language of its own.
   if (opening.replication) return null;
   // Values of requests are not masked.
   if (masks.some((mask) => masksDirection(mask, 'requests'))) return null;
   const masker = makeMasker(engine, masks, 'responses');
-  if (masker === null) return { wrap: (relay) => relay };
+  if (masker === null) return { wrap: (relay) => relay, counts };
   const columns = new ColumnRules(masks.flatMap((mask) => mask.columns));
   const hasColumns = columns.rules.length > 0;
   const session = new MaskedSession({
@@ -60,10 +64,13 @@ export function maskFlow(options: MaskingOptions): Masked | null {
     masker,
     columns,
     factsOf: hasColumns ? facts.factsOf : facts.copiesOf,
-    onHits: () => {},
+    onHits: (hits) => {
+      for (const { observed, count } of hits) found[observed ? 'observed' : 'masked'] += count;
+    },
     keeper: hasColumns ? catalogs.keeperOf(server, opening.database, columns) : null,
   });
   return {
+    counts,
     wrap: (relay) => ({
       ...relay,
       agentFilter: chain(relay.agentFilter, session.toServer),

@@ -242,6 +242,7 @@ export class Session {
     const relay = this.#masked?.wrap(governed) ?? governed;
     const result = await this.#relay.run(this.#agent, opened.server, relay);
     this.#draft.operations = this.#governed?.counts() ?? null;
+    this.#draft.masks = this.#masked?.counts() ?? null;
     const { tls } = this.#draft;
     if (tls !== null) this.#draft.tls = { ...tls, close_notify: this.#upstream.closeNotify() };
     this.#draft.bytesAgentToServer = result.bytesAgentToServer;

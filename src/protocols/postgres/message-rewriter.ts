@@ -1,7 +1,7 @@
 /**
  * Cuts a stream of PostgreSQL messages (type, length, content) and lets its owner rewrite them, whatever the chunks are.
  *
- * What passes is never copied. A message that is looked at as a whole is not copied either when a chunk holds all of it.
+ * A chunk of which all passes is not copied. A message that is looked at as a whole is not copied either when a chunk holds all of it.
  * A message too long to be held is rewritten as it passes, and keeps its length, which has been said by then.
  */
 import { ByteQueue } from '../../core/byte-queue.ts';
@@ -63,7 +63,7 @@ export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
     return this.#passing === 0 && this.#long === null && this.#held.length === 0;
   }
 
-  /** What comes out may be views of the chunk. */
+  /** What comes out may be a view of the chunk. */
   protected override read(chunk: Uint8Array): Uint8Array[] {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     this.#out = [];
@@ -104,7 +104,7 @@ export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
         if (end > 0) {
           this.#held.append(bytes.subarray(at));
           this.#heldLength = end - at;
-          return this.#out;
+          return this.#together();
         }
         this.#out.push(bytes.subarray(at, at + HEADER_BYTES));
         at += HEADER_BYTES;
@@ -117,7 +117,12 @@ export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
       run = at;
     }
     this.#flush(bytes, run, at);
-    return this.#out;
+    return this.#together();
+  }
+
+  /** Each part would be a write of its own, which costs more than to copy it. */
+  #together(): Uint8Array[] {
+    return this.#out.length > 1 ? [Buffer.concat(this.#out)] : this.#out;
   }
 
   #flush(bytes: Buffer, from: number, to: number): void {

@@ -53,6 +53,7 @@ export function dnsReport(
     },
     tls: null,
     operations: null,
+    masks: null,
     bytes: { agent_to_server: outcome.bytesIn, server_to_agent: outcome.bytesOut },
     timings: { connect_ms: null, tls_ms: null, total_ms: Math.round(totalMs * 1000) / 1000 },
     worker: null,

@@ -30,6 +30,7 @@ export function sampleRecord(number: number, change: Partial<FlowRecord> = {}): 
     technique: null,
     suppressed: 0,
     operations: null,
+    masks: null,
     disposition: 'upgraded',
     verdict: 'allow',
     reason: 'ok',

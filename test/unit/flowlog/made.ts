@@ -61,6 +61,7 @@ export function report(id: string, some: Partial<WorkerFlowReport> = {}): Worker
     policy_revision: 'abc123def456',
     protocol: 'http',
     operations: null,
+    masks: null,
     src: { ip: '127.0.0.1', port: 40_000 },
     dst: {
       ip: '203.0.113.7',

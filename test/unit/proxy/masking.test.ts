@@ -42,9 +42,11 @@ const text = (value: string): Buffer => Buffer.from(`${value}\0`);
 const ready = message('Z', Buffer.from('I'));
 
 t.test('what a server says is masked', async (t) => {
-  const { serverFilter } = flow([CARDS], startup())?.wrap(relay) ?? relay;
+  const masked = flow([CARDS, mask({ name: 'o', detectors: ['card'], effect: 'observe' })], startup());
+  const { serverFilter } = masked?.wrap(relay) ?? relay;
   const notice = message('N', text('M4111111111111111'), Buffer.alloc(1));
   t.match(push(serverFilter, authentication(0), notice), /M\*{12}1111\0/);
+  t.strictSame(masked?.counts(), { masked: 1, observed: 1 });
   t.strictSame(serverFilter?.back?.(), [], 'without columns nothing is asked');
 });
 

@@ -5,7 +5,7 @@
  * Types do not show in a COPY. So that what comes out can be read in again, a number in which something was found becomes
  * NULL, and any other text a text.
  */
-import type { ColumnFacts, Masker, MaskStream } from '../../../mask/masker.ts';
+import type { ColumnFacts, Masker, MaskStream, ValueMasker } from '../../../mask/masker.ts';
 import { HEADER_BYTES } from '../message-filter.ts';
 import type { LongMessage } from '../message-rewriter.ts';
 import type { Catalog } from './catalog.ts';
@@ -43,14 +43,7 @@ export interface CopyOut {
 /** @throws RangeError where it cannot be masked */
 export function planCopy(facts: CopyFacts): CopyOut {
   const { isBinary, shape, masker, onHits } = facts;
-  const cells = columnsOf(facts).map((column) =>
-    cellOf({
-      typeOid: 0,
-      format: isBinary ? 1 : 0,
-      masker: masker.column({ ...column, type: null }),
-      onHits,
-    }),
-  );
+  const cells = cellsOf(columnsOf(facts), isBinary ? 1 : 0, masker, onHits);
   if (isBinary) return new CopyBinary(cells, masker, onHits);
   // Text and CSV look alike to whoever does not know the statement.
   if (shape === null) throw new RangeError('data of a COPY whose statement was not understood');
@@ -60,6 +53,22 @@ export function planCopy(facts: CopyFacts): CopyOut {
 type Column = Omit<ColumnFacts, 'type'>;
 
 const NOT_A_COLUMN: Column = { schema: '', table: '', column: '' };
+
+/** Columns that are the same for masks have the same masker. */
+function cellsOf(
+  columns: readonly Column[],
+  format: number,
+  masker: Masker,
+  onHits: OnHits,
+): (Cell | null)[] {
+  const made = new Map<Column, Cell | null>();
+  for (const column of columns) {
+    if (made.has(column)) continue;
+    const own = masker.column({ ...column, type: null });
+    made.set(column, cellOf({ typeOid: 0, format, masker: own, onHits }));
+  }
+  return columns.map((column) => made.get(column) ?? null);
+}
 
 /** What each column is for masks. What is not known may be any. */
 function columnsOf({ count, shape, facts, columns, catalog }: CopyFacts): Column[] {
@@ -94,6 +103,8 @@ class CopyText implements CopyOut {
   readonly #cells: readonly (Cell | null)[];
   readonly #pieces = new RowPieces();
   readonly #passes: boolean;
+  /** What searches all fields alike, if they are only searched. */
+  readonly #search: ValueMasker | null;
   #isHeader: boolean;
 
   constructor(shape: CopyShape, cells: readonly (Cell | null)[]) {
@@ -101,6 +112,8 @@ class CopyText implements CopyOut {
     this.#cells = cells;
     this.#isHeader = shape.header;
     this.#passes = cells.every((cell) => cell === null);
+    const first = cells[0]?.masker ?? null;
+    this.#search = first?.whole === null && cells.every((cell) => cell?.masker === first) ? first : null;
   }
 
   whole(bytes: Buffer, at: number, end: number): Uint8Array | null {
@@ -115,6 +128,7 @@ class CopyText implements CopyOut {
   /** Undefined: the last row is not whole; null: they pass as they are. @throws RangeError */
   #rows(content: Buffer): Buffer | null | undefined {
     const shape = this.#shape;
+    if (this.#isClean(content)) return null;
     const text = content.toString('latin1');
     let isHeader = this.#isHeader;
     let out = '';
@@ -135,6 +149,14 @@ class CopyText implements CopyOut {
     }
     this.#isHeader = false;
     return written === 0 ? null : copyData(Buffer.from(out + text.slice(written), 'latin1'));
+  }
+
+  /** Rows in which nothing is found as they stand, and nothing is written otherwise than it is. */
+  #isClean(content: Buffer): boolean {
+    const search = this.#search;
+    if (search === null || this.#isHeader) return false;
+    if (content.includes(this.#shape.format === 'csv' ? this.#shape.quote : '\\')) return false;
+    return search.value(content) === null;
   }
 
   long(): LongMessage {

@@ -4,6 +4,7 @@
  * Each answer is held against what was asked (exchange.ts). One that does not belong there is refused: a row taken for
  * one of another result would be masked by the wrong columns.
  */
+import { BoundedMap } from '../../../core/bounded-map.ts';
 import type { Masker, MaskHit } from '../../../mask/masker.ts';
 import { HEADER_BYTES } from '../message-filter.ts';
 import { type LongMessage, MessageRewriter, type Plan, type Run } from '../message-rewriter.ts';
@@ -14,7 +15,7 @@ import type { Exchange, Expected } from './exchange.ts';
 import type { LookUp } from './look-up.ts';
 import { Names } from './names.ts';
 import { type Guard, NoticeMasker } from './notices.ts';
-import { planRows, readDescription } from './result.ts';
+import { type DescribedColumn, planRows, readDescription } from './result.ts';
 import type { RowMasker } from './rows.ts';
 import type { StatementFacts } from './touch.ts';
 
@@ -36,6 +37,17 @@ const NOTHING = Buffer.alloc(0);
 const ROW = 0x44; // 'D'
 const IDLE = 0x49; // 'I'
 
+/** With descriptions of 2 KiB, about half a MiB for a session. */
+const PLANS_MAX = 64;
+const PLAN_KEY_MAX_BYTES = 2_048;
+
+interface KnownPlan {
+  readonly facts: StatementFacts | null;
+  readonly catalog: Catalog | null;
+  readonly lasting: boolean;
+  readonly rows: RowMasker;
+}
+
 /** Messages that are looked at whole. */
 const WHOLE: ReadonlySet<string> = new Set('123CDEGHINSTWZAcnst');
 /** Only while a session starts: authentication, the key to cancel with, the version. */
@@ -49,6 +61,8 @@ export class ToAgent extends MessageRewriter {
   readonly #hasColumns: boolean;
   /** How the rows are masked that come now. */
   #rows: RowMasker | null = null;
+  /** How results were masked that were described in the same words: programs ask the same over and over. */
+  readonly #plans = new BoundedMap<string, KnownPlan>(PLANS_MAX);
   /** The COPY whose data comes now. */
   #copy: CopyOut | null = null;
   /** COPYs of the current question that have begun. */
@@ -204,14 +218,18 @@ export class ToAgent extends MessageRewriter {
   #planResult(bytes: Buffer, at: number, end: number, facts: StatementFacts | null, lasting: boolean): void {
     const { columns, lookUp, masker, onHits } = this.#options;
     const catalog = this.#catalog;
+    const key = bytes.toString('latin1', at, end);
+    const known = this.#plans.get(key);
+    if (known?.facts === facts && known.catalog === catalog && known.lasting === lasting) {
+      this.#rows = known.rows;
+      return;
+    }
     const described = readDescription(bytes, at, end);
-    this.#rows = planRows(
-      described,
-      (column) => columns.factsOf(column, facts, catalog, lasting),
-      masker,
-      onHits,
-    );
+    const factsOf = (column: DescribedColumn) => columns.factsOf(column, facts, catalog, lasting);
+    const rows = planRows(described, factsOf, masker, onHits);
+    this.#rows = rows;
     if (described.some(({ tableOid }) => catalog?.isNewer(tableOid) === true)) lookUp?.expire();
+    else if (key.length <= PLAN_KEY_MAX_BYTES) this.#plans.set(key, { facts, catalog, lasting, rows });
   }
 
   #describedNothing(head: Expected | null): Uint8Array | null {
