@@ -1,18 +1,23 @@
 /**
  * Serves the metrics by TCP, for a Prometheus that scrapes: `GET /metrics` and nothing else. No authentication and no
- * TLS, so it listens only where the operator says, by address.
+ * TLS, so it listens only where the operator says, by address. At a restart its listener goes to the next daemon, and who
+ * scrapes meanwhile waits.
  *
  * Bounds: connections and the time of a request; nothing of a request is kept.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { SluiceError } from '../core/errors.ts';
+import { duplicateFd } from '../kernel/descriptors.ts';
+import { fdOf } from '../proxy/socket-fd.ts';
 import { EXPOSITION_TYPE } from './exposition.ts';
 
 /** A scraper or two, and who looks by hand. */
 const MAX_CONNECTIONS = 16;
 const MAX_HEADER_BYTES = 8 * 1024;
 const REQUEST_TIMEOUT_MS = 5_000;
+/** For so long answers may be on their way when the listener is handed over. */
+const HANDOVER_MS = 500;
 
 export interface MetricsAddress {
   readonly host: string;
@@ -28,16 +33,27 @@ export function parseMetricsAddress(text: string): MetricsAddress | null {
   return isIP(host) === wanted && port >= 1 && port <= 65_535 ? { host, port } : null;
 }
 
+/** A listener on its way from one daemon to the next. */
+export interface HandedMetrics extends MetricsAddress {
+  readonly fd: number;
+}
+
 export interface MetricsServer {
   readonly port: number;
+  /** Answers nothing any more, and gives its listener: whoever connects from now on waits for the next to answer. */
+  handOver(): Promise<HandedMetrics>;
   close(): void;
 }
 
-/** @throws SluiceError API when the address cannot be listened on */
+/**
+ * @param former the listener of the daemon before, at this very address; it is the server's from now on
+ * @throws SluiceError API when the address cannot be listened on
+ */
 export function serveMetrics(
   { host, port }: MetricsAddress,
   text: () => Promise<string>,
   onError: (error: unknown) => void,
+  former: HandedMetrics | null = null,
 ): Promise<MetricsServer> {
   const limits = {
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -50,10 +66,19 @@ export function serveMetrics(
     server.once('error', (cause) =>
       reject(new SluiceError('API', `metrics cannot be served at ${host} port ${port}`, { cause })),
     );
-    server.listen(port, host, () => {
+    server.listen(former === null ? { port, host } : { fd: former.fd }, () => {
       const address = server.address();
       resolve({
         port: typeof address === 'object' && address !== null ? address.port : port,
+        handOver: async () => {
+          const fd = duplicateFd(fdOf(server) ?? -1);
+          const closed = new Promise((done) => server.close(done));
+          server.closeIdleConnections();
+          const timer = setTimeout(() => server.closeAllConnections(), HANDOVER_MS);
+          await closed;
+          clearTimeout(timer);
+          return { host, port, fd };
+        },
         close: () => {
           server.close();
           server.closeAllConnections();

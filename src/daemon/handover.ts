@@ -11,6 +11,7 @@ import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import { deserialize, serialize } from 'node:v8';
+import type { HandedMetrics } from '../api/metrics-server.ts';
 import { SluiceError } from '../core/errors.ts';
 import { addon } from '../kernel/addon.ts';
 import { ownCgroup } from '../kernel/cgroup.ts';
@@ -41,15 +42,18 @@ export interface Handover {
   readonly namespaces: readonly ServedState[];
   readonly workers: readonly HandedWorker[];
   readonly openFlows: readonly FlowFacts[];
+  /** Left out where metrics are not served by TCP. */
+  readonly metrics?: HandedMetrics;
 }
 
 /** Every descriptor in it; `replace` gives the number it has now. */
 function withDescriptors(handover: Handover, replace: (fd: number) => number): Handover {
   const all = <T extends { readonly fd: number }>(list: readonly T[]): T[] =>
     list.map((one) => ({ ...one, fd: replace(one.fd) }));
-  const { listeners, dnsSockets, namespaces, workers } = handover;
+  const { listeners, dnsSockets, namespaces, workers, metrics } = handover;
   return {
     ...handover,
+    ...(metrics === undefined ? {} : { metrics: { ...metrics, fd: replace(metrics.fd) } }),
     listeners: { ...listeners, byWorker: listeners.byWorker.map(all) },
     dnsSockets: { ...dnsSockets, datagrams: all(dnsSockets.datagrams), listeners: all(dnsSockets.listeners) },
     namespaces: namespaces.map(({ handle, lent, dns }) => ({

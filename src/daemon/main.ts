@@ -1,11 +1,12 @@
 /** Starts the daemon, wires it to signals, systemd and the API, and stops it. */
 import { metricsText } from '../api/metrics.ts';
-import { type MetricsServer, serveMetrics } from '../api/metrics-server.ts';
+import { type HandedMetrics, type MetricsServer, serveMetrics } from '../api/metrics-server.ts';
 import { apiSocketPath } from '../api/paths.ts';
 import { serveApi } from '../api/server.ts';
 import { messageOf } from '../core/errors.ts';
 import { OutcomeCounts } from '../flowlog/outcome-counts.ts';
 import { addon } from '../kernel/addon.ts';
+import { closeFd } from '../kernel/descriptors.ts';
 import { hasLinks, makePinDirectories, removePins } from '../kernel/pins.ts';
 import { backendOf } from './backend.ts';
 import { Daemon } from './daemon.ts';
@@ -87,14 +88,24 @@ async function start(daemon: Daemon, options: DaemonOptions): Promise<void> {
   }
 }
 
+/** The listener of the daemon before, if it is at the address that is asked for now. */
+function adoptMetrics({ metrics }: DaemonOptions, former: HandedMetrics | undefined): HandedMetrics | null {
+  if (former === undefined) return null;
+  if (former.host === metrics?.host && former.port === metrics.port) return former;
+  closeFd(former.fd);
+  return null;
+}
+
 /** Not worth ending for: agents stay governed without. */
 async function openMetrics(
-  { metrics }: DaemonOptions,
+  options: DaemonOptions,
   text: () => Promise<string>,
+  former: HandedMetrics | undefined,
 ): Promise<MetricsServer | null> {
-  if (metrics === null) return null;
+  const adopted = adoptMetrics(options, former);
+  if (options.metrics === null) return null;
   try {
-    return await serveMetrics(metrics, text, (error) => log(`metrics: ${messageOf(error)}`));
+    return await serveMetrics(options.metrics, text, (error) => log(`metrics: ${messageOf(error)}`), adopted);
   } catch (error) {
     log(`warning: ${messageOf(error)}`);
     return null;
@@ -123,7 +134,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const api = await serveApi(apiSocketPath(options.runtimeDirectory), backend, {
     onError: (error) => log(`API: ${messageOf(error)}`),
   });
-  const metrics = await openMetrics(options, async () => metricsText(await backend.status()));
+  const text = async (): Promise<string> => metricsText(await backend.status());
+  const metrics = await openMetrics(options, text, former?.metrics);
   process.on('SIGHUP', () => void reload(daemon));
   const state = describe(daemon);
   addon().sdNotify(`READY=1\nSTATUS=${state}`);
@@ -132,18 +144,23 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   if (former !== null) log(`took over ${former.workers.length} workers with open flows`);
   hasStarted();
 
+  const handOver = async (outlive: boolean): Promise<Handover> => {
+    await api.close();
+    const listener = await metrics?.handOver();
+    const handover = await daemon.handOver(outlive);
+    return listener === undefined ? handover : { ...handover, metrics: listener };
+  };
+
   const signal = await stopped;
   if (signal === 'SIGUSR2') {
     addon().sdNotify('RELOADING=1');
     log('SIGUSR2: starting anew; open flows go on');
-    await api.close();
-    executeAnew(await daemon.handOver(false));
+    executeAnew(await handOver(false));
   }
   if (signal === 'SIGTERM' && (await isBeingRestarted())) {
     addon().sdNotify('STOPPING=1');
     log('SIGTERM, to be started again; open flows go on');
-    await api.close();
-    store(await daemon.handOver(true));
+    store(await handOver(true));
     process.exit(0);
   }
   addon().sdNotify('STOPPING=1');

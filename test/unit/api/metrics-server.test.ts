@@ -1,6 +1,20 @@
+import { Agent, get as request } from 'node:http';
+import { text as textOf } from 'node:stream/consumers';
 import t from 'tap';
 import { EXPOSITION_TYPE } from '#src/api/exposition.ts';
-import { parseMetricsAddress, serveMetrics } from '#src/api/metrics-server.ts';
+import {
+  type HandedMetrics,
+  type MetricsServer,
+  parseMetricsAddress,
+  serveMetrics,
+} from '#src/api/metrics-server.ts';
+
+function get(url: string, agent?: Agent): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = agent === undefined ? {} : { agent };
+    request(url, options, (response) => resolve(textOf(response))).on('error', reject);
+  });
+}
 
 t.test('an address is said in full', async (t) => {
   t.same(parseMetricsAddress('127.0.0.1:9464'), { host: '127.0.0.1', port: 9464 });
@@ -16,6 +30,30 @@ t.test('an address is said in full', async (t) => {
     '127.0.0.1:65536',
   ])
     t.equal(parseMetricsAddress(text), null, text);
+});
+
+t.test('handed over, it refuses nobody: who connects waits for the next', async (t) => {
+  const address = { host: '127.0.0.1', port: 0 };
+  const serve = (text: string, former?: HandedMetrics): Promise<MetricsServer> =>
+    serveMetrics(
+      address,
+      async () => text,
+      (error) => t.fail(String(error)),
+      former,
+    );
+  const first = await serve('first 1\n');
+  const url = `http://127.0.0.1:${first.port}/metrics`;
+  const lasting = new Agent({ keepAlive: true });
+  t.teardown(() => lasting.destroy());
+  t.equal(await get(url, lasting), 'first 1\n');
+  const handed = await first.handOver();
+  t.match(handed, { ...address, fd: Number });
+  const waiting = get(url);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const second = await serve('second 2\n', handed);
+  t.teardown(() => second.close());
+  t.equal(second.port, first.port);
+  t.equal(await waiting, 'second 2\n');
 });
 
 t.test('GET /metrics, and nothing else', async (t) => {
