@@ -158,6 +158,58 @@ __noinline int sluice_remember_exe(__u64 address, __u64 ino, __u32 dev) {
   return 0;
 }
 
+/* Puts the name of the cgroup at `address` behind what scratch->cgroup has; the length of the text then, or 0
+ * if there is no room. */
+__noinline __u32 sluice_append_cgroup(__u64 address, __u32 length) {
+  struct cgroup *cgrp = (struct cgroup *)address;
+  struct sluice_scratch *scratch = sluice_get_scratch();
+  if (!scratch || length >= SLUICE_EXE_PATH_MAX - 1)
+    return 0;
+  char *text = scratch->cgroup.text;
+  length &= SLUICE_EXE_PATH_MAX - 1;
+  text[length] = '/';
+  long more = bpf_probe_read_kernel_str(&text[length + 1], SLUICE_NAME_MAX, BPF_CORE_READ(cgrp, kn, name));
+  return more > 0 ? length + more : 0;
+}
+
+/* Remembers the path of a cgroup below the daemon's root, as sluice_walk_cgroup goes. What another task wrote
+ * into the scratch meanwhile is taken away again. */
+__noinline int sluice_remember_cgroup(__u64 address) {
+  struct cgroup *cgrp = (struct cgroup *)address;
+  struct sluice_scratch *scratch = sluice_get_scratch();
+  struct sluice_config *config = sluice_get_config();
+  int depth = BPF_CORE_READ(cgrp, level);
+  if (!scratch || !config || depth > SLUICE_ROOT_DEPTH + SLUICE_PATH_DEPTH)
+    return 0;
+  __u64 id = BPF_CORE_READ(cgrp, kn, id);
+  __u64 ancestors = address + bpf_core_field_offset(struct cgroup, ancestors);
+  __u64 turn = __sync_fetch_and_add(&scratch->turn, 1) + 1;
+  __u32 length = 0;
+  bool below = false;
+
+  scratch->cgroup.offset = 0;
+  for (int at = 0; at <= SLUICE_ROOT_DEPTH + SLUICE_PATH_DEPTH; at++) {
+    if (at > depth)
+      break;
+    struct cgroup *ancestor = NULL;
+    if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)(ancestors + at * sizeof(void *))))
+      return 0;
+    if (!below) {
+      below = BPF_CORE_READ(ancestor, kn, id) == config->root_cgroup;
+      continue;
+    }
+    length = sluice_append_cgroup(sluice_address_of(ancestor), length);
+    if (!length)
+      return 0;
+  }
+  if (!length)
+    return 0;
+  bpf_map_update_elem(&sluice_cgroup_paths, &id, &scratch->cgroup, BPF_ANY);
+  if (*(volatile __u64 *)&scratch->turn != turn)
+    bpf_map_delete_elem(&sluice_cgroup_paths, &id);
+  return 0;
+}
+
 /* Fills what a task says about itself; leaves the destination alone. */
 static __always_inline void sluice_fill_task(struct sluice_flow *flow, struct task_struct *task, __u32 agent,
                                              __u32 generation) {
@@ -178,6 +230,9 @@ static __always_inline void sluice_fill_facts(struct sluice_flow *flow, __u32 ag
   struct sluice_exe_key exe = {.ino = flow->exe_ino, .dev = flow->exe_dev};
   if (exe.ino && !bpf_map_lookup_elem(&sluice_exe_paths, &exe))
     sluice_remember_exe(sluice_address_of(task), exe.ino, exe.dev);
+  __u64 cgroup = flow->cgroup_id;
+  if (!bpf_map_lookup_elem(&sluice_cgroup_paths, &cgroup))
+    sluice_remember_cgroup(sluice_address_of(BPF_CORE_READ(task, cgroups, dfl_cgrp)));
 }
 
 #endif

@@ -175,6 +175,16 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_exe_paths SEC(".maps");
 
+/* Paths of cgroups agents were in, by id, so that one that is gone at once can still be named: a oneshot unit
+ * that connected and ended. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 1024);
+  __type(key, __u64);
+  __type(value, struct sluice_exe_path);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_cgroup_paths SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 8 << 20); /* 58,000 events: a storm outruns the daemon by seconds before any is lost */
@@ -279,6 +289,7 @@ struct sluice_scratch {
   __u64 live[SLUICE_GLOB_WORDS];
   struct sluice_exe_place place;
   struct sluice_exe_path exe;
+  struct sluice_exe_path cgroup;
 };
 
 struct {

@@ -63,7 +63,9 @@ static __always_inline bool netns_want_listener(struct sluice_config *config, __
 
 /* Whether there is hope of a listener there, without asking for one. */
 static __always_inline bool netns_may_be_served(struct sluice_config *config, __u64 cookie) {
-  if (!cookie || cookie == config->home_netns || !config->home_netns || !config->daemon_pid)
+  if (!cookie || cookie == config->home_netns || !config->home_netns)
+    return false;
+  if (!config->daemon_pid && bpf_ktime_get_boot_ns() >= config->hold_until_ns)
     return false;
   struct sluice_netns *known = bpf_map_lookup_elem(&sluice_netns, &cookie);
   return !known || known->state != SLUICE_NETNS_REFUSED;

@@ -153,6 +153,7 @@ export class Daemon {
       cgroupRoot: this.#cgroupRoot,
       policy: () => this.policies.policy,
       exePathHint: (dev, inode) => this.plane.exePath(dev, inode),
+      cgroupPathHint: (id) => this.plane.cgroupPath(id),
       bootClock: this.#bootClock,
     });
     this.ledger = new Ledger({

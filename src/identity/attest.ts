@@ -69,6 +69,8 @@ export interface AttestorOptions {
   readonly etcRoot?: string;
   /** A path the kernel plane remembers for an executable; verified before it is believed. */
   readonly exePathHint?: (dev: number, inode: bigint) => string | null;
+  /** The path the kernel plane saw a cgroup under, which may be gone. */
+  readonly cgroupPathHint?: (id: bigint) => string | null;
   readonly bootClock?: BootClock;
   readonly clock?: Clock;
   readonly hostName?: string;
@@ -132,7 +134,13 @@ export class Attestor {
     this.#hostName = options.hostName ?? hostname();
     this.#accounts = new Accounts(options.etcRoot ?? '/etc', clock);
     this.#hasher = new FileHasher({ clock });
-    this.cgroups = new CgroupPaths({ procRoot, cgroupRoot: options.cgroupRoot, clock });
+    const { cgroupRoot, cgroupPathHint } = options;
+    this.cgroups = new CgroupPaths({
+      procRoot,
+      cgroupRoot,
+      clock,
+      ...(cgroupPathHint === undefined ? {} : { hint: cgroupPathHint }),
+    });
     this.#finder = {
       procRoot,
       isSameProcess: (pid, taskStartNs) => isSameProcess(procRoot, pid, taskStartNs),

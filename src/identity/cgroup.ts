@@ -3,7 +3,8 @@
  *
  * The id is the inode number of the cgroup's directory, never used twice while the host runs (kernfs counts on
  * over 64 bits) and a cgroup v2 cannot be renamed: what was once seen stays true, even after the cgroup is gone.
- * That memory is what attributes a flow to a `sluice run` that ended before anybody looked.
+ * That memory is what attributes a flow to a `sluice run` that ended before anybody looked; the kernel plane has one as
+ * well, of the cgroups agents connected from.
  */
 import type { Dirent } from 'node:fs';
 import { opendir, readFile, stat } from 'node:fs/promises';
@@ -25,6 +26,8 @@ export interface CgroupPathsOptions {
   readonly clock?: Clock;
   readonly maxWalkDirectories?: number;
   readonly sleep?: (ms: number) => Promise<unknown>;
+  /** Who may have seen it while it was there; its word is believed. */
+  readonly hint?: (id: bigint) => string | null;
 }
 
 /** The cgroup v2 line (`0::/path`) of a /proc/PID/cgroup file, or null. (cgroups(7)) */
@@ -44,6 +47,7 @@ export class CgroupPaths {
   readonly #clock: Clock;
   readonly #maxWalkDirectories: number;
   readonly #sleep: (ms: number) => Promise<unknown>;
+  readonly #hint: (id: bigint) => string | null;
   readonly #seen = new BoundedMap<bigint, string>(MAX_REMEMBERED);
   #walk: Promise<void> | null = null;
   #walkedMs = Number.NEGATIVE_INFINITY;
@@ -54,6 +58,7 @@ export class CgroupPaths {
     this.#clock = options.clock ?? systemClock;
     this.#maxWalkDirectories = options.maxWalkDirectories ?? MAX_WALK_DIRECTORIES;
     this.#sleep = options.sleep ?? setTimeout;
+    this.#hint = options.hint ?? (() => null);
   }
 
   /** For whoever makes or enrols a cgroup: its path is then known from the start. */
@@ -65,8 +70,11 @@ export class CgroupPaths {
   async resolve(id: bigint, pid: number): Promise<string | null> {
     const seen = this.#seen.get(id);
     if (seen !== undefined) return seen;
-    const path = await this.#ofProcess(id, pid);
-    if (path !== null) return path;
+    const path = (await this.#ofProcess(id, pid)) ?? this.#hint(id);
+    if (path !== null) {
+      this.remember(id, path);
+      return path;
+    }
     await this.#walkTree();
     return this.#seen.get(id) ?? null;
   }
@@ -78,9 +86,7 @@ export class CgroupPaths {
       const path = parseCgroupPath(text);
       if (path === null) return null;
       const found = await stat(join(this.#cgroupRoot, path), { bigint: true });
-      if (found.ino !== id) return null;
-      this.remember(id, path);
-      return path;
+      return found.ino === id ? path : null;
     } catch {
       return null;
     }

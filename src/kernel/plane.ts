@@ -433,6 +433,12 @@ export class KernelPlane {
     return bytes === null ? null : decodeExePath(bytes);
   }
 
+  /** Path of a cgroup below the root, as it was when an agent was in it. */
+  cgroupPath(id: bigint): string | null {
+    const bytes = this.#map('sluice_cgroup_paths').lookup(encodeU64(id));
+    return bytes === null ? null : decodeExePath(bytes);
+  }
+
   /**
    * Flows that wait since before a CLOCK_BOOTTIME: connections under their tuple, DNS datagrams under their ticket.
    * Those that are over are taken out; the others are given, and stay: who looks after them might be killed.

@@ -127,6 +127,7 @@ export type MapName =
   | 'sluice_untagged'
   | 'sluice_netns'
   | 'sluice_exe_paths'
+  | 'sluice_cgroup_paths'
   | 'sluice_inbound'
   | 'sluice_denied'
   | 'sluice_counters';

@@ -60,6 +60,22 @@ t.test('walks at most once in a while, and not without bound', async (t) => {
   t.strictSame(waits, [0, 500], 'which waited for its turn');
 });
 
+t.test('asks who may have seen it before it was gone, and remembers that too', async (t) => {
+  const { host, id, paths } = setUp(t.testdir());
+  host.end(500);
+  rmSync(join(host.cgroupRoot, 'system.slice'), { recursive: true });
+  const asked: bigint[] = [];
+  const hint = (of: bigint): string | null => {
+    asked.push(of);
+    return of === id ? '/system.slice/a.service' : null;
+  };
+  const cgroups = paths({ hint });
+  t.equal(await cgroups.resolve(id, 500), '/system.slice/a.service');
+  t.equal(await cgroups.resolve(id, 500), '/system.slice/a.service');
+  t.equal(await cgroups.resolve(9_999n, 500), null, 'of others it is looked for');
+  t.strictSame(asked, [id, 9_999n]);
+});
+
 t.test('takes the word of whoever made the cgroup', async (t) => {
   const { paths } = setUp(t.testdir());
   const cgroups = paths();
