@@ -43,8 +43,11 @@ export class Exchange {
       if (expected.kind !== 'sync') return;
       this.#skipping = false;
     }
-    // While it reads the data of a COPY the server takes no notice of Sync.
-    if (this.#inCopyFrom && expected.kind === 'sync' && !this.#hasCopyEnd()) return;
+    if (this.#inCopyFrom && expected.kind !== 'copy-end' && !this.#hasCopyEnd()) {
+      // While it reads the data of a COPY the server takes no notice of Sync, and loses any other question.
+      if (expected.kind === 'sync') return;
+      throw amongData();
+    }
     if (this.#queue.length - this.#first >= EXPECTED_MAX)
       throw new ProtocolError(
         'postgres',
@@ -94,12 +97,7 @@ export class Exchange {
     const end = queue.findIndex(({ kind }) => kind === 'copy-end');
     const stop = end === -1 ? queue.length : end;
     const before = queue.slice(1, stop);
-    if (before.some(({ kind }) => kind !== 'sync'))
-      throw new ProtocolError(
-        'postgres',
-        'agent',
-        'the PostgreSQL client sent a question among the data of a COPY',
-      );
+    if (before.some(({ kind }) => kind !== 'sync')) throw amongData();
     this.#queue = [...queue.slice(0, 1), ...queue.slice(stop)];
     this.#first = 0;
   }
@@ -117,4 +115,13 @@ export class Exchange {
       if (this.#queue[at]?.kind === 'copy-end') return true;
     return false;
   }
+}
+
+/** Questions that are lost would leave the answers to later ones to be taken for theirs. */
+function amongData(): ProtocolError {
+  return new ProtocolError(
+    'postgres',
+    'agent',
+    'the PostgreSQL client sent a question among the data of a COPY',
+  );
 }

@@ -287,6 +287,28 @@ t.test('Sync among the data of a COPY is no question', async (t) => {
   t.equal(toAgent(...end), 'C SELECT 1  Z T D ******** C SELECT 1  Z');
 });
 
+t.test('a question among the data of a COPY would be lost, and is refused', async (t) => {
+  const copyIn = message('G', Buffer.from([0]), int16(1), int16(0));
+  for (const late of [true, false]) {
+    const { toAgent, toServer } = started();
+    toServer(query('copy others from stdin'));
+    const ask = (): unknown => toServer(query('select 1'));
+    if (late) {
+      toAgent(copyIn);
+      t.throws(ask, ProtocolError, 'while data is read');
+    } else {
+      ask();
+      t.throws(() => toAgent(copyIn), ProtocolError, 'before it is');
+    }
+  }
+  const { toAgent, toServer } = started();
+  toServer(query('copy others from stdin'));
+  toAgent(copyIn);
+  toServer(message('d', text('x')), message('c'), query('select ssn from people'));
+  const answers = [complete, ready, description({ name: 'ssn' }), row('078-05-1120'), complete, ready];
+  t.equal(toAgent(...answers), 'C SELECT 1  Z T D ******** C SELECT 1  Z', 'behind it, it is none');
+});
+
 t.test(
   'the database is asked which columns are meant, between transactions, and the agent sees nothing of it',
   async (t) => {
