@@ -149,3 +149,29 @@ t.test('what a detector may look at is bounded', async (t) => {
   }
   t.equal(engine.detectors.length, DETECTORS.length + 3);
 });
+
+t.test('what policy allows at most can be compiled', async (t) => {
+  const shapes = [
+    '[a-z0-9]{8,240}',
+    '(?:[a-z]{1,4}-){1,50}[0-9]',
+    '(?:a|ab|abc|abcd){3,25}',
+    '[^x]{3,240}',
+    '.{3,240}z',
+  ];
+  const patterns = Array.from(
+    { length: 63 },
+    (_, i) => `  - {name: d${i}, pattern: '${shapes[i % shapes.length]}${i}'}\n`,
+  );
+  const words = Array.from({ length: 10_000 }, (_, i) => `word ${i * 7919} of many`);
+  const names = [...patterns.map((_, i) => `d${i}`), 'w'];
+  const largest = policyOf(`
+destinations: [{name: db, cidrs: [10.0.0.1], ports: [5432], protocol: postgres}]
+detectors:
+${patterns.join('')}  - {name: w, words: [${words.join(', ')}]}
+masks: [{name: m, destinations: [db], detect: [all, ${names.join(', ')}]}]`);
+  const whole = new MaskEngine(largest);
+  const text = Buffer.from('see word 791900 of many here');
+  const found = whole.scanner.scan(text, Uint32Array.of(0, text.length, 0), 1, Uint8Array.of(1)) ?? [];
+  const told = Array.from({ length: found.length / 3 }, (_, i) => whole.detectorOf(found[3 * i + 1] ?? 0));
+  t.ok(told.includes(whole.indexOf('w')));
+});
