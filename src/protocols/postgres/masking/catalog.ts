@@ -28,6 +28,9 @@ export interface KnownColumn {
   readonly column: string | null;
 }
 
+/** Whether a masked column may be read in a relation, and whether its name tells. */
+export type Reach = 'no' | 'by its name' | 'by any name';
+
 const ANY_ATTRIBUTE = 0;
 const MAY_BE_ANY: KnownColumn = { schema: null, table: null, column: null };
 
@@ -74,8 +77,10 @@ export class Catalog {
   }
 
   /** Whether a relation of that name has the rule's column in it: its table, a part of it, or a view of it. */
-  shows(rule: ColumnRule, relation: Relation): boolean {
-    return this.#named(relation).some((column) => this.#rules[column.rule] === rule);
+  shows(rule: ColumnRule, relation: Relation): Reach {
+    const own = this.#named(relation).filter((column) => this.#rules[column.rule] === rule);
+    if (own.length === 0) return 'no';
+    return own.some(({ attribute }) => attribute === ANY_ATTRIBUTE) ? 'by any name' : 'by its name';
   }
 
   /** What COPY of a whole table sends; null if that is not known, or more than one may be meant. */

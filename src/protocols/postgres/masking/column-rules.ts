@@ -6,7 +6,7 @@
  */
 import { fitsStars } from '../../../core/star-pattern.ts';
 import type { ColumnFacts } from '../../../mask/masker.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog, Reach } from './catalog.ts';
 import type { DescribedColumn } from './result.ts';
 import { type Relation, readsStatistics, type StatementFacts, touches } from './touch.ts';
 import { nameOfType } from './types.ts';
@@ -88,6 +88,9 @@ const NOT_A_COLUMN = { schema: NO_COLUMN, table: NO_COLUMN, column: NO_COLUMN } 
 export const ANY_COLUMN = { schema: null, table: null, column: null } as const;
 
 /** Without a catalog any relation may be a view of the table. */
-export function reachesIn(catalog: Catalog | null): (relation: Relation, rule: ColumnRule) => boolean {
-  return (relation, rule) => catalog === null || rule.mayMeanTable(relation) || catalog.shows(rule, relation);
+export function reachesIn(catalog: Catalog | null): (relation: Relation, rule: ColumnRule) => Reach {
+  return (relation, rule) => {
+    const shown = catalog?.shows(rule, relation) ?? 'by its name';
+    return shown === 'no' && rule.mayMeanTable(relation) ? 'by its name' : shown;
+  };
 }

@@ -77,7 +77,7 @@ function columnsOf({ count, shape, facts, columns, catalog }: CopyFacts): Column
   if (shape === null || facts === null || facts.runsCode) return each(ANY_COLUMN);
   const reaches = reachesIn(catalog);
   const mayBeMeant = facts.relations.some((relation) =>
-    columns.rules.some((rule) => relation.name === '*' || reaches(relation, rule)),
+    columns.rules.some((rule) => relation.name === '*' || reaches(relation, rule) !== 'no'),
   );
   if (!mayBeMeant) return each(NOT_A_COLUMN);
   const named = (column: string): Column => ({ schema: null, table: null, column });

@@ -7,6 +7,7 @@
  */
 import { effectOfFunction, readsAnyTable, STATEMENTS } from '../effects.ts';
 import { isNode, type Node, parse } from '../parser.ts';
+import type { Reach } from './catalog.ts';
 import type { ColumnRule } from './column-rules.ts';
 import { type CopyShape, copyShape } from './copy-shape.ts';
 
@@ -49,11 +50,15 @@ export function statementFacts(text: Buffer): StatementFacts | null {
 export function touches(
   facts: StatementFacts | null,
   rule: ColumnRule,
-  reaches: (relation: Relation, rule: ColumnRule) => boolean,
+  reaches: (relation: Relation, rule: ColumnRule) => Reach,
 ): boolean {
   if (facts === null || facts.runsCode) return true;
   if (facts.isPlan) return false;
-  if (!facts.relations.some((relation) => relation.name === '*' || reaches(relation, rule))) return false;
+  const reached = facts.relations.map((relation) =>
+    relation.name === '*' ? 'by any name' : reaches(relation, rule),
+  );
+  if (reached.includes('by any name')) return true;
+  if (!reached.includes('by its name')) return false;
   if (facts.takesAll) return true;
   for (const name of facts.names) if (rule.meansColumn(name)) return true;
   return false;

@@ -27,7 +27,7 @@ const TOUCHING = [
   'select max(a) from people as p (x, a)',
   'with p (a) as (select ssn from people) select lower(a) from p',
   'with p as (select * from people) select md5(x) from p',
-  'select substr(hidden, 1) from shown where ssn is null',
+  'select substr(hidden, 1) from shown',
   'select 1 from people where ssn = $1',
   'table people',
   'select (select ssn from people limit 1) || 1',
