@@ -174,6 +174,11 @@ void Scanner::ScanTexts(Napi::Env env, std::vector<uint32_t> &found) {
     throw ScanError(env, "hs_scan", error);
   }
   SortMatches();
+  // All texts of a call together, as one: what they are found to hold is told at once.
+  if (found.size() / 3 + matches_.size() > kMaxMatches) {
+    Forget();
+    throw ScanError(env, "hs_scan", HS_SCAN_TERMINATED);
+  }
   size_t at = 0;
   for (const Match &match : matches_) {
     // The line feed behind a text still belongs to it.

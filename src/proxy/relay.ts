@@ -6,7 +6,7 @@
  *
  * - a FIN on one side becomes a FIN on the other and nothing more: the other direction goes on;
  * - a side that does not read stops the other side from being read: memory stays bounded by the two high
- *   water marks, whatever the sizes;
+ *   water marks, whatever the sizes, and by a number of pieces, for each costs more than the few bytes it may have;
  * - a reset is handed back to the caller, with the surviving socket still open: only the caller knows
  *   whether an answer in the agent's protocol is still possible, or whether the reset is to be passed on.
  */
@@ -52,11 +52,18 @@ export interface Relay {
   run(agent: Socket, server: Socket, options: RelayOptions): Promise<RelayResult>;
 }
 
+/** Writes that may wait to be taken; beyond, their source is stopped, however few bytes they are: each costs some hundred. */
+const MAX_WAITING_WRITES = 1_024;
+
 /** One direction. */
 class Pipe {
   bytes = 0;
   /** The other direction. */
   opposite: Pipe | null = null;
+  /** Since all had been taken. */
+  #waitingWrites = 0;
+  /** Whether a write will tell that it was taken. */
+  #awaitsWrites = false;
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #landing: Landing | null;
@@ -83,7 +90,7 @@ class Pipe {
     this.#from.on('end', this.#onEnd);
     if (this.#landing === null) this.#from.on('data', this.#onData);
     // With the head still waiting to be taken, reading begins at `drain`.
-    if (!this.#to.writableNeedDrain) this.#from.resume();
+    if (!this.#to.writableNeedDrain && !this.#awaitsWrites) this.#from.resume();
   }
 
   stop(): void {
@@ -92,6 +99,7 @@ class Pipe {
     this.#from.off('data', this.#onData);
     this.#landing?.close();
     flushBorrowed();
+    this.#awaitsWrites = false;
     this.#from.pause();
     unwatchStalled(this.#from);
   }
@@ -111,15 +119,35 @@ class Pipe {
       return;
     }
     this.bytes += bytes.length;
-    writeBorrowed(this.#to, bytes, this.#onFull);
+    writeBorrowed(this.#to, bytes, this.#write);
   };
 
   #send(chunk: Uint8Array): void {
     this.bytes += chunk.length;
     const to = this.#to;
     if (chunk.length === FULL_RECORD_BYTES && to.writableCorked === 0) corkForThisTurn(to);
-    if (!to.write(chunk)) this.#onFull();
+    this.#write(chunk);
   }
+
+  readonly #write = (chunk: Uint8Array): void => {
+    const to = this.#to;
+    this.#waitingWrites = to.writableLength === 0 ? 0 : this.#waitingWrites + 1;
+    const tooMany = this.#waitingWrites >= MAX_WAITING_WRITES;
+    let goesOn: boolean;
+    if (tooMany && !this.#awaitsWrites) {
+      this.#awaitsWrites = true;
+      goesOn = to.write(chunk, this.#onTaken);
+    } else {
+      goesOn = to.write(chunk);
+    }
+    if (!goesOn || tooMany) this.#onFull();
+  };
+
+  readonly #onTaken = (): void => {
+    if (!this.#awaitsWrites) return;
+    this.#awaitsWrites = false;
+    if (!this.#to.writableNeedDrain) this.#onDrain();
+  };
 
   readonly #onFull = (): void => {
     this.#from.pause();
@@ -140,6 +168,7 @@ class Pipe {
   /** Sends what nobody has sent. Nothing once its side has ended. */
   inject(parts: readonly Uint8Array[]): void {
     if (this.#to.writableEnded) return;
+    flushBorrowed();
     for (const part of parts) this.#send(part);
   }
 

@@ -12,7 +12,7 @@ import type { Writable } from 'node:stream';
 /** A full TLS record (RFC 8446 §5.1: 2^14 bytes) announces more in the same turn; less is the end of what was there. */
 export const FULL_RECORD_BYTES = 16_384;
 /** What a socket reads at once, in records. */
-const SLAB_BYTES = 65_536;
+const BATCH_BYTES = 65_536;
 
 let waiting: Writable[] = [];
 
@@ -28,30 +28,42 @@ function uncorkAll(): void {
   for (const stream of ready) stream.uncork();
 }
 
-let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-let filled = 0;
-/** Whose bytes are in the slab. */
+/** Room for what slow streams leave behind. */
+const LEFT_BEHIND_BYTES = 16_384;
+
+let slab = newSlab();
+/** What lies before this place, slow streams have not taken yet. */
+let begin = 0;
+let end = 0;
+/** Whose bytes are in the slab, and how they are written. */
 let owner: Writable | null = null;
-let onOwnerFull: () => void = ignore;
+let ownersWrite: Write = ignore;
 let flushIsDue = false;
+
+/** Writes to the stream, and stops its source when that wants no more. */
+export type Write = (bytes: Uint8Array) => void;
 
 /**
  * Writes bytes the caller must give back when this returns. A full record waits for more until the turn is over.
  *
- * @param onFull called, perhaps later in this turn, when `stream` wants no more until its `drain`
+ * @param write called now or later in this turn
  */
-export function writeBorrowed(stream: Writable, bytes: Buffer, onFull: () => void): void {
-  if (owner !== stream) flushBorrowed();
-  if (stream.writableLength > 0 && owner === null) {
+export function writeBorrowed(stream: Writable, bytes: Buffer, write: Write): void {
+  if (owner !== stream || end + bytes.length > begin + BATCH_BYTES) flushBorrowed();
+  if (owner === null && stream.writableLength > 0) {
     // It is slower than its source, and keeps what it is given.
-    if (!stream.write(Buffer.from(bytes))) onFull();
+    write(Buffer.from(bytes));
     return;
   }
-  if (filled + bytes.length > SLAB_BYTES) flushBorrowed();
-  bytes.copy(slab, filled);
-  filled += bytes.length;
+  if (owner === null && begin > LEFT_BEHIND_BYTES) {
+    slab = newSlab();
+    begin = 0;
+    end = 0;
+  }
+  bytes.copy(slab, end);
+  end += bytes.length;
   owner = stream;
-  onOwnerFull = onFull;
+  ownersWrite = write;
   if (bytes.length < FULL_RECORD_BYTES) {
     flushBorrowed();
   } else if (!flushIsDue) {
@@ -64,14 +76,24 @@ export function writeBorrowed(stream: Writable, bytes: Buffer, onFull: () => voi
 export function flushBorrowed(): void {
   if (owner === null) return;
   const stream = owner;
-  const bytes = slab.subarray(0, filled);
+  const used = slab;
+  const from = begin;
+  const to = end;
   owner = null;
-  filled = 0;
-  if (stream.destroyed) return;
-  const goesOn = stream.write(bytes);
-  // Not all of it was taken: what is left stays where it is until it was.
-  if (stream.writableLength > 0) slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-  if (!goesOn) onOwnerFull();
+  // What is not taken stays where it is until it is, and the next bytes go behind it: streams that are stuck with a few
+  // bytes share a slab.
+  begin = to;
+  if (!stream.destroyed) {
+    ownersWrite(used.subarray(from, to));
+    if (stream.writableLength > 0) return;
+  }
+  if (slab !== used || end !== to) return;
+  begin = from;
+  end = from;
+}
+
+function newSlab(): Buffer {
+  return Buffer.allocUnsafeSlow(LEFT_BEHIND_BYTES + BATCH_BYTES);
 }
 
 function flushAtTurnsEnd(): void {

@@ -117,6 +117,18 @@ t.test('what is wrong is refused', async (t) => {
   );
 });
 
+t.test('more matches than memory shall be spent on are refused, in one text or in many', async (t) => {
+  const scanner = new BatchScanner(Array.from({ length: 20 }, (_, i) => literal(`[a-z]{${i + 1}}`)));
+  const bytes = Buffer.alloc(1_000_000, 'a');
+  const many = Uint32Array.from({ length: 3_000 }, (_, i) =>
+    i % 3 === 2 ? 0 : 1_000 * Math.floor((i + 2) / 3),
+  );
+  t.strictSame([...many.subarray(0, 6)], [0, 1_000, 0, 1_000, 2_000, 0]);
+  t.throws(() => scanner.scan(bytes, many, 1_000, WANTED), /hs_scan failed/);
+  t.throws(() => scanner.scan(bytes, new Uint32Array([0, bytes.length, 0]), 1, WANTED), /hs_scan failed/);
+  t.equal(scanner.scan(bytes, many, 1, WANTED)?.length, 3 * (20 * 1_000 - 190), 'and it goes on');
+});
+
 /** All ends of an expression, by asking of each whether one ends there. */
 function endsOf(expression: string, text: string): number[] {
   const ending = new RegExp(`(?:${expression})$`, 's');

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import t from 'tap';
 import { type RelayResult, streamRelay } from '#src/proxy/relay.ts';
@@ -136,3 +137,29 @@ t.test('each direction waits for its own reader', async (t) => {
   server.end();
   t.equal((await readAll(agent)).length, big.length);
 });
+
+t.test(
+  'a side that reads nothing stops the other after so many pieces, however small they are',
+  async (t) => {
+    const { agent, server, agentSide, serverSide } = await relayed(t.teardown);
+    await new Promise(setImmediate);
+    // As much as the kernel takes.
+    while (serverSide.writableLength === 0) agentSide.push(Buffer.alloc(1_000));
+    const held = serverSide.writableLength;
+    let pieces = 0;
+    while (!agentSide.isPaused() && pieces < 10_000) {
+      agentSide.push('x');
+      pieces += 1;
+    }
+    t.ok(pieces > 100 && pieces < 2_000, `${pieces} pieces of one byte are held`);
+    t.equal(serverSide.writableLength, held + pieces);
+    server.resume();
+    agent.end('the end');
+    let last = '';
+    server.on('data', (chunk: Buffer) => {
+      last = `${last}${chunk.toString('latin1')}`.slice(-7);
+    });
+    await once(server, 'end');
+    t.equal(last, 'the end', 'and goes on when all were taken');
+  },
+);
