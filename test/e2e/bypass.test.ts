@@ -36,7 +36,10 @@ t.test('the rows are the techniques of the test program, all of them', async (t)
 
 t.test('no way is open in silence', async (t) => {
   const result = await runMatrix(field, { rows, onStep: (text) => t.comment(text) });
-  const whole = { ...result, cells: [...result.cells, ...leftOut(selection)] };
+  const order = new Map(ROWS.map(({ name }, at) => [name, at]));
+  const place = ({ row }: Cell): number => order.get(row) ?? 0;
+  const cells = [...result.cells, ...leftOut(selection)].sort((a, b) => place(a) - place(b));
+  const whole = { ...result, cells };
   if (resultFile) writeFileSync(resultFile, JSON.stringify(whole));
   t.strictSame(contradictions(result), []);
   t.equal(new Set(result.cells.map(({ row }) => row)).size, rows.length, 'every row was tried');
