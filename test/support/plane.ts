@@ -16,7 +16,7 @@ import { EventRing } from '#src/kernel/ring.ts';
 import type { TableSizes } from '#src/kernel/tables.ts';
 import { readFlow } from '#src/kernel/worker.ts';
 import { fdOf } from '#src/proxy/socket-fd.ts';
-import { type Finished, run } from '#test/support/command.ts';
+import { type Finished, run, until } from '#test/support/command.ts';
 import { takeHostLock } from '#test/support/host-lock.ts';
 import { patience } from '#test/support/patience.ts';
 
@@ -179,6 +179,11 @@ export class PlaneFixture {
     this.events.length = 0;
     this.accepted.length = 0;
     this.asked.length = 0;
+  }
+
+  /** Waits until so many connections were accepted: who made them may have ended before this process has taken them all. */
+  taken(count: number): Promise<unknown> {
+    return until(`${count} connections to be accepted`, () => this.accepted.length >= count);
   }
 
   /** Waits until events of `kind` have come, at most two seconds on a machine of usual speed. */
