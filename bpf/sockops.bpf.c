@@ -4,36 +4,13 @@
  * connection's tuple; the accepted socket takes it from there and keeps it, so that a worker reads it with
  * one getsockopt and nothing has to be looked up, or can be missed, in userspace.
  */
+#include "lib/ends.h"
 #include "lib/finish.h"
 #include "lib/inbound.h"
 #include "lib/listener.h"
 #include "lib/netns.h"
 
 #define STATE_CB BPF_SOCK_OPS_STATE_CB_FLAG
-
-/* The context may only be read at fixed offsets, so the compiler must not merge the two ends into one load
- * with a computed address: hence volatile, and a function for each end. */
-static __always_inline void local_addr(__u8 *out, volatile struct bpf_sock_ops *ops) {
-  __u32 addr[4] = {0, 0, bpf_htonl(0xffff), ops->local_ip4};
-  if (ops->family == AF_INET6) {
-    addr[0] = ops->local_ip6[0];
-    addr[1] = ops->local_ip6[1];
-    addr[2] = ops->local_ip6[2];
-    addr[3] = ops->local_ip6[3];
-  }
-  __builtin_memcpy(out, addr, sizeof(addr));
-}
-
-static __always_inline void remote_addr(__u8 *out, volatile struct bpf_sock_ops *ops) {
-  __u32 addr[4] = {0, 0, bpf_htonl(0xffff), ops->remote_ip4};
-  if (ops->family == AF_INET6) {
-    addr[0] = ops->remote_ip6[0];
-    addr[1] = ops->remote_ip6[1];
-    addr[2] = ops->remote_ip6[2];
-    addr[3] = ops->remote_ip6[3];
-  }
-  __builtin_memcpy(out, addr, sizeof(addr));
-}
 
 /* Egress lets a socket send to the port it was published with, so that must be one of the daemon's: another
  * program at connect() may have changed it behind ours. */
@@ -63,10 +40,8 @@ static __always_inline void adopt(struct bpf_sock_ops *ops, struct bpf_sock *sk,
   if (sock->mark != config->mark ||
       (!is_proxy_port(config, ops->local_port) && ops->local_port != config->dns_port))
     return;
-  struct sluice_tuple tuple = {.netns_cookie = bpf_get_netns_cookie(ops)};
-  remote_addr(tuple.saddr, ops);
-  tuple.sport = bpf_ntohl(ops->remote_port);
-  tuple.dport = ops->local_port;
+  struct sluice_tuple tuple = {};
+  accepted_tuple(&tuple, ops);
   struct sluice_flow *flow = bpf_map_lookup_elem(&sluice_tuples, &tuple);
   if (flow)
     sock->flow = *flow;

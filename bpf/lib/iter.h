@@ -18,6 +18,11 @@ struct bpf_iter__task {
   struct task_struct *task;
 };
 
+struct bpf_iter__bpf_sk_storage_map {
+  struct bpf_iter_meta *meta;
+  struct sock *sk;
+};
+
 struct bpf_iter__task_file {
   struct bpf_iter_meta *meta;
   struct task_struct *task;

@@ -5,6 +5,7 @@
 #include "datagrams.h"
 #include "descriptors.h"
 #include "handover.h"
+#include "migrate.h"
 #include "namespace.h"
 #include "notify.h"
 #include "process.h"
@@ -23,6 +24,11 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("ScanStream", sluice::ScanStream::Init(env));
   exports.Set("effectivePrograms", Napi::Function::New<sluice::EffectivePrograms>(env));
   exports.Set("linkProgram", Napi::Function::New<sluice::LinkProgram>(env));
+  exports.Set("mapShape", Napi::Function::New<sluice::MapShape>(env));
+  exports.Set("programStruct", Napi::Function::New<sluice::ProgramStruct>(env));
+  exports.Set("callFormer", Napi::Function::New<sluice::CallFormer>(env));
+  exports.Set("restoreFormer", Napi::Function::New<sluice::RestoreFormer>(env));
+  exports.Set("waitForPrograms", Napi::Function::New<sluice::WaitForPrograms>(env));
   exports.Set("listenTcp", Napi::Function::New<sluice::ListenTcp>(env));
   exports.Set("listenUdp", Napi::Function::New<sluice::ListenUdp>(env));
   exports.Set("readFlow", Napi::Function::New<sluice::ReadFlow>(env));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bpf_object.h"
+#include "migrate.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -95,6 +96,31 @@ uint32_t VerifiedInstructions(const bpf_program *program) {
   return info.verified_insns;
 }
 
+// Whether `bytes` has all of it, or as much as `limit`.
+bool ReadIterator(Napi::Env env, bpf_program *program, const bpf_iter_attach_opts *options, size_t limit,
+                  std::vector<uint8_t> &bytes) {
+  std::string name = bpf_program__name(program);
+  bpf_link *link = bpf_program__attach_iter(program, options);
+  if (!link)
+    throw ErrorWithLog(env, "iterate " + name, errno);
+  Fd iterator(bpf_iter_create(bpf_link__fd(link)));
+  int error = errno;
+  bpf_link__destroy(link); // the iterator holds it
+  if (!iterator)
+    throw SystemError(env, "bpf_iter_create " + name, error);
+
+  uint8_t chunk[32768];
+  ssize_t length = 0;
+  while (bytes.size() < limit && (length = read(iterator.get(), chunk, sizeof(chunk))) != 0) {
+    if (length < 0 && (errno == EINTR || errno == EAGAIN))
+      continue;
+    if (length < 0)
+      throw SystemError(env, "read " + name, errno);
+    bytes.insert(bytes.end(), chunk, chunk + length);
+  }
+  return length == 0;
+}
+
 } // namespace
 
 Napi::Function BpfObject::Init(Napi::Env env) {
@@ -105,11 +131,15 @@ Napi::Function BpfObject::Init(Napi::Env env) {
                          InstanceMethod<&BpfObject::Programs>("programs"),
                          InstanceMethod<&BpfObject::Attach>("attach"),
                          InstanceMethod<&BpfObject::Iterate>("iterate"),
+                         InstanceMethod<&BpfObject::IterateMap>("iterateMap"),
+                         InstanceMethod<&BpfObject::Run>("run"),
+                         InstanceMethod<&BpfObject::Struct>("struct"),
                          InstanceMethod<&BpfObject::Close>("close"),
                      });
 }
 
-// new BpfObject(file, mapPinDirectory): parses only
+// new BpfObject(file, mapPinDirectory, pins?): parses only. Maps that `pins` has by name are those that are
+// pinned there, whatever the object says of their shape.
 BpfObject::BpfObject(const Napi::CallbackInfo &info) : Napi::ObjectWrap<BpfObject>(info) {
   path_ = info[0].As<Napi::String>().Utf8Value();
   std::string pins = info[1].As<Napi::String>().Utf8Value();
@@ -118,6 +148,30 @@ BpfObject::BpfObject(const Napi::CallbackInfo &info) : Napi::ObjectWrap<BpfObjec
   object_ = bpf_object__open_file(path_.c_str(), &options);
   if (!object_)
     throw ErrorWithLog(info.Env(), "open " + path_, errno);
+  if (!info[2].IsObject())
+    return;
+  try {
+    Reuse(info.Env(), info[2].As<Napi::Object>());
+  } catch (...) {
+    Free();
+    throw;
+  }
+}
+
+void BpfObject::Reuse(Napi::Env env, const Napi::Object &pins) {
+  bpf_map *map;
+  bpf_object__for_each_map(map, object_) {
+    Napi::Value pin = pins.Get(bpf_map__name(map));
+    if (!pin.IsString())
+      continue;
+    std::string path = pin.As<Napi::String>().Utf8Value();
+    Fd fd(bpf_obj_get(path.c_str()));
+    if (!fd)
+      throw SystemError(env, "bpf_obj_get " + path, errno);
+    int error = bpf_map__reuse_fd(map, fd.get());
+    if (error)
+      throw ErrorWithLog(env, "bpf_map__reuse_fd " + path, -error);
+  }
 }
 
 BpfObject::~BpfObject() {
@@ -134,6 +188,15 @@ bpf_object *BpfObject::Get(const Napi::CallbackInfo &info) {
   if (!object_)
     throw Napi::Error::New(info.Env(), path_ + ": object is closed");
   return object_;
+}
+
+// The program an argument names.
+bpf_program *BpfObject::Program(const Napi::CallbackInfo &info) {
+  std::string name = info[0].As<Napi::String>().Utf8Value();
+  bpf_program *program = bpf_object__find_program_by_name(Get(info), name.c_str());
+  if (!program)
+    throw SystemError(info.Env(), "find program " + name, ENOENT);
+  return program;
 }
 
 // load(sizes?): creates or reuses the pinned maps and passes the programs through the verifier; `sizes` are
@@ -181,9 +244,7 @@ Napi::Value BpfObject::Attach(const Napi::CallbackInfo &info) {
   std::string name = info[0].As<Napi::String>().Utf8Value();
   std::string cgroup_path = info[1].As<Napi::String>().Utf8Value();
   std::string pin = info[2].As<Napi::String>().Utf8Value();
-  bpf_program *program = bpf_object__find_program_by_name(Get(info), name.c_str());
-  if (!program)
-    throw SystemError(env, "find program " + name, ENOENT);
+  bpf_program *program = Program(info);
   libbpf_log.clear();
 
   Fd pinned(bpf_obj_get(pin.c_str()));
@@ -209,37 +270,52 @@ Napi::Value BpfObject::Iterate(const Napi::CallbackInfo &info) {
   std::string name = info[0].As<Napi::String>().Utf8Value();
   uint32_t pid = info[1].As<Napi::Number>().Uint32Value();
   size_t limit = static_cast<size_t>(info[2].As<Napi::Number>().Int64Value());
-  bpf_program *program = bpf_object__find_program_by_name(Get(info), name.c_str());
-  if (!program)
-    throw SystemError(env, "find program " + name, ENOENT);
+  bpf_program *program = Program(info);
   libbpf_log.clear();
 
   bpf_iter_link_info which = {};
   which.task.pid = pid;
   LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &which, .link_info_len = sizeof(which));
-  bpf_link *link = bpf_program__attach_iter(program, pid ? &options : nullptr);
-  if (!link)
-    throw ErrorWithLog(env, "iterate " + name, errno);
-  Fd iterator(bpf_iter_create(bpf_link__fd(link)));
-  int error = errno;
-  bpf_link__destroy(link); // the iterator holds it
-  if (!iterator)
-    throw SystemError(env, "bpf_iter_create " + name, error);
-
   std::vector<uint8_t> bytes;
-  uint8_t chunk[32768];
-  ssize_t length = 0;
-  while (bytes.size() < limit && (length = read(iterator.get(), chunk, sizeof(chunk))) != 0) {
-    if (length < 0 && (errno == EINTR || errno == EAGAIN))
-      continue;
-    if (length < 0)
-      throw SystemError(env, "read " + name, errno);
-    bytes.insert(bytes.end(), chunk, chunk + length);
-  }
+  bool whole = ReadIterator(env, program, pid ? &options : nullptr, limit, bytes);
   auto result = Napi::Object::New(env);
   result.Set("bytes", Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size()));
-  result.Set("whole", Napi::Boolean::New(env, length == 0));
+  result.Set("whole", Napi::Boolean::New(env, whole));
   return result;
+}
+
+// iterateMap(programName, mapPin): runs an iterator over the elements of a map
+Napi::Value BpfObject::IterateMap(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  std::string pin = info[1].As<Napi::String>().Utf8Value();
+  bpf_program *program = Program(info);
+  Fd map(bpf_obj_get(pin.c_str()));
+  if (!map)
+    throw SystemError(env, "bpf_obj_get " + pin, errno);
+  libbpf_log.clear();
+  bpf_iter_link_info which = {};
+  which.map.map_fd = static_cast<uint32_t>(map.get());
+  LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &which, .link_info_len = sizeof(which));
+  std::vector<uint8_t> nothing;
+  ReadIterator(env, program, &options, SIZE_MAX, nothing);
+  return env.Undefined();
+}
+
+// struct(name): as the object was built with it
+Napi::Value BpfObject::Struct(const Napi::CallbackInfo &info) {
+  return DescribeStruct(info.Env(), bpf_object__btf(Get(info)), info[0].As<Napi::String>().Utf8Value());
+}
+
+// run(programName, context) -> what the program answers; it sees the context as its argument
+Napi::Value BpfObject::Run(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  auto context = info[1].As<Napi::Buffer<uint8_t>>();
+  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = context.Data(),
+              .ctx_size_in = static_cast<__u32>(context.Length()));
+  int error = bpf_prog_test_run_opts(bpf_program__fd(Program(info)), &options);
+  if (error)
+    throw SystemError(env, "bpf_prog_test_run_opts " + path_, -error);
+  return Napi::Number::New(env, static_cast<int32_t>(options.retval));
 }
 
 Napi::Value BpfObject::Close(const Napi::CallbackInfo &info) {

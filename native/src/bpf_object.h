@@ -6,6 +6,7 @@
 #include "errors.h"
 
 struct bpf_object;
+struct bpf_program;
 
 namespace sluice {
 
@@ -20,9 +21,14 @@ private:
   Napi::Value Programs(const Napi::CallbackInfo &info);
   Napi::Value Attach(const Napi::CallbackInfo &info);
   Napi::Value Iterate(const Napi::CallbackInfo &info);
+  Napi::Value IterateMap(const Napi::CallbackInfo &info);
+  Napi::Value Struct(const Napi::CallbackInfo &info);
+  Napi::Value Run(const Napi::CallbackInfo &info);
   Napi::Value Close(const Napi::CallbackInfo &info);
   void Free();
   bpf_object *Get(const Napi::CallbackInfo &info);
+  bpf_program *Program(const Napi::CallbackInfo &info);
+  void Reuse(Napi::Env env, const Napi::Object &pins);
 
   bpf_object *object_ = nullptr;
   std::string path_;

@@ -147,17 +147,12 @@ Napi::Value ListenUdp(const Napi::CallbackInfo &info) {
 Napi::Value ReadFlow(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   int fd = info[0].As<Napi::Number>().Int32Value();
-  sluice_flow flow = {};
-  socklen_t length = sizeof(flow);
-  if (getsockopt(fd, SLUICE_SOL, SLUICE_SO_FLOW, &flow, &length) || length != sizeof(flow) || !flow.agent)
-    return Napi::Boolean::New(env, false);
-  // Into a buffer of the caller's: one made for each accepted connection would cost more than the system
-  // call.
+  // Into a buffer of the caller's, who knows the layout: one made for each accepted connection would cost
+  // more than the system call.
   auto into = info[1].As<Napi::Buffer<uint8_t>>();
-  if (into.Length() != sizeof(flow))
-    throw Napi::RangeError::New(env, "the buffer has not the size of a flow");
-  memcpy(into.Data(), &flow, sizeof(flow));
-  return Napi::Boolean::New(env, true);
+  auto length = static_cast<socklen_t>(into.Length());
+  bool told = !getsockopt(fd, SLUICE_SOL, SLUICE_SO_FLOW, into.Data(), &length) && length == into.Length();
+  return Napi::Boolean::New(env, told);
 }
 
 Napi::Value SocketError(const Napi::CallbackInfo &info) {

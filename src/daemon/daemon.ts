@@ -34,7 +34,7 @@ import type { Handover } from './handover.ts';
 import type { DnsSockets, Listeners } from './listeners.ts';
 import type { Namespaces } from './namespaces.ts';
 import { type DaemonOptions, reservedAgents } from './options.ts';
-import { enrollerOver, listenersOver, namespacesOver } from './over-kernel.ts';
+import * as overKernel from './over-kernel.ts';
 import { PolicyKeeper } from './policy-keeper.ts';
 import { dnsPolicyOf, resolversOf } from './resolvers.ts';
 import { Runs } from './runs.ts';
@@ -137,7 +137,7 @@ export class Daemon {
       ...(former === null ? {} : { mark: former.mark }),
     });
     this.processes = new Processes(options.pinDirectory);
-    this.enroller = enrollerOver(this.processes, {
+    this.enroller = overKernel.enrollerOver(this.processes, {
       nowNs: () => this.#bootClock.nowNs(),
       agentId: (name) => this.policies.policy.agents.find((agent) => agent.name === name)?.id ?? null,
       agentName: (id) => this.#anyAgentName(id),
@@ -173,10 +173,10 @@ export class Daemon {
       tier: () => this.tier.state.tier,
       ignoredAgent: canaryId,
     });
-    const { listeners, dnsSockets } = listenersOver(this.plane, options, former);
+    const { listeners, dnsSockets } = overKernel.listenersOver(this.plane, options, former);
     this.listeners = listeners;
     this.#dnsSockets = dnsSockets;
-    this.namespaces = namespacesOver(this.plane, {
+    this.namespaces = overKernel.namespacesOver(this.plane, {
       home: this.home,
       workers: options.workers,
       ports: this.listeners.ports,
@@ -193,6 +193,8 @@ export class Daemon {
     this.plane.untagSelf();
     this.runs.sweep();
     this.ledger.adopt(this.#former?.openFlows ?? []);
+    const ports = overKernel.portsOf(this.listeners, this.#dnsSockets, this.home.cookie);
+    overKernel.migrateOver(this.plane, this.policies.tables, ports, this.tier, this.#log);
     this.#pool = await WorkerPool.start({
       listeners: this.listeners.byWorker,
       user: this.#user,
@@ -218,9 +220,7 @@ export class Daemon {
       onDeath: (how) => this.#log(`the DNS forwarder died (${how}); starting another`),
       onReady: () => this.namespaces.forwarderReady(),
     });
-    this.plane.setProxyPorts(this.listeners.ports);
-    this.plane.setForwarderPort(this.#dnsSockets.port);
-    this.plane.serveNamespaces(this.home.cookie);
+    overKernel.openPorts(this.plane, ports);
     this.namespaces.adopt(this.#former?.namespaces ?? []);
     this.#enrol(this.policies.tables);
     await this.#raiseTier();

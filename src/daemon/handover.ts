@@ -21,7 +21,7 @@ import type { ServedState } from './namespaces.ts';
 import type { HandedWorker } from './worker-process.ts';
 
 /** Of the struct below: what another version has left is not understood, and its flows end. */
-const VERSION = 1;
+const VERSION = 2;
 const STATE = 'sluice-state';
 const VARIABLE = 'SLUICE_HANDOVER';
 /**

@@ -2,6 +2,7 @@
 import { systemClock } from '../core/clock.ts';
 import { addon } from '../kernel/addon.ts';
 import { closeFd } from '../kernel/descriptors.ts';
+import type { EnrolmentTables } from '../kernel/enrolment.ts';
 import { namespaceOf, openNamespace } from '../kernel/namespace.ts';
 import type { KernelPlane } from '../kernel/plane.ts';
 import type { Processes } from '../kernel/processes.ts';
@@ -17,6 +18,7 @@ import {
 } from './listeners.ts';
 import { Namespaces, type NamespacesOptions } from './namespaces.ts';
 import { type DaemonOptions, reservedAgents } from './options.ts';
+import type { TierKeeper } from './tier.ts';
 
 /** New ones, or those of the daemon before. */
 export function listenersOver(
@@ -56,6 +58,50 @@ export function namespacesOver(
     taggedPids: () => plane.taggedPids(),
     clock: systemClock,
   });
+}
+
+/** Where agents' connections go. */
+export interface Ports {
+  readonly proxy: readonly number[];
+  readonly forwarder: number;
+  /** Cookie of the daemon's own network namespace. */
+  readonly home: bigint;
+}
+
+export function portsOf(listeners: Listeners, dnsSockets: DnsSockets, home: bigint): Ports {
+  return { proxy: listeners.ports, forwarder: dnsSockets.port, home };
+}
+
+export function openPorts(plane: KernelPlane, { proxy, forwarder, home }: Ports): void {
+  plane.setProxyPorts(proxy);
+  plane.setForwarderPort(forwarder);
+  plane.serveNamespaces(home);
+}
+
+/**
+ * Programs of another ABI, if there are any, give way to ours, with what they know: either governs agents all the while.
+ * Before a worker of ours takes a connection, whose flow it could not read as the former programs tell it: until there is
+ * one, connections wait in the queues of the listeners.
+ */
+export function migrateOver(
+  plane: KernelPlane,
+  tables: EnrolmentTables,
+  ports: Ports,
+  tier: TierKeeper,
+  log: (message: string) => void,
+): void {
+  if (!plane.migrates) return;
+  const begunMs = performance.now();
+  openPorts(plane, ports);
+  plane.setEnrolment(tables);
+  plane.migrate({
+    replaceLsm: (maps) => {
+      const reason = tier.replace(maps);
+      if (reason !== null) log(`the third layer could not be replaced: ${reason}`);
+    },
+    log,
+  });
+  log(`took over what programs of another ABI knew, in ${Math.round(performance.now() - begunMs)} ms`);
 }
 
 export function enrollerOver(

@@ -11,6 +11,7 @@ export type Tier = 'base' | 'lsm';
 /** The part of kernel/lsm.ts that is needed here. */
 export interface Layer {
   attach(): string | null;
+  replace(maps: string): string | null;
   detach(): void;
   missing(): readonly string[];
 }
@@ -51,6 +52,11 @@ export class TierKeeper {
     this.#layer.detach();
     this.#absent = `programs of the BPF LSM are attached and the kernel does not ask them (${open})${modulesText()}`;
     return this.measured(null);
+  }
+
+  /** Of another ABI, by maps in that directory; why it could not be. It is measured with `raise` afterwards. */
+  replace(maps: string): string | null {
+    return this.#layer.replace(maps);
   }
 
   /** What a self-test found: null when every attempt was refused, or what was not. */

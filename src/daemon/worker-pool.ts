@@ -293,7 +293,8 @@ export class WorkerPool {
   /** A worker's message is a claim, and may be anything. */
   #heard(process: WorkerProcess, claim: Readonly<Record<string, unknown>>): void {
     const { number, key } = process;
-    if (claim['type'] === 'flows' && Array.isArray(claim['flows'])) this.#options.onFlows(claim['flows']);
+    if (claim['type'] === 'flows' && Array.isArray(claim['flows']))
+      this.#options.onFlows(process.presentFlows(claim['flows']));
     else if (isNameQuestion(claim)) this.#options.onNameQuestion(key, claim);
     else if (claim['type'] === 'stats') {
       process.openFlows = numberOf(claim['openFlows']);

@@ -5,6 +5,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { Socket } from 'node:net';
 import { closeFd, descriptorPair, sendDescriptors } from '../kernel/descriptors.ts';
+import { type FlowLayout, flowReader, presentFlowLayout } from '../kernel/migrate/flow-layout.ts';
 import { ProcessHandle } from '../kernel/process-handle.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import { CHANNEL_FD, Channel, MAX_WORKER_FRAME_BYTES } from '../proxy/channel.ts';
@@ -50,6 +51,8 @@ export interface HandedWorker {
   readonly drainUntilMs: number;
   readonly channelFd: number;
   readonly processFd: number;
+  /** Of the flows it tells of. */
+  readonly flowLayout: FlowLayout;
 }
 
 export class WorkerProcess {
@@ -72,6 +75,7 @@ export class WorkerProcess {
   toldUntilMs = 0;
   revision: string | null = null;
   drainUntilMs = 0;
+  #flowLayout = presentFlowLayout;
   readonly #events: ProcessEvents;
   readonly #kill: () => void;
   #channelSocket: Socket | null = null;
@@ -112,6 +116,7 @@ export class WorkerProcess {
     adopted.retired = true;
     adopted.openFlows = handed.openFlows;
     adopted.drainUntilMs = handed.drainUntilMs;
+    adopted.#flowLayout = handed.flowLayout;
     // Its channel is what tells of its end: it is not this process's child, or Node does not know of it.
     adopted.#openChannel(new Socket({ fd: handed.channelFd, readable: true, writable: true }), () => {
       void handle.end();
@@ -144,6 +149,16 @@ export class WorkerProcess {
     this.#channel?.send(message);
   }
 
+  /** The flows it says have ended, whatever they are; those of another ABI as this one lays them out. */
+  presentFlows(claims: readonly unknown[]): readonly unknown[] {
+    if (this.#flowLayout === presentFlowLayout) return claims;
+    const read = flowReader(this.#flowLayout);
+    return claims.map((claim) => {
+      const isReport = typeof claim === 'object' && claim !== null && 'kernel' in claim;
+      return isReport && typeof claim.kernel === 'string' ? { ...claim, kernel: read(claim.kernel) } : claim;
+    });
+  }
+
   /** Hands it descriptors; it gets duplicates. */
   sendDescriptors(message: Buffer, fds: readonly number[]): void {
     // A line that is full has not been read for hundreds of messages. The next worker is told everything anew.
@@ -161,7 +176,8 @@ export class WorkerProcess {
     const channelFd = this.#channelSocket === null ? null : fdOf(this.#channelSocket);
     if (this.ended || channelFd === null) return null;
     const { number, pid, openFlows, drainUntilMs } = this;
-    return { number, pid, openFlows, drainUntilMs, channelFd, processFd: ProcessHandle.open(pid).fd };
+    const processFd = ProcessHandle.open(pid).fd;
+    return { number, pid, openFlows, drainUntilMs, channelFd, processFd, flowLayout: this.#flowLayout };
   }
 
   #end(how: string): void {

@@ -32,7 +32,36 @@ export interface NativeObject {
   attach(program: string, cgroupPath: string, linkPin: string): 'attached' | 'replaced';
   /** Runs an iterator, over one process or (0) over all; `whole` is false when it wrote more than `maxBytes`. */
   iterate(program: string, pid: number, maxBytes: number): { bytes: Buffer; whole: boolean };
+  /** Runs an iterator over the elements of a pinned map. */
+  iterateMap(program: string, mapPin: string): void;
+  /** Runs a program of section `syscall`, whose argument `context` is; what it answers. */
+  run(program: string, context: Buffer): number;
+  /** As the object was built with it; null if it does not know it. */
+  struct(name: string): NativeStruct | null;
   close(): void;
+}
+
+/** A field that is no struct, by its path in the struct (`flow.id`, `ranges[3].rule`; empty: there is no struct). Bytes. */
+export interface NativeField {
+  readonly name: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface NativeStruct {
+  readonly size: number;
+  readonly fields: readonly NativeField[];
+}
+
+export interface NativeShape {
+  /** `enum bpf_map_type` of linux/bpf.h. */
+  readonly type: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  /** Null where the map has no BTF. */
+  readonly key: NativeStruct | null;
+  readonly value: NativeStruct | null;
 }
 
 export interface NativeRing {
@@ -85,7 +114,12 @@ export interface NativeScanStream {
 
 export interface Addon {
   readonly BpfMap: new (pin: string) => NativeMap;
-  readonly BpfObject: new (file: string, mapPins: string) => NativeObject;
+  /** `pins`: maps that are given by name, whatever shape they have. */
+  readonly BpfObject: new (
+    file: string,
+    mapPins: string,
+    pins?: Readonly<Record<string, string>>,
+  ) => NativeObject;
   readonly Datagrams: new (maxBytes: number, onReady: () => void) => NativeDatagrams;
   readonly Ring: new (
     pin: string,
@@ -101,6 +135,15 @@ export interface Addon {
   ) => NativeDescriptorReader;
   effectivePrograms(cgroupPath: string, attachType: number): { id: number; name: string }[];
   linkProgram(pin: string): { linkId: number; programId: number; programName: string };
+  mapShape(pin: string): NativeShape;
+  /** A struct as the program in a pinned array of programs knows it. */
+  programStruct(programArrayPin: string, name: string): NativeStruct | null;
+  /** Puts the program behind a link into a pinned array of programs. */
+  callFormer(programArrayPin: string, linkPin: string): void;
+  /** The other way round; false if the array is empty. */
+  restoreFormer(programArrayPin: string, linkPin: string): boolean;
+  /** Returns when no program runs any more that was begun before. */
+  waitForPrograms(): void;
   listenTcp(ip: string, port: number, backlog: number, netns?: number): { fd: number; port: number };
   listenUdp(ip: string, port: number, netns?: number): { fd: number; port: number };
   openNamespace(tid: number): { fd: number; cookie: bigint; inode: number; ownerUid: number | null };

@@ -54,13 +54,14 @@ export class LsmLayer {
   /**
    * Loads and attaches all of its programs, or none of them; one that is in force already gives way to the new one.
    *
+   * @param maps directory of those they use
    * @returns why it could not; null: all are attached.
    */
-  attach(): string | null {
+  attach(maps: string = pinPaths(this.#pinDirectory).maps): string | null {
     const objects: { readonly native: NativeObject; readonly programs: readonly string[] }[] = [];
     try {
       for (const file of this.#objectFiles()) {
-        const native = new (addon().BpfObject)(file, pinPaths(this.#pinDirectory).maps);
+        const native = new (addon().BpfObject)(file, maps);
         objects.push({ native, programs: native.programs().map(({ name }) => name) });
         native.load();
       }
@@ -84,6 +85,17 @@ export class LsmLayer {
       // The pins keep what is in force.
       for (const { native } of objects) native.close();
     }
+  }
+
+  /**
+   * The same where a former daemon's are in force by maps that are about to go: those would refuse whatever they do not
+   * know. So they go in any case.
+   */
+  replace(maps: string): string | null {
+    if (lsmStates(this.#pinDirectory).length === 0) return null;
+    const reason = this.attach(maps);
+    if (reason !== null) this.detach();
+    return reason;
   }
 
   #objectFiles(): string[] {

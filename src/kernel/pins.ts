@@ -67,6 +67,22 @@ export const pinPaths = (directory: string) => ({
   map: (name: string) => `${directory}/maps/${name}`,
 });
 
+/** While one ABI takes the place of another: see migrate/stage.ts. */
+export const stagePaths = (directory: string) => ({
+  links: `${directory}/links_next`,
+  maps: `${directory}/maps_next`,
+  former: `${directory}/maps_former`,
+});
+
+/** With all pins in it; what was removed. */
+export function removeDirectory(path: string): string[] {
+  if (!existsSync(path)) return [];
+  const removed = readdirSync(path).map((name) => `${path}/${name}`);
+  for (const pin of removed) rmSync(pin);
+  rmdirSync(path);
+  return removed;
+}
+
 /**
  * Makes the pin directories, closed to all but root.
  *
@@ -123,17 +139,20 @@ export function foreignPrograms(directory: string, cgroup: string): string[] {
   const foreign: string[] = [];
   for (const [name, { type }] of Object.entries(programTypes)) {
     if (type === null) continue;
-    const id = pinnedProgram(pinPaths(directory).link(name));
+    const own = [pinPaths(directory).links, stagePaths(directory).links].map((links) =>
+      pinnedProgram(`${links}/${name}`),
+    );
     for (const program of addon().effectivePrograms(cgroup, type))
-      if (program.name === kernelName(name) && program.id !== id) foreign.push(name);
+      if (program.name === kernelName(name) && !own.includes(program.id)) foreign.push(name);
   }
   return foreign;
 }
 
 /** Whether anything is attached by these pins. */
 export function hasLinks(directory: string): boolean {
-  const { links } = pinPaths(directory);
-  return existsSync(links) && readdirSync(links).length > 0;
+  return [pinPaths(directory).links, stagePaths(directory).links].some(
+    (links) => existsSync(links) && readdirSync(links).length > 0,
+  );
 }
 
 /** What is in force with no daemon to ask; null when nothing is installed. */
@@ -145,15 +164,9 @@ export function describePins(directory: string = DEFAULT_PIN_DIRECTORY): Program
 
 /** Removes every pin, links first: the hooks go before the tables they need. Returns what was removed. */
 export function removePins(directory: string): string[] {
-  const removed: string[] = [];
-  for (const sub of [pinPaths(directory).links, pinPaths(directory).maps]) {
-    if (!existsSync(sub)) continue;
-    for (const name of readdirSync(sub)) {
-      rmSync(`${sub}/${name}`);
-      removed.push(`${sub}/${name}`);
-    }
-    rmdirSync(sub);
-  }
+  const { links, maps } = pinPaths(directory);
+  const next = stagePaths(directory);
+  const removed = [next.links, links, next.maps, maps, next.former].flatMap(removeDirectory);
   if (existsSync(directory)) {
     rmdirSync(directory);
     removed.push(directory);

@@ -11,9 +11,8 @@ import { release } from 'node:os';
 import { errnoOf, SluiceError } from '../core/errors.ts';
 import { addon, buildPaths, kernelError, logOf, type NativeMap, type NativeObject } from './addon.ts';
 import { cgroupId } from './cgroup.ts';
-import { buildGlobs, buildTrie, buildUidPrefixes, type EnrolmentTables } from './enrolment.ts';
+import type { EnrolmentTables } from './enrolment.ts';
 import type { FlowFacts } from './facts.ts';
-import { encodeInbound, encodeInboundKey } from './inbound.ts';
 import {
   decodeConfig,
   decodeDeniedKey,
@@ -21,26 +20,19 @@ import {
   decodeFlow,
   encodeConfig,
   encodeExeKey,
-  encodeExePlace,
-  encodeGlobKey,
-  encodeGlobSet,
-  encodeGlobs,
   encodeListenerSock,
-  encodePathKey,
-  encodePathNode,
   encodeU32,
   encodeU64,
-  encodeUidKey,
   encodeUpstreamSock,
-  generationOf,
   type KernelConfig,
   layout,
   reasonNumbers,
   SLUICE_ABI,
 } from './layout.ts';
+import { Migration, type MigrationOptions, type Step } from './migrate/migration.ts';
+import { pinnedConfig, type Stage, settleStage } from './migrate/stage.ts';
 import { lackingError, missingIn } from './missing.ts';
 import { encodeNamespace, type NamespaceState } from './namespace-layout.ts';
-
 import {
   foreignPrograms,
   lsmStates,
@@ -49,7 +41,8 @@ import {
   pinPaths,
   programStates,
 } from './pins.ts';
-import { fullTable, type MapName, mapSizes, sumOf, type TableSizes } from './tables.ts';
+import { sweepTables, writeTables } from './table-writer.ts';
+import { fullTable, type MapName, mapSizes, pinnedSizesByMap, sumOf, type TableSizes } from './tables.ts';
 import { type Denials, techniqueOf } from './techniques.ts';
 
 /** SLUICE_COUNTER_UNTAGGED of bpf/lib/maps.h: behind two for the rings and SLUICE_REASON_MAX for the reasons. */
@@ -59,6 +52,7 @@ const COUNTER_UNSORTED = COUNTER_UNTAGGED + 1;
 /** SLUICE_COUNTER_UNPUBLISHED. */
 const COUNTER_UNPUBLISHED = COUNTER_UNSORTED + 1;
 const ONLY_ENTRY = encodeU32(0);
+const LINK_END_MS = 2_000;
 
 export interface PlaneOptions {
   readonly pinDirectory: string;
@@ -95,6 +89,10 @@ export class KernelPlane {
   readonly #maps = new Map<MapName, NativeMap>();
   readonly #mark: bigint;
   #config: KernelConfig;
+  /** While programs of another ABI are replaced. */
+  #migration: Migration | null = null;
+  /** Whether programs of another ABI decide, and those of this one are to find nobody to be an agent. */
+  #waits = false;
   #forwarderPort = 0;
 
   private constructor(options: PlaneOptions) {
@@ -121,14 +119,19 @@ export class KernelPlane {
   /**
    * Loads every object and opens the maps; attaches nothing yet.
    *
-   * @throws SluiceError ABI_MISMATCH when pins of another version are in force, ALREADY_RUNNING when another
-   *   Sluice's programs are attached, KERNEL with the verifier's words when a program is refused.
+   * What is pinned may be of an older ABI: then `migrates`, and `migrate` has to be called before `attach`.
+   *
+   * @throws SluiceError ABI_MISMATCH when pins of another version are in force that this one cannot take over,
+   *   ALREADY_RUNNING when another Sluice's programs are attached, KERNEL with the verifier's words when a program is
+   *   refused.
    */
   static load(options: PlaneOptions): KernelPlane {
     const plane = new KernelPlane(options);
     try {
+      const stage = settleStage(options.pinDirectory);
       makePinDirectories(options.pinDirectory);
       plane.#refuseForeign();
+      plane.#beginMigration(stage);
       plane.#loadObjects();
       plane.#adoptPinned();
     } catch (error) {
@@ -139,7 +142,14 @@ export class KernelPlane {
   }
 
   #refuseForeign(): void {
-    const foreign = foreignPrograms(this.#options.pinDirectory, this.#options.cgroupRoot);
+    const { pinDirectory, cgroupRoot } = this.#options;
+    let foreign = foreignPrograms(pinDirectory, cgroupRoot);
+    // The kernel lets go of a link some time after its last pin: of one that a killed daemon left, for one.
+    for (const pause = new Int32Array(new SharedArrayBuffer(4)), until = Date.now() + LINK_END_MS; ; ) {
+      if (foreign.length === 0 || Date.now() > until) break;
+      Atomics.wait(pause, 0, 0, 20);
+      foreign = foreignPrograms(pinDirectory, cgroupRoot);
+    }
     if (foreign.length > 0)
       throw new SluiceError(
         'ALREADY_RUNNING',
@@ -151,14 +161,14 @@ export class KernelPlane {
   }
 
   #loadObjects(): void {
-    const pins = pinPaths(this.#options.pinDirectory);
     const files = readdirSync(buildPaths.objects).filter((name) => name.endsWith('.bpf.o'));
     if (files.length === 0)
       throw new SluiceError('KERNEL', 'the BPF objects are not built', { hint: 'npm run build' });
     const missing = new Set<string>();
-    const sizes = mapSizes(this.#options.pinDirectory, this.#options.tableSizes ?? {});
+    const { pinDirectory, tableSizes } = this.#options;
+    const sizes = { ...pinnedSizesByMap(pinDirectory), ...mapSizes(pinDirectory, tableSizes ?? {}) };
     for (const file of files) {
-      const object = new (addon().BpfObject)(`${buildPaths.objects}/${file}`, pins.maps);
+      const object = new (addon().BpfObject)(`${buildPaths.objects}/${file}`, this.#mapPins);
       const programs = object.programs().map((program) => program.name);
       this.#objects.push({ object, programs });
       try {
@@ -175,7 +185,7 @@ export class KernelPlane {
     if (missing.size > 0) throw lackingError(release(), [...missing]);
   }
 
-  /** libbpf answers EINVAL when a pinned map has another shape than the object's: pins of another version. */
+  /** libbpf answers EINVAL when a pinned map has another shape than the object's: a version that has not told so. */
   #refuseOtherAbi(error: Error): void {
     if (logOf(error).includes('parameters mismatch'))
       throw new SluiceError('ABI_MISMATCH', 'pinned maps of another version of Sluice are in force', {
@@ -187,27 +197,69 @@ export class KernelPlane {
   #map(name: MapName): NativeMap {
     let map = this.#maps.get(name);
     if (map === undefined) {
-      map = new (addon().BpfMap)(pinPaths(this.#options.pinDirectory).map(name));
+      map = new (addon().BpfMap)(`${this.#mapPins}/${name}`);
       this.#maps.set(name, map);
     }
     return map;
   }
 
+  readonly #mapOf = (name: MapName): NativeMap => this.#map(name);
+
+  get #mapPins(): string {
+    return this.#migration?.maps ?? pinPaths(this.#options.pinDirectory).maps;
+  }
+
+  #beginMigration(stage: Stage): void {
+    if (stage === 'same') return;
+    const { pinDirectory } = this.#options;
+    this.#waits = stage === 'begin';
+    const generation = pinnedConfig(pinPaths(pinDirectory).maps)?.generation ?? 0;
+    this.#config = { ...this.#config, generation };
+    this.#migration = new Migration(pinDirectory, stage === 'resume');
+  }
+
+  /** Programs of another ABI are in force, or their state is not moved yet. */
+  get migrates(): boolean {
+    return this.#migration !== null;
+  }
+
+  /**
+   * Puts the programs of this ABI in the place of the former ones, with what these know; after `setEnrolment`, and when
+   * everything an agent's connection will meet is ready. See migrate/migration.ts.
+   *
+   * @param each told of every step before it is done
+   * @throws SluiceError ABI_MISMATCH when the former state cannot be read: the former programs stay in force.
+   */
+  migrate(
+    options: Pick<MigrationOptions, 'replaceLsm' | 'log'>,
+    each: (step: Step) => void = () => undefined,
+  ): void {
+    const migration = this.#migration;
+    if (migration === null) return;
+    const steps = migration.steps(this.#objects, {
+      ...options,
+      cgroupRoot: this.#options.cgroupRoot,
+      putInForce: () => {
+        this.#waits = false;
+        const { generation } = this.#config;
+        // By the generation alone, and what is asked for with it is there by then.
+        this.#writeConfig({ generation: 0 });
+        this.#writeConfig({ generation });
+      },
+    });
+    for (const step of steps) {
+      each(step);
+      step.run();
+    }
+    migration.close();
+    this.#migration = null;
+  }
+
   /** Goes on from what a former daemon left: its generation, and ids that never repeat. */
   #adoptPinned(): void {
     const bytes = this.#map('sluice_config').lookup(ONLY_ENTRY);
-    if (bytes !== null) {
-      const former = decodeConfig(bytes);
-      if (former.abi !== 0 && former.abi !== SLUICE_ABI)
-        throw new SluiceError(
-          'ABI_MISMATCH',
-          `the pinned maps have ABI ${former.abi}, this version ${SLUICE_ABI}`,
-          {
-            hint: 'run `sluice uninstall` of the version that made them',
-          },
-        );
-      this.#config = { ...this.#config, generation: former.generation };
-    }
+    if (bytes !== null && !this.#waits)
+      this.#config = { ...this.#config, generation: decodeConfig(bytes).generation };
     const next = this.#map('sluice_seq').lookup(ONLY_ENTRY)?.readBigUInt64LE() ?? 0n;
     const start = BigInt(Math.floor(Date.now() / 1000)) << 32n;
     if (next === 0n) this.#map('sluice_seq').update(ONLY_ENTRY, encodeU64(start));
@@ -215,7 +267,9 @@ export class KernelPlane {
 
   #writeConfig(change: Partial<KernelConfig>): void {
     this.#config = { ...this.#config, ...change };
-    this.#map('sluice_config').update(ONLY_ENTRY, encodeConfig(this.#config));
+    const nobody = { generation: 0, hasUids: false, hasExes: false, unknownAgent: 0 };
+    const config = this.#waits ? { ...this.#config, ...nobody } : this.#config;
+    this.#map('sluice_config').update(ONLY_ENTRY, encodeConfig(config));
   }
 
   /**
@@ -299,11 +353,11 @@ export class KernelPlane {
   setEnrolment(tables: EnrolmentTables): void {
     const generation = (this.#config.generation + 1) >>> 0 || 1;
     // What an interrupted attempt may have left under this number.
-    this.#sweep((entry) => entry === generation);
+    sweepTables(this.#mapOf, (entry) => entry === generation);
     try {
-      this.#writeTables(generation, tables);
+      writeTables(this.#mapOf, generation, tables);
     } catch (error) {
-      this.#sweep((entry) => entry === generation);
+      sweepTables(this.#mapOf, (entry) => entry === generation);
       throw fullTable(error) ?? error;
     }
     const has = { hasUids: tables.uids.length > 0, hasExes: tables.exes.length > 0 };
@@ -313,46 +367,8 @@ export class KernelPlane {
     this.#writeConfig({ hasUids: has.hasUids || hasUids, hasExes: has.hasExes || hasExes });
     this.#writeConfig({ generation });
     this.#writeConfig({ ...has, dnsPort: tables.dns ? this.#forwarderPort : 0 });
-    this.#sweep((entry) => entry !== generation);
+    sweepTables(this.#mapOf, (entry) => entry !== generation);
     this.#releaseFormer(tables);
-  }
-
-  #writeTables(generation: number, tables: EnrolmentTables): void {
-    for (const entry of buildTrie(tables.cgroups))
-      this.#map('sluice_paths').update(
-        encodePathKey(generation, entry.parent, entry.name),
-        encodePathNode(entry.node, entry.agentId),
-      );
-    this.#writeGlobs(generation, tables);
-    for (const { uid, bits, agentId } of buildUidPrefixes(tables.uids))
-      this.#map('sluice_uids').update(encodeUidKey(generation, uid, bits), encodeU32(agentId));
-    for (const { inode, dev, agentId } of tables.exes)
-      this.#map('sluice_exes').update(encodeExeKey(inode, dev, generation), encodeU32(agentId));
-    for (const { directoryInode, dev, name } of tables.places)
-      this.#map('sluice_exe_places').update(
-        encodeExePlace(directoryInode, dev, generation, name),
-        encodeU32(1),
-      );
-    for (const { inode, dev, id } of tables.closedSockets.files)
-      this.#map('sluice_unix_files').update(encodeExeKey(inode, dev, generation), encodeU32(id));
-    for (const { directoryInode, dev, name, id } of tables.closedSockets.places)
-      this.#map('sluice_unix_places').update(
-        encodeExePlace(directoryInode, dev, generation, name),
-        encodeU32(id),
-      );
-    for (const { agentId, ranges } of tables.inbound)
-      this.#map('sluice_inbound').update(encodeInboundKey(generation, agentId), encodeInbound(ranges));
-  }
-
-  #writeGlobs(generation: number, tables: EnrolmentTables): void {
-    const { shapes, agents, sets } = buildGlobs(tables.cgroups);
-    if (agents.length === 0) return;
-    for (const { level, component, fits, ends } of sets)
-      this.#map('sluice_glob_sets').update(
-        encodeGlobKey(generation, level, component),
-        encodeGlobSet(fits, ends),
-      );
-    this.#map('sluice_globs').update(encodeU32(generation), encodeGlobs(shapes, agents));
   }
 
   /** Processes of agents that are no more are found anew, by where and what they are. */
@@ -372,6 +388,7 @@ export class KernelPlane {
    */
   untagSelf(): void {
     this.#map('sluice_tags').delete(encodeU32(process.pid));
+    this.#migration?.untag(process.pid);
     const word =
       this.#map('sluice_untagged')
         .lookup(encodeU32(process.pid >>> 6))
@@ -384,22 +401,6 @@ export class KernelPlane {
           hint: 'start it from outside of all agents',
         },
       );
-  }
-
-  #sweep(unwanted: (generation: number) => boolean): void {
-    const tables = [
-      ['sluice_paths', generationOf.path],
-      ['sluice_glob_sets', generationOf.globSet],
-      ['sluice_globs', generationOf.glob],
-      ['sluice_uids', generationOf.uid],
-      ['sluice_exes', generationOf.exe],
-      ['sluice_exe_places', generationOf.place],
-      ['sluice_unix_files', generationOf.exe],
-      ['sluice_unix_places', generationOf.place],
-      ['sluice_inbound', generationOf.inbound],
-    ] as const;
-    for (const [name, of] of tables)
-      for (const key of this.#map(name).keys()) if (unwanted(of(key))) this.#map(name).delete(key);
   }
 
   /** Attaches at the root of the hierarchy, or swaps the program of a pinned link in one step. */
@@ -484,6 +485,7 @@ export class KernelPlane {
 
   /** Lets go of the objects and maps; what is pinned stays in force. */
   close(): void {
+    this.#migration?.close();
     for (const map of this.#maps.values()) map.close();
     this.#maps.clear();
     for (const { object } of this.#objects) object.close();

@@ -92,6 +92,17 @@ export function fullTable(error: unknown): SluiceError | null {
   });
 }
 
+/** Of all tables that are pinned, by the names of maps: what takes their place has the same room. */
+export function pinnedSizesByMap(pinDirectory: string): Record<string, number> {
+  const names = tableNames.flatMap((name) => tables[name].maps);
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const size = pinnedSize(pinPaths(pinDirectory).map(name));
+      return size === null ? [] : [[name, size]];
+    }),
+  );
+}
+
 /** The size of each table that is pinned. */
 export function pinnedSizes(pinDirectory: string): Record<TableName, number> {
   const sizes = tableNames.map((name) => [

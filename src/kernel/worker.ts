@@ -10,7 +10,8 @@ const flowBytes = Buffer.alloc(layout.sluice_flow.size);
 /** The connection behind an accepted socket; null if no agent made it. One getsockopt(2). */
 export function readFlow(fd: number): KernelFlow | null {
   if (!addon().readFlow(fd, flowBytes)) return null;
-  return { facts: decodeFlow(flowBytes), text: flowBytes.toString('hex') };
+  const facts = decodeFlow(flowBytes);
+  return facts.agentId === 0 ? null : { facts, text: flowBytes.toString('hex') };
 }
 
 /**

@@ -28,6 +28,8 @@ export interface SluiceOptions {
   readonly wrapper?: readonly string[];
   /** More options of `sluice daemon`. */
   readonly args?: readonly string[];
+  /** Where it is installed; default: here. */
+  readonly program?: string;
 }
 
 export class TestSluice {
@@ -61,6 +63,10 @@ export class TestSluice {
     return sluice;
   }
 
+  get #program(): string {
+    return this.#options.program ?? SLUICE;
+  }
+
   writePolicy(yaml: string): void {
     writeFileSync(this.policyPath, yaml);
   }
@@ -69,7 +75,7 @@ export class TestSluice {
     markSluice(this.world.name);
     const dirs = ['--runtime-dir', this.runtimeDir, '--state-dir', this.stateDir];
     const workers = ['--workers', String(this.#options.workers ?? 2)];
-    const command = [SLUICE, 'daemon', '--policy', this.policyPath, ...dirs, ...workers];
+    const command = [this.#program, 'daemon', '--policy', this.policyPath, ...dirs, ...workers];
     const wrapper = this.#options.wrapper ?? [];
     const daemon = this.world.near.start([...wrapper, ...command, ...(this.#options.args ?? [])]);
     this.#daemon = daemon;
@@ -97,7 +103,7 @@ export class TestSluice {
 
   /** The command line that runs `argv` as an agent; to be run on the near side. */
   agentCommand(agent: string, argv: readonly string[], options?: AgentOptions): string[] {
-    const command = [SLUICE, 'run', '--runtime-dir', this.runtimeDir, '--as', agent, '--', ...argv];
+    const command = [this.#program, 'run', '--runtime-dir', this.runtimeDir, '--as', agent, '--', ...argv];
     return this.world.agentCommand(command, options);
   }
 
@@ -120,7 +126,7 @@ export class TestSluice {
 
   /** Any other command of the CLI. */
   cli(argv: readonly string[], options?: CommandOptions): Promise<Finished> {
-    return this.world.near.run([SLUICE, ...argv, '--runtime-dir', this.runtimeDir], options);
+    return this.world.near.run([this.#program, ...argv, '--runtime-dir', this.runtimeDir], options);
   }
 
   /** Every record written to the log, in order, by all daemons of this world: duplicates would show. */

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { fitting, type Handover } from '#src/daemon/handover.ts';
+import { presentFlowLayout } from '#src/kernel/migrate/flow-layout.ts';
 
 /** With so many namespaces, each with nine descriptors, beside five others. */
 function handover(count: number): Handover {
@@ -17,7 +18,17 @@ function handover(count: number): Handover {
     listeners: { ports: [1], addresses: ['127.0.0.1'], byWorker: [[{ fd: 10, family: 4 }]] },
     dnsSockets: { port: 2, datagrams: [{ fd: 11, family: 4 }], listeners: [{ fd: 12, family: 4 }] },
     namespaces,
-    workers: [{ number: 0, pid: 7, openFlows: 1, drainUntilMs: 0, channelFd: 13, processFd: 14 }],
+    workers: [
+      {
+        number: 0,
+        pid: 7,
+        openFlows: 1,
+        drainUntilMs: 0,
+        channelFd: 13,
+        processFd: 14,
+        flowLayout: presentFlowLayout,
+      },
+    ],
     openFlows: [],
   };
 }

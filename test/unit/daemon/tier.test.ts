@@ -7,6 +7,7 @@ function layer(change: Partial<Layer> = {}) {
   const detached: true[] = [];
   const made: Layer = {
     attach: () => null,
+    replace: () => null,
     detach: () => void detached.push(true),
     missing: () => [],
     ...change,

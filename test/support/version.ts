@@ -1,0 +1,120 @@
+/**
+ * Another version of Sluice: a copy of this one with another ABI, its structs changed, built into a directory of its
+ * own. What userspace knows of their layout is written anew from what the compiler made of them, as a change by hand
+ * would be.
+ */
+import { cpSync, globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { SLUICE_ABI } from '#src/kernel/layout.ts';
+import { structLayouts } from './btf.ts';
+import { must } from './command.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const COPIED = [
+  'bin',
+  'bpf',
+  'src',
+  'package.json',
+  'examples',
+  'test/support',
+  'build/Release',
+  'build/native',
+];
+
+interface Edit {
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+const inHeader = (from: string, to: string): Edit => ({ file: 'bpf/api/sluice.h', from, to });
+
+/** A field in the middle of one struct and of those it is in, others in another order, a counter more. */
+const NEXT: readonly Edit[] = [
+  inHeader(`#define SLUICE_ABI ${SLUICE_ABI}\n`, `#define SLUICE_ABI ${SLUICE_ABI + 1}\n`),
+  inHeader(
+    '  __u64 netns_cookie;\n  __u64 cgroup_id;',
+    '  __u64 netns_cookie;\n  __u64 added;\n  __u64 cgroup_id;',
+  ),
+  inHeader(
+    '  __u64 task_start_ns; /* with the pid names the process for good */\n  __u64 since_ns;\n  __u32 agent;\n  __u16 why;\n  __u16 flags; /* SLUICE_TAG_* */',
+    '  __u32 agent;\n  __u16 flags;\n  __u16 why;\n  __u64 since_ns;\n  __u64 task_start_ns;',
+  ),
+  inHeader(
+    '  __u64 mark;\n  __u32 role;\n  __u32 state;\n',
+    '  __u32 state;\n  __u32 role;\n  __u64 mark;\n',
+  ),
+  inHeader('  SLUICE_REASON_MAX = 12,', '  SLUICE_REASON_MAX = 13,'),
+  { file: 'src/kernel/plane.ts', from: '.length + 1;', to: '.length + 2;' },
+];
+
+/** The field is gone again, and keys of tables are in another order. */
+const NEWER: readonly Edit[] = [
+  inHeader(`#define SLUICE_ABI ${SLUICE_ABI}\n`, `#define SLUICE_ABI ${SLUICE_ABI + 2}\n`),
+  inHeader(
+    '  __u64 netns_cookie;\n  __u8 saddr[16];\n  __u16 sport; /* host byte order */\n  __u16 dport;\n  __u32 pad;\n};\n\nenum sluice_role',
+    '  __u16 dport;\n  __u16 sport;\n  __u32 pad;\n  __u8 saddr[16];\n  __u64 netns_cookie;\n};\n\nenum sluice_role',
+  ),
+  inHeader(
+    'struct sluice_denied_key {\n  __u32 agent;\n  __u32 technique;\n',
+    'struct sluice_denied_key {\n  __u32 technique;\n  __u32 agent;\n',
+  ),
+  inHeader(
+    '  __u64 suppressed; /* refusals of this agent and technique not told since the last that was */\n',
+    '',
+  ),
+  inHeader('  __u64 sent;       /*', '  __u64 suppressed;\n  __u64 sent;       /*'),
+];
+
+const EDITS = { present: [], next: NEXT, newer: NEWER } as const;
+export type VersionName = keyof typeof EDITS;
+
+/** Writes the files of a version into `directory`, over those of another, as whoever installs it does. */
+export async function install(name: VersionName, directory: string): Promise<void> {
+  mkdirSync(directory, { recursive: true });
+  for (const path of COPIED) {
+    rmSync(join(directory, path), { recursive: true, force: true });
+    cpSync(join(ROOT, path), join(directory, path), { recursive: true });
+  }
+  rmSync(join(directory, 'node_modules'), { force: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
+  for (const { file, from, to } of EDITS[name]) {
+    const path = join(directory, file);
+    const text = readFileSync(path, 'utf8');
+    if (!text.includes(from)) throw new Error(`${file} has no longer:\n${from}`);
+    writeFileSync(path, text.replace(from, to));
+  }
+  const objects = await build(directory);
+  writeLayout(directory, objects, name);
+}
+
+async function build(directory: string): Promise<string[]> {
+  const multiarch = (await must(['cc', '-print-multiarch'])).trim();
+  const flags = ['-O2', '-g', '-target', 'bpf', '-mcpu=v3', `-I/usr/include/${multiarch}`];
+  const objects: string[] = [];
+  for (const source of globSync('**/*.bpf.c', { cwd: join(directory, 'bpf') })) {
+    const object = join(directory, 'build/bpf', source.replace(/c$/, 'o'));
+    mkdirSync(dirname(object), { recursive: true });
+    await must(['clang', ...flags, '-c', join(directory, 'bpf', source), '-o', object]);
+    objects.push(object);
+  }
+  return objects;
+}
+
+function writeLayout(directory: string, objects: readonly string[], name: VersionName): void {
+  const path = join(directory, 'src/kernel/layout.ts');
+  const text = readFileSync(path, 'utf8');
+  const names = [...text.matchAll(/^ {2}(sluice_\w+): \{/gm)].map(([, struct]) => struct ?? '');
+  const compiled = new Map(objects.flatMap((object) => [...structLayouts(object)]));
+  const layout = JSON.stringify(Object.fromEntries(names.map((struct) => [struct, compiled.get(struct)])));
+  const abi = SLUICE_ABI + Object.keys(EDITS).indexOf(name);
+  writeFileSync(
+    path,
+    text
+      .replace(
+        /export const layout = \{.*?\n\} as const;/s,
+        () => `export const layout = ${layout} as const;`,
+      )
+      .replace(/SLUICE_ABI = \d+;/, `SLUICE_ABI = ${abi};`),
+  );
+}
