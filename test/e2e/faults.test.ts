@@ -102,13 +102,14 @@ t.test('a policy file that is broken leaves the old policy in force and says why
 t.test(
   'a worker killed in mid-transfer: its flows end on record, it is replaced, nothing leaks',
   async (t) => {
+    // Read slowly: all of it is captured.
     const script = `
-import socket
+import socket, time
 s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.source}), 5)
 s.sendall(b"2000000000\\n")
 got = len(s.recv(1000)); print("flowing", flush=True)
 try:
-    while chunk := s.recv(1 << 20): got += len(chunk)
+    while chunk := s.recv(1 << 16): got += len(chunk); time.sleep(0.01)
     print("ended early" if got < 2000000000 else "complete")
 except OSError as error: print(type(error).__name__)`;
     // One per worker at least: whichever is killed had one.

@@ -4,7 +4,7 @@
  * It is only believed when it saw everything: `start` returns once tcpdump listens, `packets` first waits until
  * a datagram sent for the purpose has come through, and a packet the kernel dropped is an error.
  */
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { must, type Running, until } from './command.ts';
 import { BOX_GATEWAY, FAR, type Namespace, type Network } from './network.ts';
@@ -145,8 +145,17 @@ export class Capture {
     );
     await until(`the capture to see ${text}`, () => {
       // Looked for from where the file ended before, so that a long capture is not read over and over.
-      const file = readFileSync(this.#file);
-      return file.subarray(Math.max(0, before - 64)).includes(text);
+      return tailOf(this.#file, Math.max(0, before - 64)).includes(text);
     });
+  }
+}
+
+function tailOf(file: string, from: number): Buffer {
+  const tail = Buffer.alloc(Math.max(0, statSync(file).size - from));
+  const fd = openSync(file, 'r');
+  try {
+    return tail.subarray(0, readSync(fd, tail, 0, tail.length, from));
+  } finally {
+    closeSync(fd);
   }
 }

@@ -5,6 +5,7 @@
 
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { openDnsSockets, openListeners } from '#src/daemon/listeners.ts';
 import { cgroupId, findCgroup2, moveSelf, ownCgroup, removeCgroup } from '#src/kernel/cgroup.ts';
 import { type Datagram, DatagramSockets } from '#src/kernel/datagrams.ts';
 import type { EnrolmentTables } from '#src/kernel/enrolment.ts';
@@ -76,22 +77,24 @@ export class PlaneFixture {
       unknownAgentId: UNKNOWN_ID,
       tableSizes,
     });
-    const proxies = Array.from({ length: ports }, () => {
-      const v4 = this.plane.listen('127.0.0.1', 0, 512);
-      return [v4, this.plane.listen('::1', v4.port, 512)];
-    }).flat();
-    this.ports = [...new Set(proxies.map(({ port }) => port))];
+    // As the daemon opens them: a port that is free for one family or protocol may be taken for another.
+    const listen =
+      (backlog: number) =>
+      (ip: string, port: number): { readonly fd: number; readonly port: number } =>
+        this.plane.listen(ip, port, backlog);
+    const { ports: proxyPorts, byWorker } = openListeners(listen(512), 1, ports);
+    this.ports = proxyPorts;
     this.plane.setProxyPorts(this.ports);
-    const dns4 = this.plane.listenUdp('127.0.0.1', 0);
-    const dns6 = this.plane.listenUdp('::1', dns4.port);
-    this.dnsPort = dns4.port;
-    for (const { fd } of [dns4, dns6]) this.#forwarder.add(fd);
-    const dnsTcp = [this.plane.listen('127.0.0.1', dns4.port, 16), this.plane.listen('::1', dns4.port, 16)];
-    this.plane.setForwarderPort(dns4.port);
+    const bind = (ip: string, port: number): ReturnType<KernelPlane['listenUdp']> =>
+      this.plane.listenUdp(ip, port);
+    const dns = openDnsSockets(bind, listen(16), ['127.0.0.1', '::1']);
+    this.dnsPort = dns.port;
+    for (const { fd } of dns.datagrams) this.#forwarder.add(fd);
+    this.plane.setForwarderPort(dns.port);
     this.enrol({ ...NO_TABLES, cgroups: [{ path: this.agentCgroup, agentId: AGENT_ID }] });
     this.plane.attach();
     this.openRings();
-    this.#servers = [...proxies, ...dnsTcp].map(({ fd }) =>
+    this.#servers = [...byWorker.flat(), ...dns.listeners].map(({ fd }) =>
       createServer((socket) => this.#accept(socket)).listen({ fd }),
     );
   }
