@@ -47,7 +47,10 @@ for t in threads: t.start()
 for t in threads: t.join()
 print(json.dumps({"slowest": slowest, "seen": seen}), flush=True)`;
 
-/** Reads slowly until it is over, so that it is still on its way at every restart. */
+/**
+ * Reads slowly until it is over, so that it is still on its way at every restart; then faster, but not faster than a
+ * capture can follow.
+ */
 const download = (over: string): string => `
 import os, socket, time
 s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.source}), 5)
@@ -55,7 +58,7 @@ s.sendall(b"${DOWNLOAD_BYTES}\\n")
 got = len(s.recv(1000)); print("flowing", flush=True)
 while chunk := s.recv(20000):
     got += len(chunk)
-    if not os.path.exists(${JSON.stringify(over)}): time.sleep(0.05)
+    time.sleep(0.001 if os.path.exists(${JSON.stringify(over)}) else 0.05)
 print("got", got, flush=True)`;
 
 interface StormResult {
