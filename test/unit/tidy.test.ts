@@ -152,7 +152,7 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
   ['src/cli/flow-table.ts', 'test/unit/cli/flows.test.ts'],
   ['src/core/{clock,errors}.ts', 'test/unit/**/*.test.ts'],
   ['src/protocols/postgres/effects.ts', 'test/unit/protocols/postgres/classify.test.ts'],
-  ['src/protocols/postgres/message-filter.ts', 'test/unit/protocols/postgres/statement-gate.test.ts'],
+  ['src/protocols/postgres/text-cache.ts', 'test/unit/protocols/postgres/classify-cache.test.ts'],
   ['src/protocols/postgres/codes.ts', 'test/unit/protocols/postgres/*.test.ts'],
   [
     'src/protocols/postgres/masking/{catalog,column-rules,exchange,facts-cache,look-up,names,pull,result,rows,to-agent,to-server}.ts',

@@ -2,12 +2,14 @@
  * Cuts a stream of PostgreSQL messages (type, length, content) and lets its owner rewrite them, whatever the chunks are.
  *
  * A chunk of which all passes is not copied. A message that is looked at as a whole is not copied either when a chunk holds all of it.
- * A message too long to be held is rewritten as it passes, and keeps its length, which has been said by then.
+ * A message too long to be held is rewritten as it passes, and keeps its length, which has been said by then, or is left out.
  */
 import { ByteQueue } from '../../core/byte-queue.ts';
 import { IncrementalReader } from '../../core/incremental-reader.ts';
 import { type Fault, ProtocolError } from '../../core/protocol-error.ts';
-import { HEADER_BYTES } from './message-filter.ts';
+
+/** Type byte and length, which counts itself and not the type. */
+export const HEADER_BYTES = 5;
 
 /** Rewrites the content of one message; as many bytes must come out as went in. */
 export interface LongMessage {
@@ -15,8 +17,14 @@ export interface LongMessage {
   end(): Uint8Array;
 }
 
+/** A message that is left out, header and all, however long it is. */
+export interface LeftOut {
+  /** What stands in its place; asked for at its end. */
+  instead(): Uint8Array;
+}
+
 /** `whole`: handed to `whole()` when all of it is there. */
-export type Plan = 'pass' | 'whole' | LongMessage;
+export type Plan = 'pass' | 'whole' | LongMessage | LeftOut;
 
 /** What was made of several messages at once. `instead` null: they pass as they are. */
 export interface Run {
@@ -106,7 +114,7 @@ export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
           this.#heldLength = end - at;
           return this.#together();
         }
-        this.#out.push(bytes.subarray(at, at + HEADER_BYTES));
+        if (end === IS_LONG) this.#out.push(bytes.subarray(at, at + HEADER_BYTES));
         at += HEADER_BYTES;
         run = at;
         this.#endLong();
@@ -129,7 +137,7 @@ export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
     if (to > from) this.#out.push(bytes.subarray(from, to));
   }
 
-  /** Asks what becomes of the message that begins here. Its end where it is wanted whole, or one of the two below. */
+  /** Asks what becomes of the message that begins here. Its end where it is wanted whole, or one of the three below. */
   #begin(bytes: Buffer, at: number): number {
     const length = bytes.readUInt32BE(at + 1);
     // Both sides of the protocol read it as signed.
@@ -140,8 +148,12 @@ export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
       this.#passing = 1 + length;
       return PASSES;
     }
-    this.#long = plan;
     this.#longLeft = length - 4;
+    if ('instead' in plan) {
+      this.#long = { push: () => NOTHING, end: () => plan.instead() };
+      return IS_LEFT_OUT;
+    }
+    this.#long = plan;
     return IS_LONG;
   }
 
@@ -158,10 +170,11 @@ export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
         this.#heldLength = whole;
         return end;
       }
-      if (whole === PASSES || whole === IS_LONG) {
+      if (whole < 0) {
         this.#passing = Math.max(0, this.#passing - HEADER_BYTES);
-        this.#out.push(held.take());
-        if (whole === IS_LONG) this.#endLong();
+        const header = held.take();
+        if (whole !== IS_LEFT_OUT) this.#out.push(header);
+        this.#endLong();
         return end;
       }
     }
@@ -196,3 +209,5 @@ export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
 
 const PASSES = -1;
 const IS_LONG = -2;
+const IS_LEFT_OUT = -3;
+const NOTHING = new Uint8Array(0);

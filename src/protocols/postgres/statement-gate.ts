@@ -15,7 +15,7 @@ import { randomBytes } from 'node:crypto';
 import type { Operation } from '../../flow/operation.ts';
 import { errorAnswer } from './answers.ts';
 import type { Classified } from './classify.ts';
-import { type Handling, HEADER_BYTES, MessageFilter } from './message-filter.ts';
+import { HEADER_BYTES, type LeftOut, MessageRewriter, type Plan } from './message-rewriter.ts';
 import { STATEMENT_MAX_BYTES } from './parser.ts';
 
 /** Why a statement does not pass, in the words the agent gets. */
@@ -151,7 +151,7 @@ class Pending {
 }
 
 /** What the agent sends. */
-class ToServer extends MessageFilter {
+class ToServer extends MessageRewriter {
   readonly #options: GateOptions;
   readonly #settings: Settings;
   readonly #pending: Pending;
@@ -164,25 +164,29 @@ class ToServer extends MessageFilter {
     this.passRaw(options.startupBytes);
   }
 
-  protected override handle(type: number, length: number): Handling {
-    if (type === QUERY) return length - 5 > STATEMENT_MAX_BYTES ? 'drop' : 'hold';
-    if (type === PARSE) return length > PARSE_MAX_LENGTH ? 'drop' : 'hold';
-    if (type === FUNCTION_CALL) return 'drop';
+  protected override plan(type: number, length: number): Plan {
+    if (type === QUERY) return length - 5 > STATEMENT_MAX_BYTES ? this.#leftOut(QUERY, TOO_COMPLEX) : 'whole';
+    if (type === PARSE) return length > PARSE_MAX_LENGTH ? this.#leftOut(PARSE, TOO_COMPLEX) : 'whole';
+    // Both FunctionCall and Query end in ReadyForQuery, so one can stand for the other.
+    if (type === FUNCTION_CALL) return this.#leftOut(QUERY, BY_NUMBER);
     if (!PASSED.has(type)) throw this.refused('a message of unknown type');
     return 'pass';
   }
 
-  protected override replace(message: Buffer): Buffer {
+  protected override whole(bytes: Buffer, at: number, end: number): Buffer | null {
+    const message = bytes.subarray(at, end);
     const isQuery = message[0] === QUERY;
     const denial = this.#judge(isQuery ? this.#textOfQuery(message) : this.#textOfParse(message));
-    return denial === null ? message : this.#substitute(isQuery ? QUERY : PARSE, denial);
+    return denial === null ? null : this.#substitute(isQuery ? QUERY : PARSE, denial);
   }
 
-  protected override dropped(type: number): Buffer {
-    this.#options.onRefused();
-    // Both FunctionCall and Query end in ReadyForQuery, so one can stand for the other.
-    if (type === FUNCTION_CALL) return this.#substitute(QUERY, BY_NUMBER);
-    return this.#substitute(type, TOO_COMPLEX);
+  #leftOut(substitute: number, denial: Denial): LeftOut {
+    return {
+      instead: () => {
+        this.#options.onRefused();
+        return this.#substitute(substitute, denial);
+      },
+    };
   }
 
   #judge(text: Buffer): Denial | null {
@@ -232,7 +236,7 @@ class ToServer extends MessageFilter {
 }
 
 /** What the server sends, start-up and authentication included. */
-class ToAgent extends MessageFilter {
+class ToAgent extends MessageRewriter {
   readonly #settings: Settings;
   readonly #pending: Pending;
 
@@ -242,31 +246,28 @@ class ToAgent extends MessageFilter {
     this.#pending = pending;
   }
 
-  protected override handle(type: number, length: number): Handling {
-    if (type === ERROR_RESPONSE) return length > ERROR_MAX_LENGTH ? 'pass' : 'hold';
+  protected override plan(type: number, length: number): Plan {
+    if (type === ERROR_RESPONSE) return length > ERROR_MAX_LENGTH ? 'pass' : 'whole';
     if (type !== PARAMETER_STATUS) return 'pass';
     if (length > PARAMETER_MAX_LENGTH) throw this.refused('a parameter that is too long');
-    return 'hold';
+    return 'whole';
   }
 
-  protected override replace(message: Buffer): Buffer {
+  protected override whole(bytes: Buffer, at: number, end: number): Buffer | null {
+    const message = bytes.subarray(at, end);
     if (message[0] === PARAMETER_STATUS) {
       const [name = '', value = ''] = message.toString('utf8', HEADER_BYTES).split('\0');
       this.#settings.learn(name, value);
-      return message;
+      return null;
     }
     const denial = this.#pending.take(message);
-    return denial === null ? message : errorAnswer({ severity: 'ERROR', ...denial });
-  }
-
-  protected override dropped(): Buffer {
-    throw this.refused('a message nobody leaves out');
+    return denial === null ? null : errorAnswer({ severity: 'ERROR', ...denial });
   }
 }
 
 export class StatementGate {
-  readonly toServer: MessageFilter;
-  readonly toAgent: MessageFilter;
+  readonly toServer: MessageRewriter;
+  readonly toAgent: MessageRewriter;
 
   constructor(options: GateOptions) {
     const settings = new Settings();

@@ -3,7 +3,7 @@
  * and Sluice: pieces are kept until the row is whole, within bounds.
  */
 import { ByteQueue } from '../../../core/byte-queue.ts';
-import { HEADER_BYTES } from '../message-filter.ts';
+import { HEADER_BYTES } from '../message-rewriter.ts';
 
 /** As of messages that are held. */
 const KEPT_MAX_BYTES = 1_048_576;

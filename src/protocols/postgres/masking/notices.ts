@@ -8,7 +8,7 @@
  */
 
 import { type MaskHit, VALUE_MAX_BYTES, type ValueMasker } from '../../../mask/masker.ts';
-import { HEADER_BYTES } from '../message-filter.ts';
+import { HEADER_BYTES } from '../message-rewriter.ts';
 
 /** Fields that name or number something and hold no values (protocol documentation, "Error and Notice Message Fields"). */
 const NAMES: ReadonlySet<string> = new Set(['S', 'V', 'C', 'P', 'p', 'F', 'L', 'R', 's', 't', 'c', 'd', 'n']);

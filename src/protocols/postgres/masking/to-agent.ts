@@ -6,8 +6,7 @@
  */
 import { BoundedMap } from '../../../core/bounded-map.ts';
 import type { Masker, MaskHit } from '../../../mask/masker.ts';
-import { HEADER_BYTES } from '../message-filter.ts';
-import { type LongMessage, MessageRewriter, type Plan, type Run } from '../message-rewriter.ts';
+import { HEADER_BYTES, type LongMessage, MessageRewriter, type Plan, type Run } from '../message-rewriter.ts';
 import type { Catalog } from './catalog.ts';
 import type { ColumnRules } from './column-rules.ts';
 import { type CopyOut, planCopy } from './copy-out.ts';

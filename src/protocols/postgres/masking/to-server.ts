@@ -6,8 +6,7 @@
  * that very moment is certain to be what is executed. Between a Describe and a later Execute a name may have come to mean
  * something else, in ways that do not show (CLOSE and DECLARE inside of a function).
  */
-import { HEADER_BYTES } from '../message-filter.ts';
-import { type LongMessage, MessageRewriter, type Plan } from '../message-rewriter.ts';
+import { HEADER_BYTES, type LongMessage, MessageRewriter, type Plan } from '../message-rewriter.ts';
 import { STATEMENT_MAX_BYTES } from '../parser.ts';
 import type { Exchange, Expected } from './exchange.ts';
 import type { StatementFacts } from './touch.ts';
