@@ -7,11 +7,12 @@
  *
  * To Node's users both are `end`. Beneath they differ: the alert is found while TCP is still being read, or just after
  * reading was stopped for want of room; when a FIN ends the stream libuv reads no more. So the moment the end is told, the
- * TCP handle is asked to read, and answers whether it does already. It stands where reset.ts finds it; without it, or with
+ * TCP handle is asked to read, and answers whether it does already. Without it, or with
  * another answer, nothing is claimed.
  */
 import { constants } from 'node:os';
 import type { TLSSocket } from 'node:tls';
+import { handleOf, tcpHandleOf } from './socket-fd.ts';
 
 /** Gives what is known by then: true after close_notify, false after a FIN without; null: the server has not ended. */
 export function watchCloseNotify(secure: TLSSocket): () => boolean | null {
@@ -27,8 +28,8 @@ export function watchCloseNotify(secure: TLSSocket): () => boolean | null {
 const ALREADY_READING = -constants.errno.EALREADY;
 
 function saidSo(secure: TLSSocket): boolean | null {
-  const wrap = objectAt(secure, '_handle');
-  const tcp = wrap === null ? null : objectAt(wrap, '_parent');
+  const wrap = handleOf(secure);
+  const tcp = tcpHandleOf(secure);
   if (wrap === null || tcp === null) return null;
   if (Reflect.get(wrap, 'reading') === false) return true;
   const answer = call(tcp, 'readStart');
@@ -37,11 +38,6 @@ function saidSo(secure: TLSSocket): boolean | null {
   // It was not reading, and shall not be for having been asked.
   call(tcp, 'readStop');
   return false;
-}
-
-function objectAt(owner: object, key: string): object | null {
-  const value: unknown = Reflect.get(owner, key);
-  return typeof value === 'object' && value !== null ? value : null;
 }
 
 function call(handle: object, method: string): unknown {

@@ -2,6 +2,7 @@
  * Sending RST, so that a flow that broke does not look to the other side like one that ended.
  */
 import type { Socket } from 'node:net';
+import { tcpHandleOf } from './socket-fd.ts';
 
 /** A peer that does not take the last bytes in this time gets no RST, but a FIN. */
 const FLUSH_TIMEOUT_MS = 10_000;
@@ -34,13 +35,13 @@ export function resetSocket(socket: Socket, secure: Socket | null = null): void 
 
 /**
  * Resets a TLS socket that made its own TCP connection. Node has no way to that (nodejs/node#49484): its TCP
- * handle stands at `_handle._parent`, and closing the one closes the other when that is safe. So the closing is
+ * handle stands beneath it (socket-fd.ts), and closing the one closes the other when that is safe. So the closing is
  * left to Node, and only how the TCP handle closes is changed. Without the handle it is a plain close.
  */
 export function resetTls(secure: Socket): void {
   if (secure.destroyed) return;
   const tcp = tcpHandleOf(secure);
-  if (tcp !== null && !secure.connecting) {
+  if (tcp !== null && isResettable(tcp) && !secure.connecting) {
     const close = tcp.close.bind(tcp);
     tcp.close = (done) => {
       // Refused while a FIN waits behind unsent bytes. The close that is left sends no close_notify, so what
@@ -57,14 +58,6 @@ interface TcpHandle {
   reset(done: () => void): number;
 }
 
-function tcpHandleOf(secure: Socket): TcpHandle | null {
-  const wrap: unknown = Reflect.get(secure, '_handle');
-  if (typeof wrap !== 'object' || wrap === null) return null;
-  const tcp: unknown = Reflect.get(wrap, '_parent');
-  return isTcpHandle(tcp) ? tcp : null;
-}
-
-function isTcpHandle(value: unknown): value is TcpHandle {
-  if (typeof value !== 'object' || value === null) return false;
-  return ['close', 'reset'].every((method) => typeof Reflect.get(value, method) === 'function');
+function isResettable(handle: object): handle is TcpHandle {
+  return ['close', 'reset'].every((method) => typeof Reflect.get(handle, method) === 'function');
 }
