@@ -5,6 +5,7 @@
  * Rules: nothing here keeps, logs or throws what a value holds; a hit says which rule and detector found something and
  * never what.
  */
+import type { CompiledMaskAction } from '../policy/types.ts';
 
 /** Longer values are not held, but masked as a stream. */
 export const VALUE_MAX_BYTES = 256 * 1024;
@@ -27,12 +28,8 @@ export interface MaskedValue {
   readonly hits: readonly MaskHit[];
 }
 
-export type MaskAction =
-  | { readonly kind: 'redact' }
-  | { readonly kind: 'partial'; readonly keepLast: number }
-  | { readonly kind: 'hash'; readonly key: string }
-  | { readonly kind: 'null' }
-  | { readonly kind: 'drop' };
+/** As policy has it, for protocols, which do not know policy. */
+export type MaskAction = CompiledMaskAction;
 
 /** Masks the values of one column, or of whatever has none. */
 export interface ValueMasker {
