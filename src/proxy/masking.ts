@@ -14,6 +14,7 @@ import { ColumnRules } from '../protocols/postgres/masking/column-rules.ts';
 import { FactsCache } from '../protocols/postgres/masking/facts-cache.ts';
 import { MaskedSession } from '../protocols/postgres/masking/masked-session.ts';
 import { chain } from './filter-chain.ts';
+import { readableSession } from './readable-session.ts';
 import type { Recognised } from './recognise.ts';
 import type { RelayOptions } from './relay.ts';
 
@@ -45,14 +46,11 @@ export interface MaskingOptions {
 /** Null where the values of this flow cannot be read, so that masks could not be kept. */
 export function maskFlow(options: MaskingOptions): Masked | null {
   const { masks, engine, catalogs, recognised, agentTls, server } = options;
-  if (recognised?.protocol !== 'postgres' || agentTls) return null;
-  const { opening } = recognised;
+  const opening = readableSession(recognised, agentTls);
+  if (opening === null) return null;
   const found = { masked: 0, observed: 0 };
   const counts = (): FlowMasks => ({ ...found });
-  // A request to cancel is no session.
-  if (opening.kind === 'cancel') return { wrap: (relay) => relay, counts };
-  // The replication protocol has a language of its own.
-  if (opening.replication) return null;
+  if (opening === 'none') return { wrap: (relay) => relay, counts };
   // Values of requests are not masked.
   if (masks.some((mask) => masksDirection(mask, 'requests'))) return null;
   const masker = makeMasker(engine, masks, 'responses');

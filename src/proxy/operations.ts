@@ -8,6 +8,7 @@ import type { CompiledOperationRule } from '../policy/types.ts';
 import { ClassifyCache } from '../protocols/postgres/classify-cache.ts';
 import { type Denial, StatementGate } from '../protocols/postgres/statement-gate.ts';
 import { chain } from './filter-chain.ts';
+import { readableSession } from './readable-session.ts';
 import type { Recognised } from './recognise.ts';
 import type { RelayOptions } from './relay.ts';
 
@@ -29,13 +30,10 @@ export function governOperations(
   recognised: Recognised | null,
   agentTls: boolean,
 ): Governed | null {
-  if (recognised?.protocol !== 'postgres' || agentTls) return null;
-  const { opening } = recognised;
+  const opening = readableSession(recognised, agentTls);
+  if (opening === null) return null;
   const counts = { total: 0, denied: 0, observed: 0 };
-  // A request to cancel is no session.
-  if (opening.kind === 'cancel') return { wrap: (relay) => relay, counts: () => ({ ...counts }) };
-  // The replication protocol has a language of its own.
-  if (opening.replication) return null;
+  if (opening === 'none') return { wrap: (relay) => relay, counts: () => ({ ...counts }) };
   // Done before the first statement.
   if (opening.privileged) return null;
   const gate = new StatementGate({

@@ -10,6 +10,7 @@ import type { EnrolmentTables } from '#src/kernel/enrolment.ts';
 import { makePinDirectories, pinPaths, removePins } from '#src/kernel/pins.ts';
 import { KernelPlane } from '#src/kernel/plane.ts';
 import { EventRing } from '#src/kernel/ring.ts';
+import { NO_TABLES } from '#test/support/plane.ts';
 
 /** What is attached while connections are made, and who makes them. */
 export type Case = 'none' | 'none again' | 'empty' | 'bystander' | 'bystander, large policy' | 'agent';
@@ -22,15 +23,7 @@ const UNKNOWN_ID = 2;
 const OTHERS = 3;
 const BACKLOG = 128;
 
-const SMALL: EnrolmentTables = {
-  cgroups: [{ path: `/${NAME}/agent`, agentId: AGENT_ID }],
-  uids: [],
-  exes: [],
-  places: [],
-  closedSockets: { files: [], places: [] },
-  dns: false,
-  inbound: [],
-};
+const SMALL: EnrolmentTables = { ...NO_TABLES, cgroups: [{ path: `/${NAME}/agent`, agentId: AGENT_ID }] };
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 

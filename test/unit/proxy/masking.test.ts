@@ -5,24 +5,10 @@ import { Catalogs, maskFlow } from '#src/proxy/masking.ts';
 import type { Recognised } from '#src/proxy/recognise.ts';
 import type { ByteFilter } from '#src/proxy/relay.ts';
 import { CARDS, engineOf, mask, SSN } from '#test/support/masks.ts';
-import { authentication, cancelRequest, message, startupMessage } from '#test/support/postgres-packets.ts';
+import { authentication, cancelRequest, message } from '#test/support/postgres-packets.ts';
+import { STARTUP as raw, startup } from './recognised-startup.ts';
 
 await loadParser();
-const raw = startupMessage({ user: 'u' });
-const startup = (replication = false): Recognised => ({
-  protocol: 'postgres',
-  opening: {
-    kind: 'startup',
-    raw,
-    user: 'u',
-    database: 'u',
-    major: 3,
-    minor: 0,
-    replication,
-    privileged: false,
-  },
-  rest: Buffer.alloc(0),
-});
 const relay = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
 let nowMs = 0;
 const clock = { now: () => new Date(0), monotonic: () => nowMs };

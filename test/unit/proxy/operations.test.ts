@@ -4,7 +4,8 @@ import { loadParser } from '#src/protocols/postgres/parser.ts';
 import { governOperations } from '#src/proxy/operations.ts';
 import type { Recognised } from '#src/proxy/recognise.ts';
 import type { ByteFilter } from '#src/proxy/relay.ts';
-import { cancelRequest, message, startupMessage } from '#test/support/postgres-packets.ts';
+import { cancelRequest, message } from '#test/support/postgres-packets.ts';
+import { STARTUP as raw, startup } from './recognised-startup.ts';
 
 await loadParser();
 
@@ -21,21 +22,6 @@ const rule = (change: Partial<CompiledOperationRule> = {}): CompiledOperationRul
   ...change,
 });
 
-const raw = startupMessage({ user: 'u' });
-const startup = (replication = false, privileged = false): Recognised => ({
-  protocol: 'postgres',
-  opening: {
-    kind: 'startup',
-    raw,
-    user: 'u',
-    database: 'u',
-    major: 3,
-    minor: 0,
-    replication,
-    privileged,
-  },
-  rest: Buffer.alloc(0),
-});
 const relay = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
 const query = (text: string): Buffer => message('Q', Buffer.from(`${text}\0`));
 const push = (filter: ByteFilter | null, ...bytes: Buffer[]): string =>

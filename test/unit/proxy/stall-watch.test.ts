@@ -1,22 +1,7 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
 import { sweepStalled, unwatchStalled, watchStalled } from '#src/proxy/stall-watch.ts';
-import { endOf, ignore, readAll } from './harness.ts';
-
-async function pair(teardown: (end: () => unknown) => void): Promise<[Socket, Socket]> {
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const accepted = once(server, 'connection') as Promise<[Socket]>;
-  const outer = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' });
-  const [inner] = await accepted;
-  server.close();
-  for (const socket of [outer, inner]) {
-    socket.on('error', ignore);
-    teardown(() => socket.destroy());
-  }
-  return [outer, inner];
-}
+import { endOf, readAll } from './harness.ts';
+import { socketPair as pair } from './socket-pair.ts';
 
 t.test('a reset is noticed though nobody reads, at the second sweep', async (t) => {
   const [outer, inner] = await pair(t.teardown);
