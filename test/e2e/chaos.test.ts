@@ -5,15 +5,21 @@
  *
  *     SLUICE_CHAOS_SEED=N SLUICE_CHAOS_KILLS=N node test/e2e/chaos.test.ts
  */
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import t from 'tap';
-import type { FlowRecord } from '#src/flow/record.ts';
-import { CROWD_SIZE, Crowd, Hand, MARKER, randomOf, type Said, type Victim } from '#test/support/chaos.ts';
-import { must, until } from '#test/support/command.ts';
+import {
+  BOX_SIZE,
+  CROWD_SIZE,
+  Crowd,
+  Hand,
+  MARKER,
+  randomOf,
+  type Said,
+  type Victim,
+} from '#test/support/chaos.ts';
+import { must } from '#test/support/command.ts';
 import { POSTGRES } from '#test/support/postgres.ts';
 import { RAW_PORTS } from '#test/support/raw-ports.ts';
-import { entriesOf, residueOf } from '#test/support/residue.ts';
+import { residueOf } from '#test/support/residue.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
 import { AGENTS } from '#test/support/world-policy.ts';
@@ -38,47 +44,13 @@ t.comment(`SLUICE_CHAOS_SEED=${SEED}`);
 const random = randomOf(SEED);
 const world = await World.open(['nginx', 'postgres', 'raw'], undefined, { sites: ['shop.test'] });
 t.teardown(() => world.close());
+const box = await world.addBox();
 // Ports of ended connections are free at once, and sockets that are counted are those that are open.
-await must(world.near.wrap(['sysctl', '-qw', 'net.ipv4.tcp_max_tw_buckets=0']));
-const crowd = new Crowd(world);
+for (const netns of [world.near, box])
+  await must(netns.wrap(['sysctl', '-qw', 'net.ipv4.tcp_max_tw_buckets=0']));
+const crowd = new Crowd(world, box);
 const sluice = await TestSluice.start(world, { policy: crowd.policy(), workers: WORKERS });
-const capture = await world.capture();
-
-/** Waits until nothing is open or waiting any more; a worker that is silent may keep its flows for a minute. */
-async function quiet(): Promise<void> {
-  let busy = '';
-  await until(
-    'Sluice to come to rest',
-    async () => {
-      const { ledger, counters, workers } = await sluice.status();
-      busy = JSON.stringify({
-        // What the forwarder was too dead to read is found and taken out in some seconds.
-        datagrams: entriesOf('sluice_datagrams'),
-        open: ledger.open,
-        closing: counters['ledger.closing'],
-        waiting: counters['ledger.waiting'],
-        backlog: counters['store.backlog'],
-        missing: workers.filter(({ pid }) => pid === null).length,
-      });
-      return !/[1-9]/.test(busy);
-    },
-    90_000,
-  ).catch((error: Error) => {
-    throw new Error(`${error.message}: ${busy}`);
-  });
-}
-
-function stored(): FlowRecord[] {
-  const db = new DatabaseSync(join(sluice.stateDir, 'flows.db'), { readOnly: true });
-  try {
-    return db
-      .prepare('SELECT record FROM flow ORDER BY seq')
-      .all()
-      .map(({ record }) => JSON.parse(String(record)) as FlowRecord);
-  } finally {
-    db.close();
-  }
-}
+const captures = [await world.capture('wire'), await world.capture('box')];
 
 function victim(n: number): Victim {
   const at = random();
@@ -98,8 +70,8 @@ let said: Said[] = [];
 // Of a daemon that found pins, as all are that come after; a run's directory is made by the first of its name, and stays.
 await new Hand(sluice, random).kill('restart');
 for (const name of [AGENTS.shop, AGENTS.stock]) await sluice.run(name, ['true']);
-await quiet();
-const before = await residueOf(world.near, await sluice.status());
+await sluice.atRest();
+const before = await residueOf([world.near, box], await sluice.status());
 
 t.test(`${KILLS} kills under the load of ${CROWD_SIZE} agents`, async (t) => {
   const hand = new Hand(sluice, random);
@@ -116,28 +88,33 @@ t.test(`${KILLS} kills under the load of ${CROWD_SIZE} agents`, async (t) => {
   } finally {
     said = await crowd.stop();
   }
-  await quiet();
+  await sluice.atRest();
   t.equal(said.length, CROWD_SIZE, 'every agent is there to the end');
   t.equal(kills.length, KILLS);
   t.comment(`${counted(kills)}; ${restarts.size} orderly restarts beside them`);
 });
 
 t.test('nothing of it crossed in plain text', async (t) => {
-  await capture.assertNoPlaintext([MARKER, POSTGRES.password]);
   let encrypted = 0;
-  for (const port of [443, POSTGRES.port, RAW_PORTS.echo, RAW_PORTS.source])
-    encrypted += await capture.assertAllTls(port);
-  const all = await capture.packets();
-  const others = all.filter(({ transport, dstPort, srcPort }) => {
-    const port = Math.min(dstPort ?? 0, srcPort ?? 0);
-    return transport === 'udp' ? port !== 53 : transport === 'tcp' && ![443, 5432, 7005, 7006].includes(port);
-  });
-  t.strictSame(others, [], 'and nothing went anywhere else');
+  for (const capture of captures) {
+    await capture.assertNoPlaintext([MARKER, POSTGRES.password]);
+    const before = encrypted;
+    for (const port of [443, POSTGRES.port, RAW_PORTS.echo, RAW_PORTS.source])
+      encrypted += await capture.assertAllTls(port);
+    t.ok(encrypted > before + BOX_SIZE, 'from either namespace');
+    const others = (await capture.packets()).filter(({ transport, dstPort, srcPort }) => {
+      const port = Math.min(dstPort ?? 0, srcPort ?? 0);
+      return transport === 'udp'
+        ? port !== 53
+        : transport === 'tcp' && ![443, 5432, 7005, 7006].includes(port);
+    });
+    t.strictSame(others, [], 'and nothing went anywhere else');
+  }
   t.ok(encrypted > CROWD_SIZE, `${encrypted} conversations were TLS`);
 });
 
 t.test('every connection that was taken in has exactly one record', async (t) => {
-  const records = stored();
+  const records = sluice.allStored();
   const ofPid = Map.groupBy(records, ({ src }) => src.pid);
   for (const { pid, kind, connects, refused, answered } of said.filter(({ kind }) => kind !== 'dns')) {
     const own = (ofPid.get(pid) ?? []).filter(({ dst }) => dst.port === PORTS[kind]);
@@ -168,7 +145,7 @@ t.test('every connection that was taken in has exactly one record', async (t) =>
 });
 
 t.test('no flow was told twice', async (t) => {
-  const byId = new Map(stored().map((record) => [record.id, record]));
+  const byId = new Map(sluice.allStored().map((record) => [record.id, record]));
   const lines = sluice.log;
   t.equal(new Set(lines.map(({ id }) => id)).size, lines.length, 'one line for each id');
   t.strictSame(
@@ -186,5 +163,5 @@ t.test('nothing is left of it', async (t) => {
   t.match(status.rings, { flow: { lost: 0 }, deny: { lost: 0 } });
   t.match(status.counters, { 'rings.forced': 0, 'kernel.untagged': 0, 'ledger.malformedReports': 0 });
   t.strictSame(status.reasons, []);
-  t.strictSame(await residueOf(world.near, status), before);
+  t.strictSame(await residueOf([world.near, box], status), before);
 });

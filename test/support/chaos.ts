@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findCgroup2, removeCgroup } from '#src/kernel/cgroup.ts';
 import { type Running, until } from './command.ts';
-import { FAR } from './network.ts';
+import { FAR, type Namespace } from './network.ts';
 import { PYTHON } from './python.ts';
 import { type Child, childrenOf } from './residue.ts';
 import type { TestSluice } from './sluice.ts';
@@ -26,27 +26,36 @@ export interface Said {
 }
 
 const CROWD = [
-  { how: 'run', as: AGENTS.shop, kind: 'http', count: 8, host: FAR.ipv4 },
+  { how: 'run', as: AGENTS.shop, kind: 'http', count: 5, host: FAR.ipv4 },
   { how: 'run', as: AGENTS.shop, kind: 'echo', count: 4, host: FAR.ipv4 },
   { how: 'run', as: AGENTS.stock, kind: 'postgres', count: 6, host: FAR.ipv4 },
-  { how: 'cgroup', kind: 'http', count: 8, host: FAR.ipv6 },
+  { how: 'cgroup', kind: 'http', count: 6, host: FAR.ipv6 },
   { how: 'cgroup', kind: 'source', count: 4, host: FAR.ipv4 },
-  { how: 'cgroup', kind: 'dns', count: 4, host: FAR.ipv4 },
-  { how: 'uid', kind: 'http', count: 8, host: FAR.ipv4 },
+  { how: 'cgroup', kind: 'dns', count: 3, host: FAR.ipv4 },
+  { how: 'uid', kind: 'http', count: 6, host: FAR.ipv4 },
   { how: 'uid', kind: 'postgres', count: 4, host: FAR.ipv6 },
   { how: 'uid', kind: 'echo', count: 4, host: FAR.ipv6 },
+  { how: 'box', as: AGENTS.shop, kind: 'http', count: 4, host: FAR.ipv4 },
+  { how: 'box', as: AGENTS.stock, kind: 'echo', count: 3, host: FAR.ipv6 },
+  { how: 'box', as: AGENTS.shop, kind: 'dns', count: 1, host: FAR.ipv4 },
 ] as const;
-export const CROWD_SIZE = CROWD.reduce((sum, { count }) => sum + count, 0);
+const sizeOf = (groups: readonly { readonly count: number }[]): number =>
+  groups.reduce((sum, { count }) => sum + count, 0);
+export const CROWD_SIZE = sizeOf(CROWD);
+/** Of those the ones in a network namespace of their own. */
+export const BOX_SIZE = sizeOf(CROWD.filter(({ how }) => how === 'box'));
 
-/** Fifty agents, enrolled in three ways, which connect until they are told to stop. */
+/** Fifty agents, enrolled in three ways and in two network namespaces, which connect until they are told to stop. */
 export class Crowd {
   readonly #world: World;
+  readonly #box: Namespace;
   readonly #cgroup = `/sluice-chaos-${process.pid}`;
   readonly #stop: string;
   readonly #groups: Running[] = [];
 
-  constructor(world: World) {
+  constructor(world: World, box: Namespace) {
     this.#world = world;
+    this.#box = box;
     this.#stop = join(world.dir, 'stop');
     mkdirSync(this.#directory, { recursive: true });
     world.beforeClose(async () => {
@@ -71,7 +80,9 @@ export class Crowd {
       const { kind, count, host } = group;
       const args = [kind, String(count), this.#stop, MARKER, host, `${seed}-${n}`];
       const argv = [PYTHON, '-c', program, ...args];
-      this.#groups.push(group.how === 'run' ? sluice.start(group.as, argv) : this.#start(group.how, argv));
+      if (group.how === 'run') this.#groups.push(sluice.start(group.as, argv));
+      else if (group.how === 'box') this.#groups.push(sluice.start(group.as, this.#box.wrap(argv)));
+      else this.#groups.push(this.#start(group.how, argv));
     }
     const up = this.#groups.map((running, n) =>
       running.waitFor((r) => r.stdout.split('up\n').length - 1 === CROWD[n]?.count, 60_000),

@@ -26,6 +26,7 @@ export interface Conversation {
   readonly clientPort: number;
   readonly server: string;
   readonly serverPort: number;
+  /** Up to the first piece that is missing. */
   readonly toServer: Buffer;
   readonly toClient: Buffer;
   /** False when a piece of either stream is missing from the capture. */
@@ -151,7 +152,10 @@ class Stream {
     for (const { offset, data } of sorted) {
       // A keep-alive probe repeats the byte before the stream: it wraps to just below 2^32.
       if (offset > 0xffff_0000) continue;
-      if (offset > end) whole = false;
+      if (offset > end) {
+        whole = false;
+        break;
+      }
       const fresh = data.subarray(Math.max(0, end - offset));
       parts.push(fresh);
       end = Math.max(end, offset + data.length);

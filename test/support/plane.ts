@@ -3,7 +3,7 @@
  * without a proxy in between. Agents are Python processes in a cgroup of the test's.
  */
 
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { openDnsSockets, openListeners } from '#src/daemon/listeners.ts';
 import { cgroupId, findCgroup2, moveSelf, ownCgroup, removeCgroup } from '#src/kernel/cgroup.ts';
@@ -41,6 +41,18 @@ export interface Accepted {
   readonly socket: Socket;
   /** Where it was sent to: the proxy's port, or the forwarder's. */
   readonly port: number | undefined;
+}
+
+/** How many connections wait to be accepted at listeners on `ports` (proc_net_tcp.txt: rx_queue in state 0A). */
+function waiting(ports: readonly number[]): number {
+  let count = 0;
+  for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
+    for (const [, port = '', queued = ''] of readFileSync(file, 'latin1').matchAll(
+      /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A [0-9A-F]{8}:([0-9A-F]{8})/gm,
+    ))
+      if (ports.includes(Number.parseInt(port, 16))) count += Number.parseInt(queued, 16);
+  }
+  return count;
 }
 
 export class PlaneFixture {
@@ -166,14 +178,19 @@ export class PlaneFixture {
     this.#forwarder.close();
   }
 
-  /** Runs a Python program as a process of the agent's cgroup from its first instruction on. */
+  /**
+   * Runs a Python program as a process of the agent's cgroup from its first instruction on, and takes in all the
+   * connections it leaves: who made one may have ended before this process has accepted it.
+   */
   agent(script: string, ...args: string[]): Promise<Finished> {
     return this.agentIn(this.directory, script, ...args);
   }
 
-  agentIn(directory: string, script: string, ...args: string[]): Promise<Finished> {
+  async agentIn(directory: string, script: string, ...args: string[]): Promise<Finished> {
     const enter = 'echo 0 > "$0/cgroup.procs" && exec /usr/bin/python3 -c "$@"';
-    return run(['sh', '-c', enter, directory, script, ...args]);
+    const done = await run(['sh', '-c', enter, directory, script, ...args]);
+    await until('connections to be accepted', () => waiting([...this.ports, this.dnsPort]) === 0);
+    return done;
   }
 
   /** Clears what was seen, so that a test looks at its own events only. */
@@ -182,11 +199,6 @@ export class PlaneFixture {
     this.events.length = 0;
     this.accepted.length = 0;
     this.asked.length = 0;
-  }
-
-  /** Waits until so many connections were accepted: who made them may have ended before this process has taken them all. */
-  taken(count: number): Promise<unknown> {
-    return until(`${count} connections to be accepted`, () => this.accepted.length >= count);
   }
 
   /** Waits until events of `kind` have come, at most two seconds on a machine of usual speed. */

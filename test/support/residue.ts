@@ -15,8 +15,12 @@ const TABLES = [
 
 export type Residue = Readonly<Record<string, number | string | readonly string[]>>;
 
-export async function residueOf(near: Namespace, status: Status): Promise<Residue> {
+/** @param namespaces those whose sockets are counted */
+export async function residueOf(namespaces: readonly Namespace[], status: Status): Promise<Residue> {
   const processes = childrenOf(status.pid);
+  let sockets = 0;
+  for (const netns of namespaces)
+    sockets += matches(await must(netns.wrap(['ss', '-tunaH'])), /^(tcp|udp)/gm);
   return {
     pins: globSync(`${DEFAULT_PIN_DIR}/**`).sort(),
     ...Object.fromEntries(TABLES.map((name) => [name, entriesOf(name)])),
@@ -28,7 +32,7 @@ export async function residueOf(near: Namespace, status: Status): Promise<Residu
     'descriptors of the daemon': descriptorsOf(status.pid),
     'descriptors of workers': descriptorsOfAll(processes, 'worker'),
     'descriptors of the forwarder': descriptorsOfAll(processes, 'forwarder'),
-    'sockets on loopback': matches(await must(near.wrap(['ss', '-tunaH'])), /^(tcp|udp)/gm),
+    'sockets on loopback': sockets,
   };
 }
 

@@ -103,7 +103,7 @@ t.test('streams are put together whatever the order, with repeats and wrap-aroun
   t.equal(only?.toClient.toString(), 'answer');
 });
 
-t.test('a gap is told', async (t) => {
+t.test('a gap is told, and what is behind it is not taken for the stream', async (t) => {
   const [only] = conversations(
     parsePcap(
       pcap([
@@ -114,6 +114,7 @@ t.test('a gap is told', async (t) => {
     ),
   );
   t.equal(only?.whole, false);
+  t.equal(only?.toServer.toString(), 'a');
 });
 
 t.test('data in a SYN (TCP Fast Open) is part of the stream; resets are told', async (t) => {
