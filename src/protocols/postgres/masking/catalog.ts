@@ -78,7 +78,8 @@ export class Catalog {
 
   /** Whether a relation of that name has the rule's column in it: its table, a part of it, or a view of it. */
   shows(rule: ColumnRule, relation: Relation): Reach {
-    const own = this.#named(relation).filter((column) => this.#rules[column.rule] === rule);
+    // Another session of the same policy may have asked: its rules are the same, and other objects.
+    const own = this.#named(relation).filter((column) => this.#rules[column.rule]?.says(rule) === true);
     if (own.length === 0) return 'no';
     return own.some(({ attribute }) => attribute === ANY_ATTRIBUTE) ? 'by any name' : 'by its name';
   }

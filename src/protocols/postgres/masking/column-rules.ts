@@ -29,6 +29,11 @@ export class ColumnRule implements ColumnName {
     this.column = column;
   }
 
+  /** Whether the other is about the same columns, in the same words. */
+  says(other: ColumnName): boolean {
+    return this.schema === other.schema && this.table === other.table && this.column === other.column;
+  }
+
   meansColumn(name: string): boolean {
     return fitsStars(this.column, name);
   }
