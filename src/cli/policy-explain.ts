@@ -12,7 +12,8 @@ import { printError, reportError } from './report-error.ts';
 import { type Column, formatTable } from './table.ts';
 import { painterFor, safeJson, safeText, widthOf } from './terminal.ts';
 
-const PROTOCOLS = ['http', 'postgres', 'tls', 'unknown'] as const;
+/** `replication`: PostgreSQL, with a start-up that asks for it. */
+const PROTOCOLS = ['http', 'postgres', 'replication', 'tls', 'unknown'] as const;
 type ExplainedProtocol = (typeof PROTOCOLS)[number];
 
 interface ExplainOptions extends InboundOptions {
@@ -113,6 +114,8 @@ function knownAgent(cli: Cli, policy: CompiledPolicy, name: string): string | nu
 function questionFor(agent: string | null, target: Target, protocol: ExplainedProtocol | null): FlowQuestion {
   const base = { agent, ip: target.ip, port: target.port, dnsName: target.name };
   if (protocol === null) return base;
+  if (protocol === 'replication')
+    return { ...base, seen: { protocol: 'postgres', agentTls: false, name: null, replication: true } };
   const isNamed = protocol === 'http' || protocol === 'tls';
   const name = isNamed ? target.name : null;
   return { ...base, seen: { protocol, agentTls: protocol === 'tls', name } };
@@ -182,7 +185,10 @@ function print(
   const width = widthOf(cli.stdout);
   const ip = question.ip.includes(':') ? `[${question.ip}]` : question.ip;
   const name = target.name === null ? '' : ` (${target.name})`;
-  const seen = question.seen === undefined ? '' : `, first bytes ${question.seen.protocol}`;
+  const seen =
+    question.seen === undefined
+      ? ''
+      : `, first bytes ${question.seen.replication === true ? 'replication' : question.seen.protocol}`;
   cli.stdout.write(
     `${safeText(`agent ${question.agent ?? 'unknown'} to ${ip}:${question.port}${name}${seen}`)}\n`,
   );

@@ -130,6 +130,7 @@ function compileRule(entry: RuleEntry): CompiledRule {
     destinations: [...(entry.destinations ?? [])],
     action: entry.action,
     passthrough: entry.passthrough ?? false,
+    replication: entry.replication ?? false,
     reason: entry.reason ?? null,
   };
 }

@@ -9,6 +9,9 @@ import type { FlowQuestion } from './types.ts';
 
 const CERTAINLY_ANOTHER: ReadonlySet<Match> = new Set(['port', 'address', 'protocol', 'name']);
 
+/** Whatever the agent speaks is meant. */
+const ANY_RULING = { action: 'deny', passthrough: false, replication: false } as const;
+
 /** What all such rules have. */
 export interface ContentRule {
   /** Names of agents; empty: any agent. */
@@ -26,8 +29,7 @@ export function contentRules<Rule extends ContentRule>(
   const fits = ({ source, destinations }: PreparedContentRule<Rule>): boolean =>
     (source.agents.length === 0 || source.agents.includes(question.agent ?? '')) &&
     destinations.some(
-      (destination) =>
-        !CERTAINLY_ANOTHER.has(matchDestination({ action: 'deny', passthrough: false }, destination, view)),
+      (destination) => !CERTAINLY_ANOTHER.has(matchDestination(ANY_RULING, destination, view)),
     );
   return rules.filter(fits).map(({ source }) => source);
 }

@@ -98,13 +98,18 @@ const NEAR_MISSES = {
     code: 'agent_tls_denied',
     reason: (name) => `the agent speaks TLS itself and no rule lets that pass to "${name}"`,
   },
-  undetected: {
+  replication: {
     rank: 1,
+    code: 'replication_denied',
+    reason: (name) => `the agent asks for replication and no rule allows that to "${name}"`,
+  },
+  undetected: {
+    rank: 2,
     code: 'undetected',
     reason: (name) => `the protocol was not recognised, and "${name}" needs it known`,
   },
   'no-name': {
-    rank: 2,
+    rank: 3,
     code: 'name_required',
     reason: (name) => `"${name}" is known by its host names, and the agent gave none and resolved none`,
   },
@@ -117,8 +122,12 @@ interface NearMiss {
   readonly destination: PreparedDestination;
 }
 
+function isNearMiss(match: Match): match is NearMiss['match'] {
+  return match in NEAR_MISSES;
+}
+
 function nearer(miss: NearMiss | null, match: Match, destination: PreparedDestination): NearMiss | null {
-  if (match !== 'agent-tls' && match !== 'undetected' && match !== 'no-name') return miss;
+  if (!isNearMiss(match)) return miss;
   if (miss !== null && NEAR_MISSES[miss.match].rank <= NEAR_MISSES[match].rank) return miss;
   return { match, destination };
 }

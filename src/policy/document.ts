@@ -68,6 +68,7 @@ export interface RuleEntry {
   readonly destinations?: readonly string[];
   readonly action: 'allow' | 'deny' | 'exempt';
   readonly passthrough?: boolean;
+  readonly replication?: boolean;
   readonly reason?: string;
 }
 

@@ -115,6 +115,7 @@ const WHY: Readonly<Record<Match, string>> = {
   yes: 'it fits',
   maybe: 'address and port fit; the rest depends on what the agent says first',
   'agent-tls': 'it fits, but the agent speaks TLS itself and the rule has no passthrough',
+  replication: 'it fits, but the agent asks for replication and the rule does not have `replication: true`',
   undetected: 'address and port fit, but the protocol was not recognised',
   'no-name': 'address and port fit, but no host name was seen or resolved',
   name: 'the host name is another',

@@ -22,7 +22,8 @@ export type Match =
   | 'undetected'
   | 'name'
   | 'no-name'
-  | 'agent-tls';
+  | 'agent-tls'
+  | 'replication';
 
 /** A question in the forms that are compared. */
 export interface View {
@@ -38,6 +39,7 @@ export interface SeenView {
   readonly protocol: Protocol;
   readonly agentTls: boolean;
   readonly name: string | null;
+  readonly replication: boolean;
 }
 
 export function viewOf(question: FlowQuestion): View {
@@ -55,12 +57,13 @@ export function viewOf(question: FlowQuestion): View {
             agentTls,
             // Of the plain protocols only HTTP says a name.
             name: agentTls || seen.protocol === 'http' ? normaliseSeenName(seen.name) : null,
+            replication: seen.replication === true && seen.protocol === 'postgres',
           },
   };
 }
 
 /** What of a rule matters here. */
-type Ruling = Pick<CompiledRule, 'action' | 'passthrough'>;
+type Ruling = Pick<CompiledRule, 'action' | 'passthrough' | 'replication'>;
 
 export function matchDestination(rule: Ruling, destination: PreparedDestination, view: View): Match {
   if (!inPorts(destination.source.ports, view.port)) return 'port';
@@ -119,7 +122,11 @@ function matchPlain(rule: Ruling, destination: PreparedDestination, view: View, 
     // To deny, what the agent resolved is name enough.
     if (rule.action !== 'deny') return 'undetected';
   }
-  return destination.byName ? matchName(destination, plainName(rule, destination, view)) : 'yes';
+  const match = destination.byName ? matchName(destination, plainName(rule, destination, view)) : 'yes';
+  if (match !== 'yes' || !seen.replication || rule.replication || rule.action === 'deny') return match;
+  // Replication shows in bytes that are read; to exempt or wrap whatever comes, none are.
+  const isRead = protocol === 'postgres' || (protocol === 'auto' && rule.action === 'allow');
+  return isRead ? 'replication' : 'yes';
 }
 
 /**

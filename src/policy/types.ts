@@ -58,6 +58,8 @@ export interface CompiledRule {
   readonly action: 'allow' | 'deny' | 'exempt';
   /** With `allow`: an agent that speaks TLS itself may pass through. */
   readonly passthrough: boolean;
+  /** An agent may ask a PostgreSQL server for replication, where that is read. */
+  readonly replication: boolean;
   readonly reason: string | null;
 }
 
@@ -207,6 +209,8 @@ export interface FlowQuestion {
     readonly agentTls: boolean;
     /** HTTP Host or SNI. */
     readonly name: string | null;
+    /** A PostgreSQL client asks for replication. */
+    readonly replication?: boolean;
   };
 }
 
@@ -226,7 +230,13 @@ export interface Refused {
   readonly kind: 'deny';
   /** Null when no rule matched. */
   readonly rule: string | null;
-  readonly code: 'policy_denied' | 'no_rule' | 'undetected' | 'agent_tls_denied' | 'name_required';
+  readonly code:
+    | 'policy_denied'
+    | 'no_rule'
+    | 'undetected'
+    | 'agent_tls_denied'
+    | 'replication_denied'
+    | 'name_required';
   readonly reason: string;
 }
 

@@ -68,7 +68,9 @@ export async function recognise(
 /** What policy is told. */
 export function seenOf(recognised: Recognised): NonNullable<FlowQuestion['seen']> {
   const { protocol } = recognised;
-  return { protocol, agentTls: protocol === 'tls', name: nameOf(recognised) };
+  const base = { protocol, agentTls: protocol === 'tls', name: nameOf(recognised) };
+  if (recognised.protocol !== 'postgres' || recognised.opening.kind === 'cancel') return base;
+  return { ...base, replication: recognised.opening.replication };
 }
 
 /** The name the agent gave the server: Host or SNI. */

@@ -46,6 +46,9 @@ function checkWhole(rule: Cursor, destinations: ReadonlyMap<string, Cursor>): vo
     const hint = entry.action === 'exempt' ? '`exempt` lets any bytes go, TLS too' : 'leave it out';
     rule.get('passthrough').error(`\`passthrough\` has no meaning with \`action: ${entry.action}\``, hint);
   }
+  if (entry.replication === true && entry.action === 'deny') {
+    rule.get('replication').error('`replication` has no meaning with `action: deny`', 'leave it out');
+  }
   if (entry.action === 'exempt' && entry.destinations === undefined) {
     rule.error('an exempt rule needs `destinations`', 'plain text leaves only for addresses that are named');
   }

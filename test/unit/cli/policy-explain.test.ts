@@ -51,6 +51,7 @@ $ sluice policy explain policy.yaml --agent shop --to www.example.org:80 --ip 20
 | FIRST BYTES  ANSWER
 | http         allowed by rule shop-web: TLS is added, verified as www.example.org; destination web, port 443
 | postgres     allowed by rule shop-web: TLS is added, verified as www.example.org; destination web, port 443
+|~ ^replication  denied: .*\\(replication_denied\\)$
 |~ ^tls          denied: .*\\(agent_tls_denied\\)$
 |~ ^unknown      denied: .*\\(undetected\\)$
 |
@@ -58,6 +59,10 @@ $ sluice policy explain policy.yaml --agent shop --to www.example.org:80 --ip 20
 $ sluice policy explain policy.yaml --agent shop --to www.example.org:80 --ip 203.0.113.7 --agent-tls
 | agent shop to 203.0.113.7:80 (www.example.org), first bytes tls
 |~ ^denied: .*\\(agent_tls_denied\\)$
+|...
+$ sluice policy explain policy.yaml --agent shop --to www.example.org:80 --ip 203.0.113.7 --protocol replication
+| agent shop to 203.0.113.7:80 (www.example.org), first bytes replication
+|~ ^denied: the agent asks for replication and no rule allows that to "web" \\(replication_denied\\)$
 |...
 `,
   ),

@@ -118,13 +118,29 @@ t.test('agents and rules', (t) => {
   const policy = policyOf(`
 agents: [{name: a, groups: [finance], match: [{uid: 1}]}]
 rules:
-  - {name: r, agents: [a], action: allow, passthrough: true, reason: because}
+  - {name: r, agents: [a], action: allow, passthrough: true, replication: true, reason: because}
   - {name: s, action: deny}
 `);
   t.strictSame(policy.agents[0]?.groups, ['finance']);
   t.strictSame(policy.rules, [
-    { name: 'r', agents: ['a'], destinations: [], action: 'allow', passthrough: true, reason: 'because' },
-    { name: 's', agents: [], destinations: [], action: 'deny', passthrough: false, reason: null },
+    {
+      name: 'r',
+      agents: ['a'],
+      destinations: [],
+      action: 'allow',
+      passthrough: true,
+      replication: true,
+      reason: 'because',
+    },
+    {
+      name: 's',
+      agents: [],
+      destinations: [],
+      action: 'deny',
+      passthrough: false,
+      replication: false,
+      reason: null,
+    },
   ]);
   t.end();
 });

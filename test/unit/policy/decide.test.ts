@@ -231,6 +231,37 @@ rules: [{name: r, destinations: [host, pg], action: exempt, reason: old}]`);
   t.end();
 });
 
+t.test('replication', (t) => {
+  const replication: Seen = { ...postgres, replication: true };
+  const ask = asker(`
+destinations:
+  - {name: db, cidrs: [10.0.0.1], protocol: postgres, tls: {server_name: db.org}}
+  - {name: any, cidrs: [10.0.0.2], tls: {server_name: db.org}}
+  - {name: wrapped, cidrs: [10.0.0.3], protocol: tls, tls: {server_name: db.org}}
+  - {name: lab, cidrs: [10.0.0.4], protocol: postgres}
+  - {name: open, cidrs: [10.0.0.5]}
+  - {name: standby, cidrs: [10.0.0.6], protocol: postgres, tls: {server_name: db.org}}
+rules:
+  - {name: r, destinations: [db, any, wrapped, standby], action: allow}
+  - {name: plain, destinations: [lab, open], action: exempt, reason: x}
+  - {name: backup, destinations: [standby, any], action: allow, replication: true}
+  - {name: no-backup, destinations: [any], action: deny, reason: x, agents: [b]}`);
+  t.equal(ask('10.0.0.1', 1, postgres), 'allow r db upgrade policy:db.org 1');
+  t.equal(ask('10.0.0.1', 1, replication), 'deny replication_denied null');
+  t.equal(
+    ask('10.0.0.2', 1, replication),
+    'allow backup any upgrade policy:db.org 1',
+    'a later rule allows it',
+  );
+  t.equal(ask('10.0.0.3', 1, replication), 'allow r wrapped upgrade policy:db.org 1', 'not read');
+  t.equal(ask('10.0.0.4', 1, replication), 'deny replication_denied null', 'plain, but read');
+  t.equal(ask('10.0.0.4', 1, postgres), 'allow plain lab exempt unnamed 1');
+  t.equal(ask('10.0.0.5', 1, replication), 'allow plain open exempt unnamed 1', 'whatever comes');
+  t.equal(ask('10.0.0.6', 1, replication), 'allow backup standby upgrade policy:db.org 1');
+  t.equal(ask('10.0.0.6', 1, postgres), 'allow r standby upgrade policy:db.org 1');
+  t.end();
+});
+
 t.test('passthrough', (t) => {
   const ask = asker(`
 destinations:

@@ -73,6 +73,7 @@ function randomDocument(random: Random): PolicyDocument {
       destinations: somewhere ?? (action === 'exempt' ? ['d'] : undefined),
       action,
       passthrough: action === 'allow' ? random.maybe(0.3, () => true) : undefined,
+      replication: action === 'deny' ? undefined : random.maybe(0.4, () => true),
       reason: 'because',
     };
   });
@@ -97,6 +98,7 @@ const SEEN: FlowQuestion['seen'][] = NAMES.flatMap((name) => [
   { protocol: 'http', agentTls: false, name },
   { protocol: 'tls', agentTls: true, name },
   { protocol: 'postgres', agentTls: false, name },
+  { protocol: 'postgres', agentTls: false, name, replication: true },
   { protocol: 'unknown', agentTls: false, name },
 ]);
 
@@ -146,6 +148,9 @@ function fits(rule: RuleEntry, destination: DestinationEntry, question: FlowQues
     more.length === 0 && !only.startsWith('*') && (destination.tls?.server_name ?? only) === only;
   const compared = destination.hosts !== undefined && (['auto', 'http'].includes(protocol) || !verifiedOnly);
   const nameFits = !compared || named;
+  // To exempt or wrap whatever comes nothing is read.
+  const isRead = protocol === 'postgres' || (protocol === 'auto' && rule.action === 'allow');
+  const refused = seen.replication === true && isRead && rule.replication !== true;
   const readAs = ['http', 'postgres'].includes(seen.protocol);
   switch (rule.action) {
     case 'deny':
@@ -154,12 +159,15 @@ function fits(rule: RuleEntry, destination: DestinationEntry, question: FlowQues
       if (seen.agentTls) return !compared && ['auto', 'tls'].includes(protocol);
       return (
         nameFits &&
+        !refused &&
         ['auto', 'tls', seen.protocol].includes(protocol) &&
         (!compared || seen.protocol === 'http')
       );
     case 'allow':
       if (seen.agentTls) return rule.passthrough === true && (destination.hosts === undefined || named);
-      return nameFits && (protocol === 'tls' || (readAs && ['auto', seen.protocol].includes(protocol)));
+      return (
+        nameFits && !refused && (protocol === 'tls' || (readAs && ['auto', seen.protocol].includes(protocol)))
+      );
   }
 }
 
@@ -287,6 +295,7 @@ t.test('random policies: each answer is the one a second reading gives', (t) => 
     'no_rule',
     'undetected',
     'agent_tls_denied',
+    'replication_denied',
     'name_required',
   ]) {
     t.ok((kinds.get(kind) ?? 0) > 50, `${kind}: ${kinds.get(kind)} times`);

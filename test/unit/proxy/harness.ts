@@ -113,6 +113,7 @@ export function rule(changes: Partial<CompiledRule> = {}): CompiledRule {
     destinations: ['server'],
     action: 'allow',
     passthrough: false,
+    replication: false,
     reason: null,
     ...changes,
   };

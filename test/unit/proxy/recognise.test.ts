@@ -56,7 +56,7 @@ t.test('PostgreSQL, with its request for encryption answered', async (t) => {
   for (const { recognised, replies } of [whole, bytes]) {
     t.match(recognised, { protocol: 'postgres', opening: { kind: 'startup', user: 'alice', raw: STARTUP } });
     t.equal(replies, 'N');
-    t.same(seenOf(recognised), { protocol: 'postgres', agentTls: false, name: null });
+    t.same(seenOf(recognised), { protocol: 'postgres', agentTls: false, name: null, replication: false });
     t.equal(nameOf(recognised), null);
   }
 });

@@ -38,6 +38,8 @@ t.test('passthrough', (t) => {
     /`exempt` lets any bytes go/,
   ]);
   t.strictSame(rule('action: deny, passthrough: false'), []);
+  t.strictSame(rule('action: allow, replication: true'), []);
+  t.match(rule('action: deny, replication: true'), [/`replication` has no meaning with `action: deny`/]);
   t.end();
 });
 

@@ -3,6 +3,7 @@ import { TLSSocket } from 'node:tls';
 import t from 'tap';
 import type { CompiledTls } from '#src/policy/types.ts';
 import { type KeyPair, makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import { startupMessage } from '#test/support/postgres-packets.ts';
 import {
   closedPort,
   destination,
@@ -160,6 +161,43 @@ t.test('a cancel request goes on over TLS', async (t) => {
   t.equal((await readAll(agent)).length, 0);
   t.match(await proxy.report(), { reason: 'ok', protocol: 'postgres' });
   t.same(first, CANCEL);
+});
+
+t.test('replication is refused unless the rule allows it', async (t) => {
+  let asked = 0;
+  const server = await postgresServer(t.teardown, (s) =>
+    s.once('data', () => {
+      asked += 1;
+      s.end(AUTH_OK);
+    }),
+  );
+  const refusing = await TestProxy.start(t.teardown, shop);
+  for (const value of ['true', 'ON', 'Y', 'ye', '1', 'database']) {
+    const agent = await refusing.agent({ port: server.port });
+    agent.end(startupMessage({ user: 'alice', replication: value }));
+    t.match(
+      (await readAll(agent)).toString('latin1'),
+      /^E[\s\S]*SFATAL\0[\s\S]*C28000\0[\s\S]*replication/,
+      value,
+    );
+    t.match(await refusing.report(), {
+      reason: 'replication_denied',
+      verdict: 'deny',
+      disposition: 'denied',
+    });
+  }
+  t.equal(server.received().length, 0, 'the server has not been asked');
+  const ordinary = await refusing.agent({ port: server.port });
+  ordinary.end(startupMessage({ user: 'alice', replication: 'off' }));
+  t.same(await readAll(ordinary), AUTH_OK);
+  t.match(await refusing.report(), { reason: 'ok' });
+
+  const allowing = await TestProxy.start(t.teardown, { ...shop, rules: [rule({ replication: true })] });
+  const agent = await allowing.agent({ port: server.port });
+  agent.end(startupMessage({ user: 'alice', replication: 'database' }));
+  t.same(await readAll(agent), AUTH_OK);
+  t.match(await allowing.report(), { reason: 'ok', rule: 'allow-server' });
+  t.equal(asked, 2);
 });
 
 t.test('failures are told as ErrorResponse, and nothing of the agent is sent', async (t) => {
