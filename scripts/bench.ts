@@ -11,7 +11,7 @@ import {
   type Report,
   terminalTables,
 } from '../test/bench/report.ts';
-import { measureAll } from '../test/bench/runner.ts';
+import { measureAll, needsPostgres } from '../test/bench/runner.ts';
 import { startServers } from '../test/bench/servers.ts';
 import { summarize } from '../test/bench/summary.ts';
 import { openBenchWorld } from '../test/bench/world.ts';
@@ -64,7 +64,7 @@ async function measure(options: Options): Promise<Report> {
   try {
     if (options.workloads.length > 0) {
       progress('starting the servers');
-      await startServers(world, options.effort.bulkBytes, options.workloads.includes('pgbench'));
+      await startServers(world, options.effort.bulkBytes, options.workloads.some(needsPostgres));
     }
     const { samples, absent } = await measureAll(world, options, progress);
     const connects =

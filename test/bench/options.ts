@@ -5,6 +5,8 @@ import type { ContenderName, Effort, WorkloadName } from './types.ts';
 export const CONTENDERS: readonly ContenderName[] = [
   'haproxy',
   'sluice',
+  'sluice-inspect',
+  'sluice-mask',
   'naive',
   'stunnel',
   'pgbouncer',
@@ -16,7 +18,8 @@ const GROUPS: Readonly<Record<string, readonly WorkloadName[]>> = {
   bulk: ['bulk'],
   requests: ['requests-16', 'requests-64'],
   connections: ['connections'],
-  pgbench: ['pgbench'],
+  pgbench: ['pgbench', 'pgbench-prepared', 'pgbench-1'],
+  rows: ['rows'],
   idle: ['idle'],
 };
 /** What connections cost by themselves: no contender takes part (connects/measure.ts). */
@@ -24,8 +27,14 @@ const CONNECTS = 'connects';
 const NAMES = [...Object.keys(GROUPS), CONNECTS];
 
 const MEBIBYTE = 1024 * 1024;
-const FULL: Effort = { seconds: 5, warmUpSeconds: 2, bulkBytes: 1024 * MEBIBYTE, idleFlows: 10_000 };
-const QUICK: Effort = { seconds: 1, warmUpSeconds: 1, bulkBytes: 128 * MEBIBYTE, idleFlows: 500 };
+const FULL: Effort = {
+  ...{ seconds: 5, warmUpSeconds: 2 },
+  ...{ bulkBytes: 1024 * MEBIBYTE, idleFlows: 10_000, rows: 1_000_000 },
+};
+const QUICK: Effort = {
+  ...{ seconds: 1, warmUpSeconds: 1 },
+  ...{ bulkBytes: 128 * MEBIBYTE, idleFlows: 500, rows: 20_000 },
+};
 const FULL_ROUNDS = 5;
 const QUICK_ROUNDS = 1;
 /** Short ones, of differences that are small beside what else the machine does. */
@@ -34,12 +43,14 @@ const CONNECTS_PER_ROUND = 8;
 export const USAGE = `usage: scripts/bench [OPTION...]
 
 Measures the same work through Sluice and through others, interleaved, and prints medians and ratios.
-Needs root. Takes about 20 minutes, with --quick under 90 seconds.
+Needs root. Takes about an hour, with --quick about two minutes.
 
   --quick               one short round, of ${CONNECTS} only if it is named: a look, not a result
   --rounds N            how often everything is measured (default ${FULL_ROUNDS})
   --only LIST           of: ${NAMES.join(', ')}
-  --contenders LIST     of: ${CONTENDERS.join(', ')}
+  --contenders LIST     of: ${CONTENDERS.slice(0, 4).join(', ')},
+                        ${CONTENDERS.slice(4).join(', ')}
+  --rows N              rows of the long result (default ${FULL.rows}, with --quick ${QUICK.rows})
   --json FILE           write samples and medians there
   --write FILE          put the tables between the markers of that Markdown file
   --from FILE           measure nothing: read what --json wrote
@@ -71,6 +82,12 @@ function pick<T extends string>(flag: string, list: string | undefined, allowed:
   return allowed.filter((name) => named.includes(name));
 }
 
+function wholeNumber(flag: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${flag}: a whole number from 1 is wanted`);
+  return value;
+}
+
 /** Throws an Error whose message says what is wrong with the arguments. */
 export function parseOptions(argv: readonly string[]): Options {
   const { values } = parseArgs({
@@ -78,6 +95,7 @@ export function parseOptions(argv: readonly string[]): Options {
     options: {
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string' },
+      rows: { type: 'string' },
       only: { type: 'string' },
       contenders: { type: 'string' },
       json: { type: 'string' },
@@ -86,8 +104,8 @@ export function parseOptions(argv: readonly string[]): Options {
       help: { type: 'boolean', default: false },
     },
   });
-  const rounds = Number(values.rounds ?? (values.quick ? QUICK_ROUNDS : FULL_ROUNDS));
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds: a whole number from 1 is wanted');
+  const rounds = wholeNumber('rounds', values.rounds ?? String(values.quick ? QUICK_ROUNDS : FULL_ROUNDS));
+  const effort = values.quick ? QUICK : FULL;
   const all = values.quick && values.only === undefined ? Object.keys(GROUPS) : NAMES;
   const groups = pick('only', values.only, all);
   return {
@@ -97,7 +115,7 @@ export function parseOptions(argv: readonly string[]): Options {
     workloads: groups.flatMap((group) => GROUPS[group] ?? []),
     connectsRounds: groups.includes(CONNECTS) ? rounds * (values.quick ? 1 : CONNECTS_PER_ROUND) : 0,
     contenders: pick('contenders', values.contenders, CONTENDERS),
-    effort: values.quick ? QUICK : FULL,
+    effort: values.rows === undefined ? effort : { ...effort, rows: wholeNumber('rows', values.rows) },
     json: values.json ?? null,
     write: values.write ?? null,
     from: values.from ?? null,

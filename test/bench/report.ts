@@ -4,7 +4,7 @@ import { connectsTables, type Table } from './connects/summary.ts';
 import type { Row, Summary } from './summary.ts';
 import type { ContenderName, Effort, Sample } from './types.ts';
 
-export const REPORT_SCHEMA = 1;
+export const REPORT_SCHEMA = 2;
 export const MARK_BEGIN = '<!-- bench:begin -->';
 export const MARK_END = '<!-- bench:end -->';
 
@@ -53,6 +53,7 @@ function cells(row: Row): string[] {
     showRatio(row.rateToBase),
     milliseconds(row.p50Us),
     milliseconds(row.p99Us),
+    row.addedUs === null ? NOTHING : row.addedUs.toFixed(0),
     String(row.errors),
   ];
 }
@@ -69,6 +70,7 @@ function heads(summary: Summary): string[] {
     `to ${base}`,
     'p50 ms',
     'p99 ms',
+    'added µs',
     'errors',
   ];
 }
@@ -108,7 +110,7 @@ export function markdown(report: Report): string {
     `Commit \`${report.commit}\`, ${report.time.slice(0, 10)}; ${machine.cpus} × ${machine.cpu}, Linux ${machine.kernel};`,
     `${versions.join(', ')}.`,
     `Medians of ${report.rounds} ${report.rounds === 1 ? 'round' : 'rounds'}: ${effort.seconds} s per run,`,
-    `${(effort.bulkBytes / 2 ** 30).toFixed(2)} GiB per download, ${effort.idleFlows} idle flows.`,
+    `${(effort.bulkBytes / 2 ** 30).toFixed(2)} GiB per download, ${effort.rows} rows, ${effort.idleFlows} idle flows.`,
   ];
   const absent = report.absent.map(({ contender, why }) => `Not taking part: ${contender} (${why}).`);
   return [facts.join('\n'), ...absent, ...tablesOf(report).map(markdownTable)].join('\n\n');

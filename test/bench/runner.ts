@@ -16,10 +16,18 @@ import type {
 } from './types.ts';
 import { bulk } from './workloads/bulk.ts';
 import { holdIdleFlows, processesFor } from './workloads/idle.ts';
-import { pgbench } from './workloads/pgbench.ts';
+import { pgbench, pgbenchOne, pgbenchPrepared } from './workloads/pgbench.ts';
 import { connections, requests16, requests64 } from './workloads/requests.ts';
+import { rows } from './workloads/rows.ts';
 
-const WORKLOADS: readonly Workload[] = [bulk, requests16, requests64, connections, pgbench];
+const WORKLOADS: readonly Workload[] = [
+  ...[bulk, requests16, requests64, connections],
+  ...[pgbench, pgbenchPrepared, pgbenchOne, rows],
+];
+
+export function needsPostgres(workload: WorkloadName): boolean {
+  return WORKLOADS.some(({ name, service }) => name === workload && service === 'postgres');
+}
 
 export interface Absent {
   readonly contender: ContenderName;

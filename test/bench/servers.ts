@@ -17,6 +17,7 @@ import { must, type Running } from '#test/support/command.ts';
 import { waitForListener } from '#test/support/listening.ts';
 import { startPlaced } from './process.ts';
 import type { BenchWorld } from './types.ts';
+import { makeWideTable } from './wide-table.ts';
 
 export const HTTPS_PORT = 443;
 export const POSTGRES_PORT = 5432;
@@ -136,6 +137,8 @@ async function startPostgres(world: BenchWorld): Promise<Running> {
   const server = startPlaced(place, [join(programs, 'postgres'), '-D', data, ...argv], { env, cwd: home });
   await waitForListener(server, [POSTGRES_PORT]);
   await must(['createdb', '-h', home, '-U', 'bench', DATABASE]);
+  const psql = ['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', home, '-U', 'bench', '-d', DATABASE];
+  await must([...psql, '-c', makeWideTable()]);
   await must([join(programs, 'pgbench'), '-h', home, '-U', 'bench', '-i', '-q', '-s', '1', DATABASE]);
   return server;
 }

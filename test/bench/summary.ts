@@ -31,18 +31,25 @@ function counted(title: string, one: string): Meaning {
   return { title, cost: cpuMicroseconds, costUnit: `µs/${one}`, rate: perSecond, rateUnit: `${one}/s` };
 }
 
-export const MEANINGS: Readonly<Record<WorkloadName, Meaning>> = {
-  bulk: {
-    title: 'Bulk download',
+function carried(title: string): Meaning {
+  return {
+    title,
     cost: ({ cpuSeconds, amount }) => (cpuSeconds === null ? null : cpuSeconds / (amount / GIGABYTE)),
     costUnit: 's/GB',
     rate: (sample) => perSecond(sample) / MEGABYTE,
     rateUnit: 'MB/s',
-  },
+  };
+}
+
+export const MEANINGS: Readonly<Record<WorkloadName, Meaning>> = {
+  bulk: carried('Bulk download'),
   'requests-16': counted('Small keep-alive requests, 16 connections', 'req'),
   'requests-64': counted('Small keep-alive requests, 64 connections', 'req'),
   connections: counted('A new connection per request, 16 at once', 'conn'),
   pgbench: counted('pgbench -S, 8 clients', 'tx'),
+  'pgbench-prepared': counted('pgbench -S, 8 clients, prepared', 'tx'),
+  'pgbench-1': counted('pgbench -S, 1 client', 'tx'),
+  rows: carried('A long result of 100 columns'),
   idle: {
     title: 'Idle flows',
     cost: ({ residentBytes, amount }) => (residentBytes === null ? null : residentBytes / amount / KILOBYTE),
@@ -63,6 +70,8 @@ export interface Row {
   readonly rateToBase: number | null;
   readonly p50Us: number | null;
   readonly p99Us: number | null;
+  /** By how much its p50 is above that of no proxy. */
+  readonly addedUs: number | null;
   readonly errors: number;
 }
 
@@ -83,15 +92,24 @@ function medianOf(samples: readonly Sample[], measure: Measure): number | null {
   return values.length === 0 ? null : median(values);
 }
 
-/** Median over the rounds both took part in of this one's measure over the other's. */
-function medianRatio(own: readonly Sample[], others: readonly Sample[], measure: Measure): number | null {
-  const ratios = own.flatMap((sample) => {
+/** Median over the rounds both took part in of what a pair of measures comes to; null where there is no pair. */
+function medianOfPairs(
+  own: readonly Sample[],
+  others: readonly Sample[],
+  measure: Measure,
+  compare: (one: number, other: number) => number,
+): number | null {
+  const results = own.flatMap((sample) => {
     const other = others.find(({ round }) => round === sample.round);
-    const [upper, lower] = [measure(sample), other === undefined ? null : measure(other)];
-    return upper === null || lower === null || lower === 0 ? [] : [upper / lower];
+    const [one, two] = [measure(sample), other === undefined ? null : measure(other)];
+    return one === null || two === null ? [] : [compare(one, two)];
   });
-  return ratios.length === 0 ? null : median(ratios);
+  const finite = results.filter(Number.isFinite);
+  return finite.length === 0 ? null : median(finite);
 }
+
+const over = (one: number, other: number): number => one / other;
+const beyond = (one: number, other: number): number => one - other;
 
 function summarizeOne(workload: WorkloadName, samples: readonly Sample[]): Summary {
   const { title, cost, costUnit, rate, rateUnit } = MEANINGS[workload];
@@ -104,12 +122,13 @@ function summarizeOne(workload: WorkloadName, samples: readonly Sample[]): Summa
       contender,
       rounds: own.length,
       cost: medianOf(own, cost),
-      costToBase: medianRatio(own, of(base), cost),
-      costToNaive: medianRatio(own, of('naive'), cost),
+      costToBase: medianOfPairs(own, of(base), cost, over),
+      costToNaive: medianOfPairs(own, of('naive'), cost, over),
       rate: median(own.map(rate)),
-      rateToBase: medianRatio(own, of(base), rate),
+      rateToBase: medianOfPairs(own, of(base), rate, over),
       p50Us: medianOf(own, ({ p50Us }) => p50Us),
       p99Us: medianOf(own, ({ p99Us }) => p99Us),
+      addedUs: contender === 'direct' ? null : medianOfPairs(own, of('direct'), ({ p50Us }) => p50Us, beyond),
       errors: own.reduce((sum, { errors }) => sum + errors, 0),
     };
   });

@@ -27,7 +27,15 @@ export interface RunningContender {
   stop(): Promise<void>;
 }
 
-export type ContenderName = 'direct' | 'haproxy' | 'stunnel' | 'naive' | 'pgbouncer' | 'sluice';
+export type ContenderName =
+  | 'direct'
+  | 'haproxy'
+  | 'stunnel'
+  | 'naive'
+  | 'pgbouncer'
+  | 'sluice'
+  | 'sluice-inspect'
+  | 'sluice-mask';
 
 export interface Contender {
   readonly name: ContenderName;
@@ -51,7 +59,16 @@ export interface BenchWorld {
   readonly directory: string;
 }
 
-export type WorkloadName = 'bulk' | 'requests-16' | 'requests-64' | 'connections' | 'pgbench' | 'idle';
+export type WorkloadName =
+  | 'bulk'
+  | 'requests-16'
+  | 'requests-64'
+  | 'connections'
+  | 'pgbench'
+  | 'pgbench-prepared'
+  | 'pgbench-1'
+  | 'rows'
+  | 'idle';
 
 export interface Effort {
   /** Length of each run that is bounded by time. */
@@ -59,6 +76,8 @@ export interface Effort {
   readonly warmUpSeconds: number;
   readonly bulkBytes: number;
   readonly idleFlows: number;
+  /** Of 100 columns each. */
+  readonly rows: number;
 }
 
 /** What a workload measured on the load's side. */

@@ -4,7 +4,7 @@ import { direct } from './direct.ts';
 import { haproxy } from './haproxy.ts';
 import { naive } from './naive.ts';
 import { pgbouncer } from './pgbouncer.ts';
-import { sluice } from './sluice.ts';
+import { sluice, sluiceInspect, sluiceMask } from './sluice.ts';
 import { stunnel } from './stunnel.ts';
 
 export const contenders: Readonly<Record<ContenderName, Contender>> = {
@@ -13,5 +13,7 @@ export const contenders: Readonly<Record<ContenderName, Contender>> = {
   naive,
   pgbouncer,
   sluice,
+  'sluice-inspect': sluiceInspect,
+  'sluice-mask': sluiceMask,
   stunnel,
 };

@@ -1,12 +1,15 @@
 import t from 'tap';
 import { CONTENDERS, parseOptions } from '#test/bench/options.ts';
 
+const POSTGRES = ['pgbench', 'pgbench-prepared', 'pgbench-1', 'rows'];
+
 t.test('without arguments everything is measured, at length', async (t) => {
   const options = parseOptions([]);
   t.same(options.contenders, CONTENDERS);
-  t.same(options.workloads, ['bulk', 'requests-16', 'requests-64', 'connections', 'pgbench', 'idle']);
+  t.same(options.workloads, ['bulk', 'requests-16', 'requests-64', 'connections', ...POSTGRES, 'idle']);
   t.equal(options.effort.bulkBytes, 1024 ** 3, 'downloads 1 GiB');
   t.equal(options.effort.idleFlows, 10_000);
+  t.equal(options.effort.rows, 1_000_000);
   t.ok(options.rounds > 1, 'more than once, for a median');
   t.ok(options.connectsRounds > options.rounds, 'single connections more often: their differences are small');
 });
@@ -24,6 +27,10 @@ t.test('a part can be asked for', async (t) => {
   t.same(options.contenders, ['haproxy', 'sluice']);
   t.equal(options.rounds, 3);
   t.equal(options.connectsRounds, 0);
+  t.match(parseOptions(['--only', 'rows', '--rows', '5000']), {
+    workloads: ['rows'],
+    effort: { rows: 5_000 },
+  });
   const alone = parseOptions(['--only', 'connects', '--quick']);
   t.match(alone, { workloads: [], connectsRounds: 1 });
 });
@@ -41,6 +48,7 @@ t.test('what makes no sense is refused with the reason', async (t) => {
   t.throws(() => parseOptions(['--contenders', 'envoy']), /--contenders: "envoy" is none of/);
   for (const rounds of ['0', '-1', '1.5', 'many'])
     t.throws(() => parseOptions([`--rounds=${rounds}`]), /--rounds/);
+  t.throws(() => parseOptions(['--rows', '0']), /--rows/);
   t.throws(() => parseOptions(['--fast']), /fast/);
   t.throws(() => parseOptions(['bulk']), /bulk/);
 });

@@ -23,6 +23,18 @@ const summaries = summarize([
     p99Us: 3456,
     errors: 0,
   },
+  {
+    workload: 'requests-16',
+    contender: 'direct',
+    round: 1,
+    amount: 100_000,
+    seconds: 2,
+    cpuSeconds: null,
+    residentBytes: null,
+    p50Us: 400,
+    p99Us: 900,
+    errors: 0,
+  },
 ]);
 const report: Report = {
   schema: REPORT_SCHEMA,
@@ -30,7 +42,7 @@ const report: Report = {
   time: '2026-01-02T03:04:05.000Z',
   machine: { cpu: 'Some CPU', cpus: 2, kernel: '6.12.0' },
   versions: { node: '24.0.0' },
-  effort: { seconds: 5, warmUpSeconds: 2, bulkBytes: 2 ** 30, idleFlows: 10_000 },
+  effort: { seconds: 5, warmUpSeconds: 2, bulkBytes: 2 ** 30, idleFlows: 10_000, rows: 1_000_000 },
   rounds: 3,
   absent: [{ contender: 'stunnel', why: 'it did not listen' }],
   summaries,
@@ -41,8 +53,9 @@ t.test('the terminal table is aligned and shows what is missing', async (t) => {
   t.strictSame(terminalTables(report), [
     [
       'Small keep-alive requests, 16 connections',
-      '           CPU µs/req  to haproxy  to naive  req/s  to haproxy  p50 ms  p99 ms  errors',
-      '  haproxy        25.0       1.00×         –  25000       1.00×    0.51    3.46       0',
+      '           CPU µs/req  to haproxy  to naive  req/s  to haproxy  p50 ms  p99 ms  added µs  errors',
+      '  haproxy        25.0       1.00×         –  25000       1.00×    0.51    3.46       112       0',
+      '  direct            –           –         –  50000       2.00×    0.40    0.90         –       0',
     ].join('\n'),
   ]);
 });
@@ -50,9 +63,12 @@ t.test('the terminal table is aligned and shows what is missing', async (t) => {
 t.test('the Markdown names the commit, the machine and who did not take part', async (t) => {
   const text = markdown(report);
   t.match(text, /Commit `0123456789ab`, 2026-01-02; 2 × Some CPU, Linux 6\.12\.0;/);
-  t.match(text, /Medians of 3 rounds: 5 s per run,\n1\.00 GiB per download, 10000 idle flows\./);
+  t.match(
+    text,
+    /Medians of 3 rounds: 5 s per run,\n1\.00 GiB per download, 1000000 rows, 10000 idle flows\./,
+  );
   t.match(text, 'Not taking part: stunnel (it did not listen).');
-  t.match(text, '| haproxy | 25.0 | 1.00× | – | 25000 | 1.00× | 0.51 | 3.46 | 0 |');
+  t.match(text, '| haproxy | 25.0 | 1.00× | – | 25000 | 1.00× | 0.51 | 3.46 | 112 | 0 |');
 });
 
 t.test('what single connections cost comes behind the workloads, where it was measured', async (t) => {

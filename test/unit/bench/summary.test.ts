@@ -51,6 +51,17 @@ t.test('no proxy, no cost; errors are added up', async (t) => {
   ]);
 });
 
+t.test('what is added to a wait is taken between neighbours, too', async (t) => {
+  const [summary] = summarize([
+    sample('pgbench-1', 'direct', 1, { p50Us: 200 }),
+    sample('pgbench-1', 'sluice', 1, { p50Us: 290 }),
+    sample('pgbench-1', 'direct', 2, { p50Us: 400 }),
+    sample('pgbench-1', 'sluice', 2, { p50Us: 510 }),
+    sample('pgbench-1', 'stunnel', 3, { p50Us: 1 }),
+  ]);
+  t.match(summary?.rows, [{ addedUs: null }, { addedUs: 100 }, { addedUs: null }]);
+});
+
 t.test('idle flows cost memory', async (t) => {
   const [summary] = summarize([sample('idle', 'sluice', 1, { amount: 1000, residentBytes: 50_000_000 })]);
   t.match(summary, { costUnit: 'kB/flow', base: null, rows: [{ cost: 50, costToBase: null }] });
