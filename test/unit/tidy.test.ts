@@ -168,6 +168,7 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
     'src/protocols/postgres/masking/{binary-text,json-text,long-value,nested-binary,nested-text,same-length,types}.ts',
     'test/unit/protocols/postgres/masking/cell.test.ts',
   ],
+  ['src/protocols/postgres/masking/sql-states.ts', 'test/unit/protocols/postgres/masking/notices.test.ts'],
   ['src/proxy/filter-chain.ts', 'test/unit/proxy/{operations,masking}.test.ts'],
   ['src/core/star-pattern.ts', 'test/unit/policy/name-pattern.test.ts'],
   ['src/policy/content-rules.ts', 'test/unit/policy/{masks,operations}.test.ts'],

@@ -76,10 +76,12 @@ function columnsOf({ count, shape, facts, columns, catalog }: CopyFacts): Column
   if (columns.rules.length === 0) return each(NOT_A_COLUMN);
   if (shape === null || facts === null || facts.runsCode) return each(ANY_COLUMN);
   const reaches = reachesIn(catalog);
-  const mayBeMeant = facts.relations.some((relation) =>
-    columns.rules.some((rule) => relation.name === '*' || reaches(relation, rule) !== 'no'),
+  const reached = facts.relations.flatMap((relation) =>
+    columns.rules.map((rule) => (relation.name === '*' ? 'by any name' : reaches(relation, rule))),
   );
-  if (!mayBeMeant) return each(NOT_A_COLUMN);
+  // What a view calls its columns says nothing of what they are.
+  if (reached.includes('by any name')) return each(ANY_COLUMN);
+  if (!reached.includes('by its name')) return each(NOT_A_COLUMN);
   const named = (column: string): Column => ({ schema: null, table: null, column });
   if (shape.table !== null) {
     const names = shape.columns ?? namesOf(shape.table, catalog);

@@ -82,6 +82,8 @@ function targetsOf(query: unknown): (string | null)[] | null {
     const reference = isNode(target) ? target['ColumnRef'] : undefined;
     const fields = isNode(reference) ? listOf(reference['fields']) : [];
     if (fields.some((field) => isNode(field) && 'A_Star' in field)) return null;
+    // The last name may be a table's: then it is its whole row.
+    if (sources.includes(JSON.stringify(nameOf(fields.at(-1))))) return null;
     targets.push(fields.length === 0 ? null : nameOf(fields.at(-1)));
   }
   return targets;

@@ -9,6 +9,7 @@
 
 import { type MaskHit, VALUE_MAX_BYTES, type ValueMasker } from '../../../mask/masker.ts';
 import { HEADER_BYTES } from '../message-rewriter.ts';
+import { isKnownState } from './sql-states.ts';
 
 /** Fields that name or number something and hold no values (protocol documentation, "Error and Notice Message Fields"). */
 const NAMES: ReadonlySet<string> = new Set(['S', 'V', 'C', 'P', 'p', 'F', 'L', 'R', 's', 't', 'c', 'd', 'n']);
@@ -18,6 +19,10 @@ const QUOTING = /^(?:00|01|02|22|23|27|38|39|44|P0|XX)/;
 const CONSTRAINT = /^(?:23|44)/;
 /** Detail, context, and the statement inside of a function: where values stand. */
 const DETAILS: ReadonlySet<string> = new Set(['D', 'H', 'W', 'q']);
+/** What code may say that raises an error: everything but severity, place, and one of the states there are. */
+const OF_CODE: ReadonlySet<string> = new Set(['M', 'D', 'H', 'W', 'q', 's', 't', 'c', 'd', 'n']);
+/** What RAISE gives of itself. */
+const RAISED = Buffer.from('P0001', 'latin1');
 
 const WITHHELD = Buffer.from('withheld by Sluice: it may quote a masked value', 'latin1');
 const NUL = Buffer.alloc(1);
@@ -29,7 +34,9 @@ export type Guard =
   /** There are rules about columns, and this statement did not touch one: details are withheld for constraints. */
   | 'details'
   /** It may have touched one. */
-  | 'all';
+  | 'all'
+  /** The same, in code of the database: it may say a value in any field. */
+  | 'code';
 
 /** Masks the texts of messages. */
 export class NoticeMasker {
@@ -48,11 +55,17 @@ export class NoticeMasker {
     let changed = false;
     const parts: Uint8Array[] = [];
     for (const { type, value } of fields) {
-      const masked = NAMES.has(type) ? value : isWithheld(type, code, guard) ? WITHHELD : this.#text(value);
+      const masked = this.#field(type, value, code, guard);
       changed ||= masked !== value;
       parts.push(Buffer.from(type, 'latin1'), masked, NUL);
     }
     return changed ? framed(message[0] ?? 0, [...parts, NUL]) : null;
+  }
+
+  #field(type: string, value: Buffer, code: string, guard: Guard): Uint8Array {
+    if (isWithheld(type, code, guard)) return WITHHELD;
+    if (guard === 'code' && type === 'C' && !isKnownState(code)) return RAISED;
+    return NAMES.has(type) ? value : this.#text(value);
   }
 
   /** Process id, channel, payload. */
@@ -94,6 +107,7 @@ export class NoticeMasker {
 }
 
 function isWithheld(type: string, code: string, guard: Guard): boolean {
+  if (guard === 'code') return OF_CODE.has(type);
   const quotes = guard === 'all' && QUOTING.test(code);
   return (
     // What a constraint is named stands in its message, and values in its detail.

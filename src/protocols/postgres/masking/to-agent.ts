@@ -264,7 +264,9 @@ export class ToAgent extends MessageRewriter {
     if (!this.#hasColumns) return 'none';
     const head = this.#exchange.head;
     if (head === null || head.kind === 'sync') return 'details';
-    return this.#names.touched(this.#factsOf(head)) ? 'all' : 'details';
+    const facts = this.#factsOf(head);
+    if (!this.#names.touched(facts)) return 'details';
+    return facts === null || facts.runsCode || facts.isIndirect ? 'code' : 'all';
   }
 
   #ready(status: number, head: Expected | null): Uint8Array | null {

@@ -21,6 +21,7 @@ const catalog = new Catalog(columns.rules, 100, [
     column: 'ssn',
     columns: ['id', 'ssn', 'note'],
   },
+  { rule: 0, tableOid: 11, attribute: 0, schema: 'public', table: 'shown', column: null, columns: ['x'] },
 ]);
 
 function copyOf(sql: string, count: number, known: Catalog | null = catalog): CopyOut {
@@ -61,6 +62,8 @@ const CASES: [name: string, sql: string, count: number, row: string, expected: s
     '5\t1\ts\tn\n',
     '\\N\t\\N\t********\t********\n',
   ],
+  ['a whole row', 'copy (select p from people p) to stdout', 1, '(1,s)\n', '(,"********")\n'],
+  ['a view by its own names', 'copy (select x from shown) to stdout', 1, 's\n', '********\n'],
   ['a subquery', 'copy (select x from (select ssn from people) q (x)) to stdout', 1, 's\n', '********\n'],
   ['another table', 'copy others (ssn) to stdout', 1, 's\n', 's\n'],
   ['another table by a query', 'copy (select ssn from others) to stdout', 1, 's\n', 's\n'],

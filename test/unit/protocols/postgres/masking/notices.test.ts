@@ -33,6 +33,19 @@ t.test('what may quote a value of a masked column is withheld', async (t) => {
   t.equal(said('40P01', 'all'), 'as it is');
 });
 
+t.test(
+  'what code of the database says is withheld in every field in which it may say anything',
+  async (t) => {
+    const fields = [...'MDHWqstcdn'].map((type) => `${type}078-05-1120`);
+    const said = (code: string): string =>
+      show(notices.notice(error('SERROR', `C${code}`, ...fields, 'P7', 'Fpl_exec.c'), 'code')) ?? 'as it is';
+    t.match(said('40001'), /^SERROR C40001 .* P7 Fpl_exec\.c {2}$/);
+    t.notMatch(said('40001'), /078/);
+    t.match(said('07805'), /^SERROR CP0001 /, 'five digits of a value are no state');
+    t.match(said('230011'), /^SERROR CP0001 /);
+  },
+);
+
 t.test('notifications and parameters', async (t) => {
   const told = (payload: string) => notices.notification(message('A', uint32(7), text('c'), text(payload)));
   t.equal(told('nothing'), null);
