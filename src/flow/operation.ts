@@ -42,6 +42,13 @@ export interface ObjectName {
   readonly name: string;
 }
 
+/** A column that is taken or set; `*`: all of the relation. Null: of which relation is not known. */
+export interface ColumnName {
+  readonly schema: string | null;
+  readonly table: string | null;
+  readonly column: string;
+}
+
 export interface Operation {
   readonly protocol: 'postgres';
   /** In the protocol's own words: `SELECT`, `DROP`, … For people. */
@@ -50,4 +57,6 @@ export interface Operation {
   /** Tables, views, sequences and whatever else stands where a table may. */
   readonly relations: readonly ObjectName[];
   readonly functions: readonly ObjectName[];
+  /** Those that may be meant where the text leaves it open. */
+  readonly columns: readonly ColumnName[];
 }

@@ -146,6 +146,8 @@ function compileOperationRule(entry: OperationEntry): CompiledOperationRule {
     relationsOtherThan:
       entry.relations_other_than === undefined ? null : patterns(entry.relations_other_than),
     functions: patterns(entry.functions ?? []),
+    columns: (entry.columns ?? []).map(parseColumnPattern),
+    columnsOtherThan: entry.columns_other_than?.map(parseColumnPattern) ?? null,
     action: entry.action,
     reason: entry.reason ?? null,
   };

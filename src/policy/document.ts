@@ -80,6 +80,8 @@ export interface OperationEntry {
   readonly relations?: readonly string[];
   readonly relations_other_than?: readonly string[];
   readonly functions?: readonly string[];
+  readonly columns?: readonly string[];
+  readonly columns_other_than?: readonly string[];
   readonly action: 'deny' | 'observe';
   readonly reason?: string;
 }

@@ -3,7 +3,7 @@
  * `table.column`, `schema.table.column`); stars stand for any characters.
  */
 import { fitsStars } from '../core/star-pattern.ts';
-import type { ObjectName } from '../flow/operation.ts';
+import type { ColumnName, ObjectName } from '../flow/operation.ts';
 import type { ColumnPattern, NamePattern } from './types.ts';
 
 /** @param text as the schema allows it: one dot at the most */
@@ -35,6 +35,20 @@ export function surelyMeans(pattern: NamePattern, object: ObjectName): boolean {
 export function parseColumnPattern(text: string): ColumnPattern {
   const [column = '', table = null, schema = null] = text.split('.').reverse();
   return { schema, table, column };
+}
+
+/**
+ * Whether the pattern certainly means the column: what is not known of it is only meant by a pattern that leaves it out, and
+ * all columns (`*`) only by one that says so.
+ */
+export function surelyMeansColumn(pattern: ColumnPattern, column: ColumnName): boolean {
+  const sure = (wanted: string | null, name: string | null): boolean =>
+    wanted === null || (name !== null && fitsStars(wanted, name));
+  return (
+    sure(pattern.schema, column.schema) &&
+    sure(pattern.table, column.table) &&
+    (column.column === '*' ? pattern.column === '*' : fitsStars(pattern.column, column.column))
+  );
 }
 
 /** Whether the pattern may mean the column: what is not known of it (null) may be anything. */

@@ -4,11 +4,11 @@
  * Which rules there are for a flow is settled once, with its connect decision; without any, nobody needs to read the
  * flow.
  */
-import type { ObjectName, Operation } from '../flow/operation.ts';
+import type { ColumnName, ObjectName, Operation } from '../flow/operation.ts';
 import { contentRules } from './content-rules.ts';
-import { mayMean, surelyMeans } from './name-pattern.ts';
+import { mayMean, mayMeanColumn, surelyMeans, surelyMeansColumn } from './name-pattern.ts';
 import type { PreparedPolicy } from './prepare.ts';
-import type { CompiledOperationRule, FlowQuestion, NamePattern } from './types.ts';
+import type { ColumnPattern, CompiledOperationRule, FlowQuestion, NamePattern } from './types.ts';
 
 export interface OperationAnswer {
   /** The first rule that denies it; null: it may pass. */
@@ -40,14 +40,29 @@ export function judgeOperation(
 }
 
 export function fitsOperation(rule: CompiledOperationRule, operation: Operation): boolean {
-  const { effects, relations, relationsOtherThan, functions } = rule;
+  const { effects, relations, relationsOtherThan, functions, columns, columnsOtherThan } = rule;
   if (effects.length > 0 && !effects.some((effect) => operation.effects.has(effect))) return false;
   if (relations.length > 0 && !anyMeant(relations, operation.relations)) return false;
   if (functions.length > 0 && !anyMeant(functions, operation.functions)) return false;
-  if (relationsOtherThan === null) return true;
-  return operation.relations.some(
-    (relation) => !relationsOtherThan.some((pattern) => surelyMeans(pattern, relation)),
-  );
+  if (columns.length > 0 && !anyColumn(columns, operation.columns)) return false;
+  if (relationsOtherThan !== null && surelyAll(relationsOtherThan, operation.relations, surelyMeans))
+    return false;
+  return columnsOtherThan === null || !surelyAll(columnsOtherThan, operation.columns, surelyMeansColumn);
+}
+
+/** Whether each of what a statement names is certainly one of a list. */
+function surelyAll<Pattern, Thing>(
+  patterns: readonly Pattern[],
+  named: readonly Thing[],
+  means: (pattern: Pattern, thing: Thing) => boolean,
+): boolean {
+  return named.every((thing) => patterns.some((pattern) => means(pattern, thing)));
+}
+
+function anyColumn(patterns: readonly ColumnPattern[], columns: readonly ColumnName[]): boolean {
+  // A star of a statement may mean any column.
+  const views = columns.map((each) => ({ ...each, column: each.column === '*' ? null : each.column }));
+  return views.some((column) => patterns.some((pattern) => mayMeanColumn(pattern, column)));
 }
 
 function anyMeant(patterns: readonly NamePattern[], objects: readonly ObjectName[]): boolean {

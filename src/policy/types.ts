@@ -84,6 +84,10 @@ export interface CompiledOperationRule {
   readonly relationsOtherThan: readonly NamePattern[] | null;
   /** One of them is called; empty: any or none. */
   readonly functions: readonly NamePattern[];
+  /** It takes or sets one of them; empty: any or none. */
+  readonly columns: readonly ColumnPattern[];
+  /** It takes or sets one that is none of these; null: does not matter. */
+  readonly columnsOtherThan: readonly ColumnPattern[] | null;
   /** `observe`: counted as if it were denied, and let pass. */
   readonly action: 'deny' | 'observe';
   readonly reason: string | null;

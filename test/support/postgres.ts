@@ -23,7 +23,7 @@ export const POSTGRES = {
 
 /** Only root can write there, so the copy is what root made. */
 const CACHE_DIR = '/var/cache/sluice-test';
-const asPostgres = [
+export const asPostgres = [
   'setpriv',
   '--pdeathsig=KILL',
   '--reuid=postgres',
@@ -85,7 +85,7 @@ export class Postgres {
 }
 
 /** The directory of the newest installed version: Debian keeps servers off PATH, one directory each. */
-function findPrograms(): string {
+export function findPrograms(): string {
   const versions = globSync('/usr/lib/postgresql/*/bin/postgres')
     .map((path) => path.replace(/\/postgres$/, ''))
     .sort((a, b) => Number(b.split('/')[4]) - Number(a.split('/')[4]));
@@ -93,7 +93,7 @@ function findPrograms(): string {
   return versions[0];
 }
 
-async function template(bin: string): Promise<string> {
+export async function template(bin: string): Promise<string> {
   const version = (await must([join(bin, 'postgres'), '--version'])).replace(/[^\w.]+/g, '-').slice(0, 60);
   const path = join(CACHE_DIR, `cluster-2-${version}`);
   if (existsSync(path)) return path;

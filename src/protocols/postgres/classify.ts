@@ -9,6 +9,7 @@
  * matter of scopes, and a rule about a table must not be passed by hiding it behind a CTE somewhere else in the text.
  */
 import type { Effect, ObjectName, Operation } from '../../flow/operation.ts';
+import { columnsOf } from './columns.ts';
 import { effectOfFunction, readsAnyTable, STATEMENTS } from './effects.ts';
 import { isNode, type Node, parse } from './parser.ts';
 import { isUnbounded, isUnboundedMerge } from './where.ts';
@@ -42,7 +43,7 @@ export function classify(text: Buffer): Classified {
   for (const { stmt } of parsed.statements) {
     const statement = new Statement();
     if (!isNode(stmt) || !statement.walk(stmt)) return { kind: 'too-complex' };
-    operations.push(statement.operation());
+    operations.push({ ...statement.operation(), columns: columnsOf(stmt) });
     changesReading ||= statement.changesReading;
   }
   return { kind: 'operations', operations, changesReading };
@@ -57,7 +58,7 @@ class Statement {
   /** Rows of the relations it names may be changed through it, now or later. */
   #makesView = false;
 
-  operation(): Operation {
+  operation(): Omit<Operation, 'columns'> {
     return {
       protocol: 'postgres',
       verb: this.#verb ?? '',

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Effect, Operation } from '#src/flow/operation.ts';
 import { preparePolicy } from '#src/policy/decide.ts';
-import { parseNamePattern } from '#src/policy/name-pattern.ts';
+import { parseColumnPattern, parseNamePattern } from '#src/policy/name-pattern.ts';
 import { fitsOperation, judgeOperation, operationRules } from '#src/policy/operations.ts';
 import type { CompiledOperationRule, FlowQuestion } from '#src/policy/types.ts';
 import { policyOf } from '#test/support/policy-text.ts';
@@ -10,12 +10,14 @@ const operation = (
   effects: readonly Effect[],
   relations: readonly string[] = [],
   functions: readonly string[] = [],
+  columns: readonly string[] = [],
 ): Operation => ({
   protocol: 'postgres',
   verb: 'X',
   effects: new Set(effects),
   relations: relations.map(parseNamePattern),
   functions: functions.map(parseNamePattern),
+  columns: columns.map(parseColumnPattern),
 });
 
 const compiled = (conditions: string, action = 'deny'): CompiledOperationRule => {
@@ -42,6 +44,25 @@ t.test('a list of what is allowed denies the rest, and what it may not be sure o
   t.ok(fitsOperation(rule, operation(['read'], ['orders', 'secrets'])));
   t.ok(fitsOperation(rule, operation(['read'], ['items'])), 'it might be of another schema');
   t.notOk(fitsOperation(rule, operation(['read'])), 'about nothing');
+});
+
+t.test('columns: one that may be meant, and one that is not certainly allowed', async (t) => {
+  const takes = (...columns: string[]): Operation => operation(['read'], [], [], columns);
+  const any = compiled('columns: [people.ssn, "*_secret"], ');
+  for (const column of ['people.ssn', 'hr.people.ssn', 'ssn', 'people.*', 'x.a_secret', 'x.*'])
+    t.ok(fitsOperation(any, takes('people.id', column)), column);
+  t.notOk(fitsOperation(any, takes('people.id', 'others.ssn')));
+  t.notOk(fitsOperation(any, takes()));
+  const but = compiled(
+    'relations: [orders], columns_other_than: [orders.id, "orders.ship_*", shop.items.id, note], ',
+  );
+  const fits = (...columns: string[]) => fitsOperation(but, operation(['read'], ['orders'], [], columns));
+  t.notOk(fits('orders.id', 'orders.ship_to', 's.orders.id', 'shop.items.id', 'any.note', 'note'));
+  for (const column of ['orders.card', 'orders.*', 'id', 'items.id', 'x.items.id', '*'])
+    t.ok(fits('orders.id', column), column);
+  t.notOk(fits(), 'none is taken');
+  const whole = compiled('columns_other_than: ["orders.*"], ');
+  t.notOk(fitsOperation(whole, takes('orders.*', 'orders.id')), 'all are allowed');
 });
 
 t.test('the first that denies is told; what only observes lets pass', async (t) => {

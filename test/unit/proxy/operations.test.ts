@@ -17,6 +17,8 @@ const rule = (change: Partial<CompiledOperationRule> = {}): CompiledOperationRul
   relations: [],
   relationsOtherThan: null,
   functions: [],
+  columns: [],
+  columnsOtherThan: null,
   action: 'deny',
   reason: null,
   ...change,

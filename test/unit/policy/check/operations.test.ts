@@ -14,7 +14,7 @@ t.test('every condition is read', async (t) => {
   t.strictSame(
     rule(
       'agents: [web], destinations: [db], effects: [schema-destruction, code], relations: [a, b.c, "b.*"], ' +
-        'relations_other_than: [d], functions: [pg_sleep], action: deny, reason: x',
+        'relations_other_than: [d], functions: [pg_sleep], columns: [a, b.c, "d.e.*"], columns_other_than: [x], action: deny, reason: x',
     ),
     [],
   );
