@@ -41,21 +41,15 @@ static __always_inline bool anybody_is_served(struct sluice_config *config, __u3
   return sluice_inbound_rule(&request) != 0;
 }
 
-static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *addr, __u8 family) {
-  struct sluice_config *config = sluice_get_config();
-  __u16 port = bpf_ntohs((__u16)ctx->user_port);
-  if (!config || !port)
-    return ALLOW;
-  bool ours = is_ours(config, ctx->protocol, port) && is_listeners(addr);
-  if (!ours && ctx->type != SOCK_STREAM)
-    return ALLOW;
-  __u32 agent = sluice_current_agent();
-  if (!agent || (!ours && anybody_is_served(config, agent, port)))
-    return ALLOW;
+/* Not inlined: a flow in the frame below which the search for an agent stands is more than 6.1 has stack for.
+ */
+static __noinline int refuse(struct bpf_sock_addr *ctx, struct sluice_config *config, __u32 agent,
+                             const __u32 *addr, bool ours) {
   struct sluice_flow flow = {};
   sluice_fill_facts(&flow, agent, config->generation);
-  flow.family = family;
+  flow.family = ctx->family == AF_INET6 ? 6 : 4;
   flow.protocol = ctx->protocol;
+  __u16 port = bpf_ntohs((__u16)ctx->user_port);
   if (ours) {
     flow.dport = port;
     __builtin_memcpy(flow.daddr, addr, sizeof(flow.daddr));
@@ -67,16 +61,30 @@ static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *addr, 
   return DENY;
 }
 
+static __always_inline int decide(struct bpf_sock_addr *ctx, const __u32 *addr) {
+  struct sluice_config *config = sluice_get_config();
+  __u16 port = bpf_ntohs((__u16)ctx->user_port);
+  if (!config || !port)
+    return ALLOW;
+  bool ours = is_ours(config, ctx->protocol, port) && is_listeners(addr);
+  if (!ours && ctx->type != SOCK_STREAM)
+    return ALLOW;
+  __u32 agent = sluice_current_agent();
+  if (!agent || (!ours && anybody_is_served(config, agent, port)))
+    return ALLOW;
+  return refuse(ctx, config, agent, addr, ours);
+}
+
 SEC("cgroup/bind4")
 int sluice_bind4(struct bpf_sock_addr *ctx) {
   __u32 addr[4] = {0, 0, bpf_htonl(0xffff), ctx->user_ip4};
-  return decide(ctx, addr, 4);
+  return decide(ctx, addr);
 }
 
 SEC("cgroup/bind6")
 int sluice_bind6(struct bpf_sock_addr *ctx) {
   __u32 addr[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
-  return decide(ctx, addr, 6);
+  return decide(ctx, addr);
 }
 
 char LICENSE[] SEC("license") = "GPL";

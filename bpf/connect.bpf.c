@@ -24,14 +24,19 @@ static __always_inline int deny(struct sluice_flow *flow, __u32 reason) {
   return DENY;
 }
 
+/* Not inlined: a flow in the frame below which the search for an agent stands is more than 6.1 has stack for.
+ */
+static __noinline int deny_lost(struct sluice_config *config, __u32 agent) {
+  struct sluice_flow lost = {};
+  sluice_fill_facts(&lost, agent, config->generation);
+  return deny(&lost, SLUICE_REASON_STATE_LOST);
+}
+
 static __always_inline int take_in(struct bpf_sock_addr *ctx, struct sluice_config *config, __u32 agent,
                                    const __u32 *daddr, bool v6_socket, bool v6_route) {
   struct sluice_sock *sock = bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-  if (!sock) {
-    struct sluice_flow lost = {};
-    sluice_fill_facts(&lost, agent, config->generation);
-    return deny(&lost, SLUICE_REASON_STATE_LOST);
-  }
+  if (!sock)
+    return deny_lost(config, agent);
   /* connect() again on a socket whose last attempt came to nothing. */
   sluice_finish_undelivered(sock);
 

@@ -24,8 +24,10 @@ static __always_inline bool may_answer(struct bpf_sock_addr *ctx, struct sluice_
   return sluice_may_answer(&peer, config->generation);
 }
 
-static __always_inline int refuse(struct bpf_sock_addr *ctx, struct sluice_config *config, __u32 agent,
-                                  const __u32 *daddr, __u32 reason) {
+/* Not inlined: a flow in the frame below which the search for an agent stands is more than 6.1 has stack for.
+ */
+static __noinline int refuse(struct bpf_sock_addr *ctx, struct sluice_config *config, __u32 agent,
+                             const __u32 *daddr, __u32 reason) {
   struct sluice_flow flow = {};
   sluice_fill_facts(&flow, agent, config->generation);
   flow.family = ctx->family == AF_INET6 ? 6 : 4;
