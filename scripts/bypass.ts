@@ -2,10 +2,12 @@
 import { parseArgs } from 'node:util';
 import { messageOf } from '../src/core/errors.ts';
 import { contradictions } from '../test/support/bypass/declared.ts';
-import { keep, writeDocument } from '../test/support/bypass/document.ts';
+import { joined } from '../test/support/bypass/document.ts';
 import { Field } from '../test/support/bypass/field.ts';
+import { Keeper } from '../test/support/bypass/keeper.ts';
 import { runMatrix } from '../test/support/bypass/matrix.ts';
 import { ROWS } from '../test/support/bypass/rows.ts';
+import type { Cell, MatrixResult } from '../test/support/bypass/types.ts';
 
 const USAGE = 'usage: scripts/bypass [--write] [--only TEXT] [--verbose]\n';
 
@@ -35,13 +37,15 @@ async function main(): Promise<number> {
   const field = await Field.open();
   try {
     const onStep = verbose ? (text: string): void => void process.stderr.write(`${text}\n`) : () => {};
-    const result = await runMatrix(field, { rows, onStep });
+    const keeper = new Keeper(false);
+    let known: Cell[] = [];
+    const onCells = (news: MatrixResult): void => {
+      known = joined(known, news.cells);
+      if (write) keeper.take({ ...news, cells: known });
+    };
+    const result = await runMatrix(field, { rows, onStep, onCells }).finally(() => keeper.close());
     for (const { row, who, family, verdict, detail } of result.cells)
       process.stdout.write(`${[row, who, family, verdict, detail].join('\t')}\n`);
-    if (write) {
-      keep(result);
-      writeDocument();
-    }
     const wrong = contradictions(result);
     for (const line of wrong) process.stderr.write(`${line}\n`);
     return wrong.length > 0 ? 1 : 0;

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../src/core/errors.ts';
-import { keep, writeDocument } from '../test/support/bypass/document.ts';
+import { Keeper } from '../test/support/bypass/keeper.ts';
+import type { MatrixResult } from '../test/support/bypass/types.ts';
 import { Cache, clearScratch } from '../test/vm/cache.ts';
 import { CannotRun, requireMachine, requireTools, VM_TOOLS } from '../test/vm/cannot.ts';
 import { hasKernel } from '../test/vm/kernel.ts';
@@ -48,17 +49,16 @@ async function runPair(cache: Cache, pair: Pair, options: Options, scratch: stri
   say(`${pair.name}: booting, with ${tests.length} test files`);
   const directory = join(options.keep ?? scratch, pair.name.replaceAll('/', '-'));
   const onLine = (line: string): void => say(`${pair.name}: ${line}`);
-  const { bypass, keepsBypass } = options;
-  const verdict = await runGuest(cache, pair, { tests, bypass, keepsBypass, directory, onLine });
+  const { bypass } = options;
+  const keeper = new Keeper(bypass === 'missing');
+  const keeping = options.keepsBypass ? { onMatrix: (known: MatrixResult): void => keeper.take(known) } : {};
+  const guest = runGuest(cache, pair, { tests, bypass, ...keeping, directory, onLine });
+  const verdict = await guest.finally(() => keeper.close());
   // A guest that passes nothing and fails nothing has shown nothing.
   const broken = verdict.exitCode !== 0 && verdict.failed === 0;
   total.passed += verdict.passed;
   total.failed += verdict.failed + (broken ? 1 : 0);
   total.skipped += verdict.skipped;
-  if (verdict.matrix !== null) {
-    keep(verdict.matrix);
-    writeDocument();
-  }
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   say(`${pair.name}: ${verdict.passed} passed, ${verdict.failed} failed, ${seconds} s`);
 }

@@ -2,26 +2,26 @@
  * Every known way past Sluice, tried by agents against a running daemon and judged by the far side's capture. None
  * may be open but those that are declared, with what closes them; and those must be open, or the limits say too much.
  *
- * SLUICE_BYPASS_ROWS=differing tries only rows in which kernels differ, =quiet all but races and storms. SLUICE_BYPASS_RESULT names a file for the
- * result, which is then not compared with the one that is kept: it is to take its place.
+ * SLUICE_BYPASS_ROWS says which rows: see selection.ts. With SLUICE_BYPASS_RESULT=- each answer is a comment as it becomes
+ * known, and is not compared with the one that is kept: it is to take its place.
  */
-import { writeFileSync } from 'node:fs';
 import t from 'tap';
 import { contradictions } from '#test/support/bypass/declared.ts';
-import { keptResults } from '#test/support/bypass/document.ts';
+import { keptFor } from '#test/support/bypass/document.ts';
 import { Field } from '#test/support/bypass/field.ts';
-import { runMatrix } from '#test/support/bypass/matrix.ts';
+import { kernelOf, runMatrix } from '#test/support/bypass/matrix.ts';
 import { ROWS, techniqueOf } from '#test/support/bypass/rows.ts';
 import { leftOut, selectionOf, selectRows, wasTried } from '#test/support/bypass/selection.ts';
+import { whenItAnswers } from '#test/support/bypass/special.ts';
 import { steadyLines } from '#test/support/bypass/steady.ts';
-import type { Cell } from '#test/support/bypass/types.ts';
+import { cellLine } from '#test/support/bypass/told.ts';
+import type { Cell, MatrixResult } from '#test/support/bypass/types.ts';
 import { patience } from '#test/support/patience.ts';
 
 // Starting may have to wait for the host: see host-lock.ts.
 t.setTimeout(390_000 * patience);
 const selection = selectionOf(process.env['SLUICE_BYPASS_ROWS']);
-const rows = selectRows(selection);
-const resultFile = process.env['SLUICE_BYPASS_RESULT'];
+const isToBeKept = process.env['SLUICE_BYPASS_RESULT'] === '-';
 const field = await Field.open();
 t.teardown(() => field.close());
 
@@ -35,17 +35,18 @@ t.test('the rows are the techniques of the test program, all of them', async (t)
 });
 
 t.test('no way is open in silence', async (t) => {
-  const result = await runMatrix(field, { rows, onStep: (text) => t.comment(text) });
-  const order = new Map(ROWS.map(({ name }, at) => [name, at]));
-  const place = ({ row }: Cell): number => order.get(row) ?? 0;
-  const cells = [...result.cells, ...leftOut(selection)].sort((a, b) => place(a) - place(b));
-  const whole = { ...result, cells };
-  if (resultFile) writeFileSync(resultFile, JSON.stringify(whole));
+  const { tier } = await whenItAnswers(field);
+  const rows = selectRows(selection, { kernel: kernelOf(), tier });
+  const onCells = (known: MatrixResult): void => {
+    if (isToBeKept) for (const cell of known.cells) t.comment(cellLine(known, cell));
+  };
+  const result = await runMatrix(field, { rows, onStep: (text) => t.comment(text), onCells });
+  onCells({ ...result, cells: leftOut(selection) });
   t.strictSame(contradictions(result), []);
   t.equal(new Set(result.cells.map(({ row }) => row)).size, rows.length, 'every row was tried');
-  if (resultFile) return;
+  if (isToBeKept) return;
 
-  const kept = keptResults().find(({ kernel, tier }) => kernel === result.kernel && tier === result.tier);
+  const kept = keptFor(result);
   if (kept === undefined) {
     t.comment(`no result is kept for ${result.kernel} ${result.tier}: scripts/bypass --write keeps one`);
     return;

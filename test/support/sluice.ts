@@ -97,6 +97,10 @@ export class TestSluice {
     return this.#daemon;
   }
 
+  get isRunning(): boolean {
+    return this.#daemon !== null && !this.#daemon.ended;
+  }
+
   status(): Promise<Status> {
     return this.api.status();
   }

@@ -1,6 +1,8 @@
 /** What a guest says, line by line, as it says it: the file it writes to is read as it grows. */
 import { closeSync, openSync, readSync, watch, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { joined } from '#test/support/bypass/document.ts';
+import { readCellLine } from '#test/support/bypass/told.ts';
 import type { MatrixResult } from '#test/support/bypass/types.ts';
 import { countTap } from '../../scripts/lib/count-tap.ts';
 
@@ -8,8 +10,6 @@ const FILE_LINE = /^guest: file (.+)$/;
 /** Its process was ended by this signal before it had begun, and is started once more. */
 const AGAIN_LINE = /^guest: again (\d+)$/;
 const ENDED_LINE = /^guest: ended (\d+)$/;
-/** What the guest's bypass matrix came to, where it was asked for. */
-const RESULT_LINE = /^guest: result (\{.+\})$/;
 const LAST_LINE = /^guest: exit (\d+)$/;
 /** What timeout(1) ends with when the time was up. */
 const TIMED_OUT = 124;
@@ -22,6 +22,7 @@ export interface Verdict {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  /** What the guest's bypass matrix has answered, where it was asked for; all of it, or what it came to. */
   readonly matrix: MatrixResult | null;
 }
 
@@ -30,16 +31,22 @@ export class GuestLines {
   #rest = '';
   #verdict: Verdict = { exitCode: null, passed: 0, failed: 0, skipped: 0, matrix: null };
   #file: { readonly name: string; tap: string } | null = null;
+  #learnt = false;
   readonly #tell: (line: string) => void;
+  readonly #onMatrix: (matrix: MatrixResult) => void;
 
-  constructor(tell: (line: string) => void) {
+  /** @param onMatrix gets what is known of the bypass matrix, each time more of it is */
+  constructor(tell: (line: string) => void, onMatrix: (matrix: MatrixResult) => void = () => {}) {
     this.#tell = tell;
+    this.#onMatrix = onMatrix;
   }
 
   push(text: string): void {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop() ?? '';
     for (const line of lines) this.#take(line.replace(/\r$/, ''));
+    if (this.#learnt && this.#verdict.matrix !== null) this.#onMatrix(this.#verdict.matrix);
+    this.#learnt = false;
   }
 
   get verdict(): Verdict {
@@ -50,18 +57,24 @@ export class GuestLines {
     const file = FILE_LINE.exec(line)?.[1];
     const again = AGAIN_LINE.exec(line)?.[1];
     const ended = ENDED_LINE.exec(line)?.[1];
-    const result = RESULT_LINE.exec(line)?.[1];
+    const told = readCellLine(line);
     const last = LAST_LINE.exec(line)?.[1];
     if (file !== undefined) this.#file = { name: file, tap: '' };
     else if (again !== undefined) this.#restart(Number(again));
     else if (ended !== undefined) this.#judge(Number(ended));
     else if (last !== undefined) this.#verdict = { ...this.#verdict, exitCode: Number(last) };
-    else if (result !== undefined) this.#verdict = { ...this.#verdict, matrix: JSON.parse(result) };
+    else if (told !== null) this.#learn(told);
     else if (this.#file === null) this.#tell(line);
     else {
       this.#file.tap += `${line}\n`;
       if (/^(not )?ok /.test(line)) this.#tell(line);
     }
+  }
+
+  #learn(told: MatrixResult): void {
+    const before = this.#verdict.matrix?.cells ?? [];
+    this.#verdict = { ...this.#verdict, matrix: { ...told, cells: joined(before, told.cells) } };
+    this.#learnt = true;
   }
 
   #restart(signal: number): void {
@@ -108,11 +121,11 @@ export class Channel {
   #offset = 0;
 
   /** @param tell gets what is worth showing, as it comes */
-  constructor(file: string, tell: (line: string) => void) {
+  constructor(file: string, tell: (line: string) => void, onMatrix?: (matrix: MatrixResult) => void) {
     this.file = file;
     writeFileSync(file, '');
     this.#fd = openSync(file, 'r');
-    this.#lines = new GuestLines(tell);
+    this.#lines = new GuestLines(tell, onMatrix);
     this.#watcher = watch(file, () => this.#read());
   }
 

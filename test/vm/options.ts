@@ -16,6 +16,7 @@ Needs root. Kernels and root images are built once from this host's Debian mirro
   --matrix              all rows of the bypass matrix, not only those in which kernels differ: half an hour each
   --write               the same, and keep what comes of it in test/bypass/results and docs/bypass-matrix.md
   --quiet               of these all but races and storms, which take as long as the rest: kept as \`not run\`
+  --resume              of these what is not kept yet: after a guest that died, or after --quiet
   --prepare             build what the pairs need, and boot nothing
   --refresh             build it anew: newer kernels and packages of the mirror
   --if-possible         where packages, mirror or machine do not allow it: say so, and exit with 0
@@ -33,7 +34,7 @@ export interface Options {
   /** Empty: all. */
   readonly filters: readonly string[];
   readonly bypass: Selection;
-  /** With the result as part of the verdict, to be kept. */
+  /** In test/bypass/results, in place of comparing it with that. */
   readonly keepsBypass: boolean;
   readonly prepareOnly: boolean;
   readonly refresh: boolean;
@@ -59,6 +60,7 @@ export function parseOptions(argv: readonly string[]): Options {
       matrix: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
       quiet: { type: 'boolean', default: false },
+      resume: { type: 'boolean', default: false },
       prepare: { type: 'boolean', default: false },
       refresh: { type: 'boolean', default: false },
       'if-possible': { type: 'boolean', default: false },
@@ -67,14 +69,21 @@ export function parseOptions(argv: readonly string[]): Options {
     },
   });
   if (values.all && values.pair !== undefined) throw new Error('--all and --pair exclude each other');
+  if (values.quiet && values.resume) throw new Error('--quiet and --resume exclude each other');
   const named = (values.pair ?? [DEFAULT_PAIR]).map(find);
   return {
     help: values.help,
     list: values.list,
     pairs: values.all ? PAIRS : [...new Set(named)],
     filters: values.filter,
-    bypass: values.quiet ? 'quiet' : values.write || values.matrix ? 'all' : 'differing',
-    keepsBypass: values.write,
+    bypass: values.resume
+      ? 'missing'
+      : values.quiet
+        ? 'quiet'
+        : values.write || values.matrix
+          ? 'all'
+          : 'differing',
+    keepsBypass: values.write || values.resume,
     prepareOnly: values.prepare,
     refresh: values.refresh,
     ifPossible: values['if-possible'],

@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Selection } from '#test/support/bypass/selection.ts';
+import type { MatrixResult } from '#test/support/bypass/types.ts';
 import { Running } from '#test/support/command.ts';
 import type { Cache } from './cache.ts';
 import { Channel, type Verdict } from './channel.ts';
@@ -19,8 +20,6 @@ const PATIENCE = 20;
 const FILE_TIMEOUT_SECONDS = 3600;
 /** Of the whole guest. */
 const LIMIT_MS = 90 * 60_000;
-/** Where the guest has the result of its bypass matrix before it says it. */
-const RESULT_FILE = '/run/sluice-bypass.json';
 const MEMORY_MIB = 1536;
 /** SSE 4.2, which Vectorscan demands, and nothing beyond: what is wider is emulated bit by bit. */
 const CPU = 'Nehalem';
@@ -30,8 +29,8 @@ export interface GuestRun {
   readonly tests: readonly string[];
   /** Rows of the bypass matrix. */
   readonly bypass: Selection;
-  /** With the result as part of the verdict. */
-  readonly keepsBypass: boolean;
+  /** Gets its answers as they become known; without it they are compared with those that are kept. */
+  readonly onMatrix?: (matrix: MatrixResult) => void;
   /** Where console and channel are written. */
   readonly directory: string;
   readonly onLine: (line: string) => void;
@@ -58,7 +57,7 @@ export async function runGuest(cache: Cache, pair: Pair, run: GuestRun): Promise
   const code = join(scratch, 'code.ext4');
   await makeCodeDisk(code, scratch);
   const console = join(run.directory, 'console');
-  const channel = new Channel(join(run.directory, 'channel'), run.onLine);
+  const channel = new Channel(join(run.directory, 'channel'), run.onLine, run.onMatrix);
   const drives = [
     `file=${root},format=raw,if=none,id=disk1,snapshot=on,cache=unsafe`,
     `file=${kernel.modules},format=raw,if=none,id=disk2,readonly=on`,
@@ -89,7 +88,7 @@ export async function runGuest(cache: Cache, pair: Pair, run: GuestRun): Promise
   return verdict;
 }
 
-function commandLine(pair: Pair, { tests, bypass, keepsBypass }: GuestRun): string[] {
+function commandLine(pair: Pair, { tests, bypass, onMatrix }: GuestRun): string[] {
   return [
     `root=PARTUUID=${ROOT_PARTUUID}`,
     ...['rootwait', 'rw', 'rootfstype=ext4', 'console=ttyS0', 'quiet', 'loglevel=4', 'net.ifnames=0'],
@@ -101,7 +100,7 @@ function commandLine(pair: Pair, { tests, bypass, keepsBypass }: GuestRun): stri
     ...['SLUICE_GUEST_CHANNEL=/dev/ttyS1', `SLUICE_GUEST_TIMEOUT=${FILE_TIMEOUT_SECONDS}`],
     `SLUICE_TEST_PATIENCE=${PATIENCE}`,
     `SLUICE_BYPASS_ROWS=${bypass}`,
-    ...(keepsBypass ? [`SLUICE_BYPASS_RESULT=${RESULT_FILE}`] : []),
+    ...(onMatrix === undefined ? [] : ['SLUICE_BYPASS_RESULT=-']),
   ];
 }
 

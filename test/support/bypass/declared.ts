@@ -2,7 +2,7 @@
  * The ways that are open, by tier, and what would close each. A way that is open and not here fails the test, and so
  * does one that is here and closed: nothing is open in silence, and nothing stays in the limits that need not.
  */
-import type { Cell, Family, MatrixResult, Who } from './types.ts';
+import type { Cell, Family, MatrixResult, Verdict, Who } from './types.ts';
 
 export interface Open {
   readonly row: string;
@@ -85,6 +85,8 @@ export function declaredFor(tier: string, cell: Cell): Open | undefined {
   );
 }
 
+const SAYS_NOTHING: ReadonlySet<Verdict> = new Set(['not run', 'failed']);
+
 /** What contradicts the declarations, in words; empty when nothing does. */
 export function contradictions({ tier, cells }: MatrixResult): string[] {
   if (DECLARED[tier] === undefined) return [`nothing is declared for tier ${tier}`];
@@ -92,8 +94,9 @@ export function contradictions({ tier, cells }: MatrixResult): string[] {
   for (const cell of cells) {
     const name = `${cell.row} (${cell.who}, ${cell.family})`;
     const declared = declaredFor(tier, cell) !== undefined;
+    if (cell.verdict === 'failed') wrong.push(`${name} could not be tried: ${cell.detail}`);
     if (cell.verdict === 'open' && !declared) wrong.push(`${name} is open and not declared: ${cell.detail}`);
-    if (cell.verdict !== 'open' && cell.verdict !== 'not run' && declared)
+    if (!SAYS_NOTHING.has(cell.verdict) && cell.verdict !== 'open' && declared)
       wrong.push(`${name} is declared open and is ${cell.verdict} ${cell.detail}`);
   }
   return wrong;

@@ -2,7 +2,8 @@
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { declaredFor } from './declared.ts';
-import { SECTIONS, WHO } from './rows.ts';
+import { FAMILIES, ROWS, SECTIONS, WHO } from './rows.ts';
+import { PART_IN_WORDS } from './scale.ts';
 import type { Cell, Family, MatrixResult, Row, Who } from './types.ts';
 
 const root = join(import.meta.dirname, '../../..');
@@ -20,6 +21,24 @@ export function keptResults(): MatrixResult[] {
   return globSync('*.json', { cwd: RESULTS })
     .map((file) => JSON.parse(readFileSync(join(RESULTS, file), 'utf8')) as MatrixResult)
     .sort((a, b) => a.tier.localeCompare(b.tier) || version(a.kernel) - version(b.kernel));
+}
+
+/** The one of this kernel and tier. */
+export function keptFor({ kernel, tier }: Pick<MatrixResult, 'kernel' | 'tier'>): MatrixResult | undefined {
+  return keptResults().find((kept) => kept.kernel === kernel && kept.tier === tier);
+}
+
+const keyOf = ({ row, who, family }: Cell): string => `${row} ${who} ${family}`;
+
+/** `before` with the answers of `cells` in place of its own, in the order of the rows. */
+export function joined(before: readonly Cell[], cells: readonly Cell[]): Cell[] {
+  const place = new Map(
+    ROWS.flatMap(({ name, who, families }) =>
+      (who ?? WHO).flatMap((one) => (families ?? FAMILIES).map((over) => `${name} ${one} ${over}`)),
+    ).map((key, at) => [key, at]),
+  );
+  const all = new Map([...before, ...cells].map((cell) => [keyOf(cell), cell]));
+  return [...all.values()].sort((a, b) => (place.get(keyOf(a)) ?? 0) - (place.get(keyOf(b)) ?? 0));
 }
 
 export function keep(result: MatrixResult): void {
@@ -46,7 +65,7 @@ interface Line {
 function linesOf(row: Row, results: readonly MatrixResult[]): string[] {
   const lines: Line[] = [];
   for (const who of row.who ?? WHO)
-    for (const family of row.families ?? (['4', '6', 'mapped'] as const)) {
+    for (const family of row.families ?? FAMILIES) {
       const texts = results.map(({ tier, cells }) =>
         text(
           tier,
@@ -68,7 +87,7 @@ function linesOf(row: Row, results: readonly MatrixResult[]): string[] {
 function summary(results: readonly MatrixResult[]): string {
   const of = (result: MatrixResult, verdict: Cell['verdict']): number =>
     result.cells.filter((cell) => cell.verdict === verdict).length;
-  const verdicts = ['redirected', 'refused', 'dropped', 'held', 'open', 'not run'] as const;
+  const verdicts = ['redirected', 'refused', 'dropped', 'held', 'open', 'not run', 'failed'] as const;
   const lines = results.map(
     (result) =>
       `| ${result.kernel} | ${result.tier} | ${verdicts.map((verdict) => of(result, verdict)).join(' | ')} |`,
@@ -101,6 +120,10 @@ capture on the far side of the host's only cable, together with what the far sid
 - **open**: bytes left past the proxy, or a socket was handed out that the hooks of this tier do not see; behind it,
   what closes it
 - **not run**: this kernel cannot
+- **failed**: it could not be tried, or not be judged; nothing is known
+
+Debian's kernels (6.1, 6.12, 7.3) are tried in emulated machines, by \`sudo scripts/test-vm --write\`. These are ten to
+twenty times slower: races and storms are tried there with ${PART_IN_WORDS} they are named for, and their answers say so.
 
 ${summary(results)}
 

@@ -112,6 +112,11 @@ export class Field {
     return this.world.near.start(argv, { timeoutMs: TIMEOUT_MS });
   }
 
+  /** Starts the daemon again where an attempt that went wrong has left none, so that others have one. */
+  async revive(): Promise<void> {
+    if (!this.sluice.isRunning) await this.sluice.startDaemon();
+  }
+
   async list(): Promise<string[]> {
     return (await must([this.#program, '--list'])).trim().split('\n');
   }

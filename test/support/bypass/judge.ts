@@ -52,6 +52,7 @@ export class Judge {
       return cell('open', 'packets on the wire');
     if (said.said === 'given') return cell('open', 'the socket was handed out');
     if (said.said === 'not run') return cell('not run', said.why);
+    if (said.said === 'failed') return cell('failed', said.why);
     if (said.said === 'tally') return cell(...this.#tally(tried, said));
     if (this.#evidence.delivered.includes(canary)) return cell('redirected');
     if (said.said === 'sent') return cell('dropped');

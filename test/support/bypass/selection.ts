@@ -1,16 +1,16 @@
 /**
- * Which rows of the matrix a run tries: all of them, all but races and storms, or those in which kernels differ. The last
- * are few, and are what an emulated guest has to say that this host has not said already.
+ * Which rows of the matrix a run tries: all of them, all but races and storms, those in which kernels differ (what an
+ * emulated guest has to say that this host has not said already), those a kept result has no answer to, or a few of
+ * each layer.
  */
-import { keptResults } from './document.ts';
-import { FAMILIES, ROWS, SECTIONS, WHO } from './rows.ts';
+import { keptFor, keptResults } from './document.ts';
+import { FAMILIES, ROWS, WHO } from './rows.ts';
+import { CROWDS } from './scale.ts';
 import { steadyLines } from './steady.ts';
 import type { Cell, MatrixResult, Row } from './types.ts';
 
-export type Selection = 'all' | 'quiet' | 'differing';
-
-/** Thousands of processes and connections, which keep an emulated machine busy for longer than all the rest. */
-const CROWDS: readonly Row[] = SECTIONS.find(({ title }) => title === 'Races and storms')?.rows ?? [];
+const SELECTIONS = ['all', 'quiet', 'differing', 'missing', 'few'] as const;
+export type Selection = (typeof SELECTIONS)[number];
 
 /** Protocols that are modules: this host's kernel may have none of them. */
 const OF_MODULES: readonly string[] = [
@@ -33,6 +33,12 @@ const ALWAYS: readonly string[] = [
   ...OF_MODULES,
 ];
 
+/** One of each layer and kind: what a run of minutes can still say. */
+const FEW: readonly string[] = [
+  ...['tcp', 'tfo-sendto', 'mptcp', 'uring', 'udp', 'raw-udp', 'ping', 'bind-to-device', 'lsrr'],
+  ...['packet-datagram', 'vsock', 'inherited-connected', 'unix-helper', 'leave-cgroup', 'inbound'],
+];
+
 /** The rows that kept results of one tier do not agree about, a few others, and those that no result has. */
 export function differingRows(results: readonly MatrixResult[], rows: readonly Row[] = ROWS): readonly Row[] {
   const answers = new Map<string, Map<string, Set<string>>>();
@@ -50,8 +56,25 @@ export function differingRows(results: readonly MatrixResult[], rows: readonly R
   });
 }
 
-export function selectRows(selection: Selection): readonly Row[] {
+/** The rows of which `kept` does not say all that is to be said: none was made, it failed, or it was left out. */
+export function missingRows(kept: MatrixResult | undefined, rows: readonly Row[] = ROWS): readonly Row[] {
+  const answered = new Set(
+    kept?.cells
+      .filter((cell) => wasTried(cell) && cell.verdict !== 'failed')
+      .map(({ row, who, family }) => `${row} ${who} ${family}`),
+  );
+  return rows.filter(({ name, who, families }) =>
+    (who ?? WHO).some((one) =>
+      (families ?? FAMILIES).some((over) => !answered.has(`${name} ${one} ${over}`)),
+    ),
+  );
+}
+
+/** @param of kernel and tier of the run: what is missing is missing there */
+export function selectRows(selection: Selection, of: Pick<MatrixResult, 'kernel' | 'tier'>): readonly Row[] {
+  if (selection === 'few') return ROWS.filter(({ name }) => FEW.includes(name));
   if (selection === 'quiet') return ROWS.filter((row) => !CROWDS.includes(row));
+  if (selection === 'missing') return missingRows(keptFor(of));
   return selection === 'all' ? ROWS : differingRows(keptResults());
 }
 
@@ -73,5 +96,5 @@ export function leftOut(selection: Selection): Cell[] {
 
 /** SLUICE_BYPASS_ROWS, by which a guest is told. */
 export function selectionOf(text: string | undefined): Selection {
-  return text === 'differing' || text === 'quiet' ? text : 'all';
+  return SELECTIONS.find((one) => one === text) ?? 'all';
 }

@@ -6,6 +6,7 @@ import { addon, buildPaths, type NativeObject } from '#src/kernel/addon.ts';
 import { type Running, run, until } from '../command.ts';
 import { SLUICE } from '../sluice.ts';
 import { type Field, said } from './field.ts';
+import { scaled } from './scale.ts';
 import type { Attempt, Said } from './types.ts';
 
 export interface Outcome {
@@ -13,9 +14,9 @@ export interface Outcome {
   readonly stolen: boolean;
 }
 
-const LINK_UPDATES = 1_000;
-const DAEMON_KILLS = 2;
-const WORKER_KILLS = 6;
+const LINK_UPDATES = scaled(1_000);
+const DAEMON_KILLS = scaled(2);
+const WORKER_KILLS = scaled(6);
 /** Connections offered to an impostor beside the daemon: the kernel spreads them over all who listen. */
 const OFFERED = 24;
 

@@ -16,7 +16,7 @@ const NAMESPACES = namesOf('Namespaces and address translation');
 export function steadyLines(cells: readonly Cell[]): string[] {
   return cells.map(({ row, who, family, verdict, detail }) => {
     const head = `${row} ${who} ${family}`;
-    if (CROWDS.has(row) && verdict === 'redirected') return `${head} held`;
+    if (CROWDS.has(row) && (verdict === 'redirected' || verdict === 'held')) return `${head} held`;
     if (NAMESPACES.has(row) && (verdict === 'refused' || verdict === 'dropped')) return `${head} stopped`;
     return `${head} ${verdict} ${detail}`.trimEnd();
   });

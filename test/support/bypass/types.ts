@@ -34,7 +34,9 @@ export type Said =
   | { readonly said: 'refused'; readonly step: string; readonly errno: string }
   | { readonly said: 'given'; readonly note: string }
   | { readonly said: 'not run'; readonly why: string }
-  | { readonly said: 'tally'; readonly answered: number; readonly refused: number; readonly lost: number };
+  | { readonly said: 'tally'; readonly answered: number; readonly refused: number; readonly lost: number }
+  /** Nothing: trying it went wrong, which is nobody's answer. */
+  | { readonly said: 'failed'; readonly why: string };
 
 /** One try of one row. */
 export interface Attempt {
@@ -59,15 +61,16 @@ export interface Tried extends Attempt {
  * `refused`: a call failed. `dropped`: the calls went well, and nothing arrived anywhere.
  * `held`: of many tries some were redirected and the others refused or dropped.
  * `open`: bytes left past the proxy, or a socket was handed out that no hook of this tier sees.
+ * `failed`: trying or judging it went wrong, so nothing is known; the test fails, and other rows have their answers.
  */
-export type Verdict = 'redirected' | 'refused' | 'dropped' | 'held' | 'open' | 'not run';
+export type Verdict = 'redirected' | 'refused' | 'dropped' | 'held' | 'open' | 'not run' | 'failed';
 
 export interface Cell {
   readonly row: string;
   readonly who: Who;
   readonly family: Family;
   readonly verdict: Verdict;
-  /** Errno and step of a refusal, why something was not run, what crossed. */
+  /** Errno and step of a refusal, why something was not run or failed, what crossed, at what part of its number. */
   readonly detail: string;
 }
 

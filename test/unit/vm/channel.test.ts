@@ -1,4 +1,6 @@
 import t from 'tap';
+import { cellLine, readCellLine } from '#test/support/bypass/told.ts';
+import type { Cell, MatrixResult } from '#test/support/bypass/types.ts';
 import { GuestLines } from '#test/vm/channel.ts';
 
 /** What is told, and the verdict, of a guest that said `text`. */
@@ -69,11 +71,38 @@ t.test('skips are told with their reason', async (t) => {
   t.ok(told.some((line) => line.includes('no such kernel')));
 });
 
-t.test('a result of the bypass matrix is no line to be told', async (t) => {
+const cell = (row: string, verdict: Cell['verdict']): Cell => ({
+  row,
+  who: 'user',
+  family: '4',
+  verdict,
+  detail: '',
+});
+const says = (...cells: Cell[]): string =>
+  cells.map((one) => `    # ${cellLine({ kernel: '6.1', tier: 'base' }, one)}\n`).join('');
+
+t.test('answers of the bypass matrix are known as they are told, and are no lines to be told', async (t) => {
   const told: string[] = [];
-  const lines = new GuestLines((line) => told.push(line));
-  const matrix = { kernel: '6.1', tier: 'base', cells: [] };
-  lines.push(`guest: result ${JSON.stringify(matrix)}\nguest: exit 0\n`);
-  t.same(lines.verdict.matrix, matrix);
+  const known: (MatrixResult | null)[] = [];
+  const lines = new GuestLines(
+    (line) => told.push(line),
+    (matrix) => known.push(matrix),
+  );
+  lines.push(`guest: file a.test.ts\n${says(cell('udp', 'dropped'))}`);
+  lines.push(`    # nothing\n${says(cell('udp', 'refused'), cell('tcp', 'redirected')).slice(0, -9)}`);
+  t.match(known.at(-1)?.cells, [{ row: 'udp', verdict: 'refused' }], 'of the half line nothing');
+  t.equal(known.length, 2);
+  t.strictSame(lines.verdict, {
+    exitCode: null,
+    passed: 0,
+    failed: 0,
+    skipped: 0,
+    matrix: { kernel: '6.1', tier: 'base', cells: [cell('udp', 'refused')] },
+  });
   t.same(told, []);
+});
+
+t.test('an answer that was garbled on its way is none', async (t) => {
+  t.equal(readCellLine('    # cell {"kernel":"6.1","row":}'), null);
+  t.equal(readCellLine('    # cells {}'), null);
 });

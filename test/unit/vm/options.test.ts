@@ -22,6 +22,8 @@ t.test('how much of the bypass matrix', async (t) => {
   t.equal(parseOptions([]).bypass, 'differing');
   t.equal(parseOptions(['--matrix']).bypass, 'all');
   t.match(parseOptions(['--matrix', '--write']), { bypass: 'all', keepsBypass: true });
+  t.match(parseOptions(['--resume']), { bypass: 'missing', keepsBypass: true });
+  t.throws(() => parseOptions(['--resume', '--quiet']), /exclude each other/);
   t.match(parseOptions(['--write', '--quiet']), { bypass: 'quiet', keepsBypass: true });
 });
 

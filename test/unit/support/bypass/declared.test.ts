@@ -23,6 +23,12 @@ t.test('open and not declared, declared and closed: both contradict', async (t) 
   t.strictSame(check({ row: 'unix-helper', verdict: 'not run' }), []);
 });
 
+t.test('what could not be tried is reported with its error, be it declared or not', async (t) => {
+  const failed = { verdict: 'failed', detail: 'the daemon ended' } as const;
+  t.strictSame(check(failed), ['tcp (user, 4) could not be tried: the daemon ended']);
+  t.equal(check({ ...failed, row: 'unix-helper' }).length, 1);
+});
+
 t.test('what is declared for one user or family is not for another', async (t) => {
   t.strictSame(check({ row: 'packet-raw', who: 'root', verdict: 'open' }), []);
   t.match(check({ row: 'packet-raw', who: 'user', verdict: 'open' }), [/not declared/]);

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { contradictions } from '#test/support/bypass/declared.ts';
-import { DOCUMENT, document, keptResults } from '#test/support/bypass/document.ts';
+import { DOCUMENT, document, joined, keptResults } from '#test/support/bypass/document.ts';
 import { ROWS } from '#test/support/bypass/rows.ts';
-import type { MatrixResult } from '#test/support/bypass/types.ts';
+import type { Cell, MatrixResult } from '#test/support/bypass/types.ts';
 
 const result = (kernel: string, cells: MatrixResult['cells']): MatrixResult => ({
   kernel,
@@ -39,5 +39,24 @@ t.test('the same answer is one line, another one of its own, an open way says wh
   t.match(text, '| connect() | user | IPv4 | redirected |');
   t.match(text, '| connect() | user | IPv6 | refused: EPERM at connect |');
   t.match(text, '| a helper outside, asked by AF_UNIX | user | IPv4 | **open**: enrolling the helper |');
-  t.match(text, '| 6.1 | base | 3 | 1 | 0 | 0 | 1 | 0 |');
+  t.match(text, '| 6.1 | base | 3 | 1 | 0 | 0 | 1 | 0 | 0 |');
 });
+
+t.test(
+  'an answer that is told again takes the place of the one before, and all are in the order of the rows',
+  async (t) => {
+    const cell = (row: string, verdict: Cell['verdict']): Cell => ({
+      row,
+      who: 'user',
+      family: '4',
+      verdict,
+      detail: '',
+    });
+    const before = [cell('udp', 'failed'), cell('unix-helper', 'open')];
+    t.strictSame(joined(before, [cell('udp', 'refused'), cell('tcp', 'redirected')]), [
+      cell('tcp', 'redirected'),
+      cell('udp', 'refused'),
+      cell('unix-helper', 'open'),
+    ]);
+  },
+);

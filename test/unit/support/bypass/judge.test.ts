@@ -96,6 +96,12 @@ t.test('no answer is dropped, an error refused', async (t) => {
   t.equal(verdict({}, tried({ said: 'not run', why: 'no SCTP' })), 'not run');
 });
 
+t.test('what could not be tried has no answer, unless something was seen', async (t) => {
+  const went = { said: 'failed', why: 'the daemon ended' } as const;
+  t.equal(verdict({}, tried(went)), 'failed');
+  t.equal(verdict({ raw: CANARY }, tried(went)), 'open');
+});
+
 t.test('a crowd is redirected when all were, held when all are accounted for, else open', async (t) => {
   const tally = (answered: number, refused: number, lost: number): Tried =>
     tried({ said: 'tally', answered, refused, lost }, { times: 10 });
