@@ -7,14 +7,15 @@
  * token is random and new for each session, so no error but that one can be taken for it.
  *
  * Statements come in Query and Parse. Prepared ones are read when they are prepared; executing them needs no second
- * look, because policy cannot change within a flow. A call by function number (FunctionCall) says nothing that could be
- * read, and is denied.
+ * look, because policy cannot change within a flow. A call by function number (FunctionCall) is read as the same call in a
+ * SELECT where it is of large objects, whose functions have numbers of their own; any other is denied.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import type { Operation } from '../../flow/operation.ts';
 import { errorAnswer } from './answers.ts';
 import type { Classified } from './classify.ts';
+import { CALL_MAX_LENGTH, LARGE_OBJECT_FUNCTIONS } from './large-objects.ts';
 import { HEADER_BYTES, type LeftOut, MessageRewriter, type Plan } from './message-rewriter.ts';
 import { STATEMENT_MAX_BYTES } from './parser.ts';
 
@@ -79,6 +80,12 @@ const BY_NUMBER: Denial = {
   sqlState: '42501',
   message: 'Sluice: functions may not be called by number (FunctionCall)',
   hint: 'Call it in a statement, which can be read.',
+};
+
+const CALL_TOO_LONG: Denial = {
+  sqlState: '54000',
+  message: `Sluice: a function is called by number (FunctionCall) with more than ${CALL_MAX_LENGTH} bytes`,
+  hint: 'Write less at once.',
 };
 
 function syntaxError(message: string): Denial {
@@ -168,16 +175,27 @@ class ToServer extends MessageRewriter {
     if (type === QUERY) return length - 5 > STATEMENT_MAX_BYTES ? this.#leftOut(QUERY, TOO_COMPLEX) : 'whole';
     if (type === PARSE) return length > PARSE_MAX_LENGTH ? this.#leftOut(PARSE, TOO_COMPLEX) : 'whole';
     // Both FunctionCall and Query end in ReadyForQuery, so one can stand for the other.
-    if (type === FUNCTION_CALL) return this.#leftOut(QUERY, BY_NUMBER);
+    if (type === FUNCTION_CALL)
+      return length > CALL_MAX_LENGTH ? this.#leftOut(QUERY, CALL_TOO_LONG) : 'whole';
     if (!PASSED.has(type)) throw this.refused('a message of unknown type');
     return 'pass';
   }
 
-  protected override whole(bytes: Buffer, at: number, end: number): Buffer | null {
+  protected override whole(bytes: Buffer, at: number, end: number): Uint8Array | null {
     const message = bytes.subarray(at, end);
+    if (message[0] === FUNCTION_CALL) return this.#called(message);
     const isQuery = message[0] === QUERY;
     const denial = this.#judge(isQuery ? this.#textOfQuery(message) : this.#textOfParse(message));
     return denial === null ? null : this.#substitute(isQuery ? QUERY : PARSE, denial);
+  }
+
+  /** Judged as what it would be in a statement. */
+  #called(message: Buffer): Uint8Array | null {
+    if (message.length < HEADER_BYTES + 4) throw this.refused('a call of no function');
+    const name = LARGE_OBJECT_FUNCTIONS.get(message.readUInt32BE(HEADER_BYTES));
+    if (name === undefined) return this.#leftOut(QUERY, BY_NUMBER).instead();
+    const denial = this.#judge(Buffer.from(`SELECT pg_catalog.${name}()`, 'latin1'));
+    return denial === null ? null : this.#substitute(QUERY, denial);
   }
 
   #leftOut(substitute: number, denial: Denial): LeftOut {

@@ -84,6 +84,11 @@ export class Catalog {
     return own.some(({ attribute }) => attribute === ANY_ATTRIBUTE) ? 'by any name' : 'by its name';
   }
 
+  /** Whether there is a column in this database that the rule means. */
+  means(rule: ColumnRule): boolean {
+    return this.#meant.some((column) => this.#rules[column.rule]?.says(rule) === true);
+  }
+
   /** What COPY of a whole table sends; null if that is not known, or more than one may be meant. */
   columnsOf(relation: Relation): readonly string[] | null {
     const lists = new Set(this.#named(relation).map(({ columns }) => JSON.stringify(columns)));

@@ -68,7 +68,7 @@ export class ColumnRules {
     const type = nameOfType(column.typeOid);
     if (this.rules.length === 0) return { ...NOT_A_COLUMN, type };
     const { name, tableOid, attribute } = column;
-    if (readsStatistics(facts)) return { ...ANY_COLUMN, type };
+    if (this.inStatistics(facts, catalog)) return { ...ANY_COLUMN, type };
     const known = tableOid === 0 ? null : (catalog?.columnAt(tableOid, attribute) ?? null);
     if (known !== null && known !== 'none') return { ...known, type };
     if (known === 'none') {
@@ -82,9 +82,19 @@ export class ColumnRules {
     return { schema: null, table: null, column: name, type };
   }
 
+  /** Whether the database has a column that a rule means, as far as is known. */
+  meanSomething(catalog: Catalog | null): boolean {
+    return this.rules.some((rule) => catalog?.means(rule) !== false);
+  }
+
+  /** Whether it may show values of a masked column out of the statistics. */
+  inStatistics(facts: StatementFacts | null, catalog: Catalog | null): boolean {
+    return readsStatistics(facts) && this.meanSomething(catalog);
+  }
+
   /** Whether the statement may show values of a masked column in other words. */
   anyTouched(facts: StatementFacts | null, catalog: Catalog | null): boolean {
-    if (readsStatistics(facts)) return this.rules.length > 0;
+    if (this.inStatistics(facts, catalog)) return true;
     return this.rules.some((rule) => touches(facts, rule, reachesIn(catalog)));
   }
 }

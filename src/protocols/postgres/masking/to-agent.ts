@@ -263,10 +263,10 @@ export class ToAgent extends MessageRewriter {
   #guard(): Guard {
     if (!this.#hasColumns) return 'none';
     const head = this.#exchange.head;
-    if (head === null || head.kind === 'sync') return 'details';
     const facts = this.#factsOf(head);
-    if (!this.#names.touched(facts)) return 'details';
-    return facts === null || facts.runsCode || facts.isIndirect ? 'code' : 'all';
+    if (head !== null && head.kind !== 'sync' && this.#names.touched(facts))
+      return facts === null || facts.runsCode || facts.isIndirect ? 'code' : 'all';
+    return this.#options.columns.meanSomething(this.#catalog) ? 'details' : 'none';
   }
 
   #ready(status: number, head: Expected | null): Uint8Array | null {

@@ -6,6 +6,7 @@
  * that very moment is certain to be what is executed. Between a Describe and a later Execute a name may have come to mean
  * something else, in ways that do not show (CLOSE and DECLARE inside of a function).
  */
+import { CALL_MAX_LENGTH, LARGE_OBJECT_FUNCTIONS } from '../large-objects.ts';
 import { HEADER_BYTES, type LongMessage, MessageRewriter, type Plan } from '../message-rewriter.ts';
 import { STATEMENT_MAX_BYTES } from '../parser.ts';
 import type { Exchange, Expected } from './exchange.ts';
@@ -48,15 +49,7 @@ const PARSE_MAX_LENGTH = STATEMENT_MAX_BYTES + 65_536 + 4 * 65_535;
 /** PostgreSQL cuts names of its own at 63 bytes; those of portals and statements are as long as a driver likes. */
 const NAMES_MAX_LENGTH = 8_192;
 
-/**
- * Functions of large objects, which are no columns (pg_proc.dat): clients call them by number and in no other way. Of others
- * it does not show what they give.
- */
-const LARGE_OBJECTS: ReadonlySet<number> = new Set([
-  715, 764, 765, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172,
-]);
-/** What is written at once. */
-const CALL_MAX_LENGTH = 1_048_576;
+/** Large objects are no columns; of what else is called by number it does not show what it gives. */
 const BY_NUMBER = 'a call of a function by number, which cannot be read';
 
 export class ToServer extends MessageRewriter {
@@ -117,7 +110,7 @@ export class ToServer extends MessageRewriter {
         this.#exchange.push({ kind: 'query', facts: this.#facts(bytes, at + HEADER_BYTES, end) });
         return null;
       case CALL:
-        if (end - at < HEADER_BYTES + 4 || !LARGE_OBJECTS.has(bytes.readUInt32BE(at + HEADER_BYTES)))
+        if (end - at < HEADER_BYTES + 4 || !LARGE_OBJECT_FUNCTIONS.has(bytes.readUInt32BE(at + HEADER_BYTES)))
           throw this.refused(BY_NUMBER);
         this.#called();
         return null;

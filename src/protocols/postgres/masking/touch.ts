@@ -64,8 +64,8 @@ export function touches(
   return false;
 }
 
-/** Statistics of columns hold their most common values. */
-const STATISTICS = /^pg_stat(?:s|istic)/;
+/** Statistics of columns hold their most common values; pg_statistic_ext only says of which columns there are any. */
+const STATISTICS = /^pg_stat(?:s|istic(?!_ext$))/;
 
 export function readsStatistics(facts: StatementFacts | null): boolean {
   return facts === null || facts.relations.some(({ name }) => STATISTICS.test(name));

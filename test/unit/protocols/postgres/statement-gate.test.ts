@@ -1,6 +1,7 @@
 /** Sessions in bytes: what a gate lets through to the server, and what it makes of the server's answers. */
 import t from 'tap';
 import { ProtocolError } from '#src/core/protocol-error.ts';
+import type { Effect } from '#src/flow/operation.ts';
 import { classify } from '#src/protocols/postgres/classify.ts';
 import { loadParser, STATEMENT_MAX_BYTES } from '#src/protocols/postgres/parser.ts';
 import { type Denial, StatementGate } from '#src/protocols/postgres/statement-gate.ts';
@@ -28,14 +29,14 @@ const GREETING = Buffer.concat([
   ready,
 ]);
 
-function gateOf(startupBytes = 0) {
+function gateOf(startupBytes = 0, denies: Effect = 'schema-destruction') {
   const counts = { judged: 0, refused: 0 };
   const gate = new StatementGate({
     startupBytes,
     classify,
     judge: ({ effects }) => {
       counts.judged += 1;
-      return effects.has('schema-destruction') ? DENIED : null;
+      return effects.has(denies) ? DENIED : null;
     },
     onRefused: () => {
       counts.refused += 1;
@@ -111,6 +112,33 @@ t.test(
       t.equal(plain(Buffer.concat(out)), expected.toString('latin1'), name);
       t.strictSame(counts, { judged: 4, refused: 1 }, name);
     }
+  },
+);
+
+t.test(
+  'functions of large objects may be called by number, and are judged like the same in SQL',
+  async (t) => {
+    const call = (oid: number, bytes = 8): Buffer => message('F', uint32(oid), Buffer.alloc(bytes));
+    for (const { name, chunks } of splitsOf(call(954))) {
+      const { toServer, toAgent, counts } = gateOf();
+      toAgent(GREETING);
+      t.ok(toServer(...chunks).equals(call(954)), name);
+      t.strictSame(counts, { judged: 1, refused: 0 }, name);
+    }
+    const rows: [denies: Effect, oid: number, bytes: number, message: string][] = [
+      ['write', 955, 8, 'not that'],
+      ['server-file', 765, 8, 'not that'],
+      ['write', 1598, 8, 'Sluice: functions may not be called by number (FunctionCall)'],
+      ['system-change', 955, 2 << 20, 'Sluice: a function is called by number (FunctionCall) with more than'],
+    ];
+    for (const [denies, oid, bytes, said] of rows) {
+      const { toServer, toAgent } = gateOf(0, denies);
+      toAgent(GREETING);
+      const token = tokenIn(toServer(call(oid, bytes)));
+      t.ok(toAgent(errorAbout(token)).includes(said), said);
+    }
+    const { toServer } = gateOf();
+    t.throws(() => toServer(message('F', Buffer.alloc(2))), ProtocolError);
   },
 );
 

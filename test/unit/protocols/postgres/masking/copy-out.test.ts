@@ -54,6 +54,7 @@ const CASES: [name: string, sql: string, count: number, row: string, expected: s
   ['a whole table', 'copy people to stdout', 3, '1\ts\tn\n', '1\t********\tn\n'],
   ['a whole table by a query', 'copy (select * from people) to stdout', 3, '1\ts\tn\n', '1\t********\tn\n'],
   ['a query', 'copy (select id, ssn as x, note from people) to stdout', 3, '1\ts\tn\n', '1\t********\tn\n'],
+  ['statistics', 'copy (select most_common_vals from pg_stats) to stdout', 1, '{s}\n', '{"********"}\n'],
   ['an expression', 'copy (select id, upper(ssn) from people) to stdout', 2, '1\tS\n', '1\t********\n'],
   [
     'a star among others',

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ProtocolError } from '#src/core/protocol-error.ts';
-import type { Catalog, CatalogKeeper } from '#src/protocols/postgres/masking/catalog.ts';
+import { Catalog, type CatalogKeeper } from '#src/protocols/postgres/masking/catalog.ts';
 import { ColumnRules } from '#src/protocols/postgres/masking/column-rules.ts';
 import { FactsCache } from '#src/protocols/postgres/masking/facts-cache.ts';
 import { MaskedSession } from '#src/protocols/postgres/masking/masked-session.ts';
@@ -402,6 +402,45 @@ t.test('an answer to what was not asked, and what cannot be read, breaks the flo
     }
   }
 });
+
+t.test(
+  'details of constraints are withheld where the database may have a column that is meant',
+  async (t) => {
+    const error = message(
+      'E',
+      text('SERROR'),
+      text('C23505'),
+      text('Mtwice'),
+      text('DKey (a)=(1)'),
+      Buffer.alloc(1),
+    );
+    const meant = {
+      rule: 0,
+      tableOid: 10,
+      attribute: 2,
+      schema: 'public',
+      table: 'people',
+      column: 'ssn',
+      columns: [],
+    };
+    const { rules } = new ColumnRules(SSN.columns);
+    const rows: [Catalog | null, string, RegExp][] = [
+      [null, 'insert into others values ($1)', /withheld/],
+      [new Catalog(rules, 100, [meant]), 'insert into others values ($1)', /withheld/],
+      [new Catalog(rules, 100, []), 'insert into others values ($1)', /DKey \(a\)=\(1\)/],
+      [new Catalog(rules, 100, []), 'do $$ begin end $$', /withheld/],
+    ];
+    for (const [known, sql, expected] of rows) {
+      const keeper = new Keeper();
+      keeper.due = false;
+      const { session, toAgent, toServer } = started([SSN], keeper);
+      keeper.known = known;
+      t.strictSame(session.questions(), []);
+      toServer(query(sql));
+      t.match(toAgent(error, ready), expected, sql);
+    }
+  },
+);
 
 t.test('large objects may be called for by number', async (t) => {
   const { toAgent, toServer } = started();

@@ -75,7 +75,9 @@ t.test('as long as nobody knows the tables any of them may be a view of it', asy
 t.test('statistics hold values of all columns', async (t) => {
   for (const name of ['pg_stats', 'pg_statistic', 'pg_catalog.pg_stats_ext'])
     t.ok(readsStatistics(statementFacts(Buffer.from(`select * from ${name}`))), name);
-  t.notOk(readsStatistics(statementFacts(Buffer.from('select * from pg_stat_activity'))));
+  for (const name of ['pg_stat_activity', 'pg_statistic_ext'])
+    t.notOk(readsStatistics(statementFacts(Buffer.from(`select * from ${name}`))), name);
+  t.ok(readsStatistics(statementFacts(Buffer.from('select * from pg_statistic_ext_data'))));
 });
 
 t.test('what a text says of what comes after it', async (t) => {

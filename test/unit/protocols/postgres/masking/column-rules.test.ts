@@ -1,0 +1,45 @@
+/** What a column of a result is taken for, and whether a database has anything that rules mean. */
+import t from 'tap';
+import { Catalog } from '#src/protocols/postgres/masking/catalog.ts';
+import { ANY_COLUMN, ColumnRules } from '#src/protocols/postgres/masking/column-rules.ts';
+import { statementFacts } from '#src/protocols/postgres/masking/touch.ts';
+import { loadParser } from '#src/protocols/postgres/parser.ts';
+
+await loadParser();
+const rules = new ColumnRules([
+  { schema: null, table: 'people', column: 'ssn' },
+  { schema: null, table: null, column: 'card' },
+]);
+const catalogOf = (...rule: number[]): Catalog =>
+  new Catalog(
+    rules.rules,
+    100,
+    rule.map((index) => ({
+      rule: index,
+      tableOid: 10,
+      attribute: 2,
+      schema: 'public',
+      table: 'people',
+      column: 'ssn',
+      columns: ['id', 'ssn'],
+    })),
+  );
+
+t.test('a database has a column that is meant, or may have one as long as it was not asked', async (t) => {
+  t.ok(rules.meanSomething(null));
+  t.ok(rules.meanSomething(catalogOf(0)));
+  t.ok(rules.meanSomething(catalogOf(1)));
+  t.notOk(rules.meanSomething(catalogOf()));
+  t.notOk(new ColumnRules([]).meanSomething(null));
+});
+
+t.test('statistics are masked where there is something to be masked', async (t) => {
+  const facts = statementFacts(Buffer.from('select most_common_vals from pg_stats'));
+  const column = { name: 'most_common_vals', typeOid: 25, tableOid: 50, attribute: 1, format: 0 };
+  for (const catalog of [null, catalogOf(0)]) {
+    t.ok(rules.anyTouched(facts, catalog));
+    t.match(rules.factsOf(column, facts, catalog, false), ANY_COLUMN);
+  }
+  t.notOk(rules.anyTouched(facts, catalogOf()));
+  t.notMatch(rules.factsOf(column, facts, catalogOf(), false), ANY_COLUMN);
+});
