@@ -64,6 +64,7 @@ class Pipe {
   #waitingWrites = 0;
   /** Whether a write will tell that it was taken. */
   #awaitsWrites = false;
+  #stopped = false;
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #landing: Landing | null;
@@ -94,6 +95,7 @@ class Pipe {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#to.off('drain', this.#onDrain);
     this.#from.off('end', this.#onEnd);
     this.#from.off('data', this.#onData);
@@ -113,13 +115,17 @@ class Pipe {
   };
 
   readonly #onLanded = (bytes: Buffer): void => {
-    if (this.#filter !== null) {
-      // Filters keep what they are given.
-      this.#filtered(Buffer.from(bytes), this.#filter);
-      return;
+    // Filters keep what they are given.
+    if (this.#filter !== null) writeBorrowed(this.#to, bytes, this.#onBatch, true);
+    else {
+      this.bytes += bytes.length;
+      writeBorrowed(this.#to, bytes, this.#write);
     }
-    this.bytes += bytes.length;
-    writeBorrowed(this.#to, bytes, this.#write);
+  };
+
+  readonly #onBatch = (bytes: Uint8Array): void => {
+    if (this.#filter === null) this.#send(bytes);
+    else this.#filtered(bytes, this.#filter);
   };
 
   #send(chunk: Uint8Array): void {
@@ -154,7 +160,7 @@ class Pipe {
     watchStalled(this.#from);
   };
 
-  #filtered(chunk: Buffer, filter: ByteFilter): void {
+  #filtered(chunk: Uint8Array, filter: ByteFilter): void {
     try {
       for (const part of filter.push(chunk)) this.#send(part);
       const back = filter.back?.() ?? [];
@@ -169,6 +175,7 @@ class Pipe {
   inject(parts: readonly Uint8Array[]): void {
     if (this.#to.writableEnded) return;
     flushBorrowed();
+    if (this.#stopped) return;
     for (const part of parts) this.#send(part);
   }
 
@@ -182,7 +189,8 @@ class Pipe {
     // After a FIN nothing is read any more, so a reset that follows it must be asked for, too.
     watchStalled(this.#from);
     flushBorrowed();
-    this.#to.end();
+    // What was still to be filtered may have ended the flow: then there is an answer to be given.
+    if (!this.#stopped) this.#to.end();
   };
 }
 

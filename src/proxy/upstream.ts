@@ -25,6 +25,7 @@ import { watchCloseNotify } from './close-notify.ts';
 import { Landing } from './landing.ts';
 import { resetSocket, resetTls } from './reset.ts';
 import type { PeerProof, ResumableSession } from './resumption.ts';
+import { readInto } from './socket-fd.ts';
 import type { SocketPool } from './socket-pool.ts';
 import type { ServerGroup, TlsContexts } from './tls-context.ts';
 import { connectError, handshakeError, UpstreamError } from './upstream-error.ts';
@@ -134,7 +135,7 @@ export class Upstream {
 
   /**
    * TLS on the socket `connect` returned, verified: for protocols that ask for it in words of their own. The
-   * returned socket is paused.
+   * returned socket is paused, and what the server says has to be taken from its `Landing`.
    * @throws UpstreamError
    */
   async secure(options: SecureOptions): Promise<TLSSocket> {
@@ -142,6 +143,8 @@ export class Upstream {
     if (raw === null) throw new UpstreamError('internal_error', 'TLS was asked for without a connection');
     const handshake = this.#prepare(options);
     const socket = wrapInTls({ ...handshake.options, socket: raw });
+    const landing = new Landing();
+    if (readInto(socket, landing.onread)) landing.belongTo(socket);
     return await this.#shakeHands(socket, handshake, options.timeoutMs);
   }
 

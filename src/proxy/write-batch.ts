@@ -9,8 +9,10 @@
  */
 import type { Writable } from 'node:stream';
 
-/** A full TLS record (RFC 8446 §5.1: 2^14 bytes) announces more in the same turn; less is the end of what was there. */
+/** A full TLS record (RFC 8446 §5.1: 2^14 bytes) announces more in the same turn. */
 export const FULL_RECORD_BYTES = 16_384;
+/** So does one of a PostgreSQL server that sends rows: it writes 8 KiB at a time. Less is the end of what was there. */
+const LONG_RECORD_BYTES = 8_192;
 /** What a socket reads at once, in records. */
 const BATCH_BYTES = 65_536;
 
@@ -38,23 +40,20 @@ let end = 0;
 /** Whose bytes are in the slab, and how they are written. */
 let owner: Writable | null = null;
 let ownersWrite: Write = ignore;
+let ownerKeeps = false;
 let flushIsDue = false;
 
 /** Writes to the stream, and stops its source when that wants no more. */
 export type Write = (bytes: Uint8Array) => void;
 
 /**
- * Writes bytes the caller must give back when this returns. A full record waits for more until the turn is over.
+ * Writes bytes the caller must give back when this returns. A long record waits for more until the turn is over.
  *
  * @param write called now or later in this turn
+ * @param keeps whether `write` keeps what it is given, beyond what the stream does
  */
-export function writeBorrowed(stream: Writable, bytes: Buffer, write: Write): void {
+export function writeBorrowed(stream: Writable, bytes: Buffer, write: Write, keeps = false): void {
   if (owner !== stream || end + bytes.length > begin + BATCH_BYTES) flushBorrowed();
-  if (owner === null && stream.writableLength > 0) {
-    // It is slower than its source, and keeps what it is given.
-    write(Buffer.from(bytes));
-    return;
-  }
   if (owner === null && begin > LEFT_BEHIND_BYTES) {
     slab = newSlab();
     begin = 0;
@@ -64,7 +63,8 @@ export function writeBorrowed(stream: Writable, bytes: Buffer, write: Write): vo
   end += bytes.length;
   owner = stream;
   ownersWrite = write;
-  if (bytes.length < FULL_RECORD_BYTES) {
+  ownerKeeps = keeps;
+  if (bytes.length < LONG_RECORD_BYTES) {
     flushBorrowed();
   } else if (!flushIsDue) {
     flushIsDue = true;
@@ -80,13 +80,18 @@ export function flushBorrowed(): void {
   const from = begin;
   const to = end;
   owner = null;
+  if (stream.destroyed || ownerKeeps || stream.writableLength > 0) {
+    // A stream that is slower than its source keeps what it is given.
+    const copy = stream.destroyed ? null : Buffer.from(used.subarray(from, to));
+    end = from;
+    if (copy !== null) ownersWrite(copy);
+    return;
+  }
   // What is not taken stays where it is until it is, and the next bytes go behind it: streams that are stuck with a few
   // bytes share a slab.
   begin = to;
-  if (!stream.destroyed) {
-    ownersWrite(used.subarray(from, to));
-    if (stream.writableLength > 0) return;
-  }
+  ownersWrite(used.subarray(from, to));
+  if (stream.writableLength > 0) return;
   if (slab !== used || end !== to) return;
   begin = from;
   end = from;
