@@ -40,8 +40,8 @@ export class ColumnRule implements ColumnName {
 
   /** A schema that is not known may be the one. */
   mayMeanTable({ schema, name }: Relation): boolean {
-    if (this.table === null) return true;
     if (this.schema !== null && schema !== null && !fitsStars(this.schema, schema)) return false;
+    if (this.table === null) return true;
     return name === '*' || fitsStars(this.table, name);
   }
 }

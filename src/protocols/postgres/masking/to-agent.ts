@@ -264,7 +264,9 @@ export class ToAgent extends MessageRewriter {
     if (!this.#hasColumns) return 'none';
     const head = this.#exchange.head;
     const facts = this.#factsOf(head);
-    if (head !== null && head.kind !== 'sync' && this.#names.touched(facts))
+    // Calls are of large objects only, which are no columns.
+    const isNone = head === null || head.kind === 'sync' || head.kind === 'call';
+    if (!isNone && this.#names.touched(facts))
       return facts === null || facts.runsCode || facts.isIndirect ? 'code' : 'all';
     return this.#options.columns.meanSomething(this.#catalog) ? 'details' : 'none';
   }

@@ -37,12 +37,18 @@ export interface StatementFacts {
   readonly copies: readonly CopyShape[];
 }
 
+/**
+ * One word that is no statement here is none to any server, so what is said about it quotes nothing. What stands for a
+ * denied statement is such a word, and the denial has to be told.
+ */
+const ONE_WORD = /^[a-z_][a-z0-9_]{0,62}$/;
+
 /** Null where the text is not understood. @param text as parse() takes it */
 export function statementFacts(text: Buffer): StatementFacts | null {
   const parsed = parse(text);
-  if (parsed.kind !== 'statements') return null;
   const reader = new Reader();
-  for (const { stmt } of parsed.statements) reader.statement(stmt);
+  if (parsed.kind === 'statements') for (const { stmt } of parsed.statements) reader.statement(stmt);
+  else if (parsed.kind !== 'syntax-error' || !ONE_WORD.test(text.toString('latin1'))) return null;
   return reader.facts();
 }
 

@@ -33,6 +33,13 @@ t.test('a database has a column that is meant, or may have one as long as it was
   t.notOk(new ColumnRules([]).meanSomething(null));
 });
 
+t.test('a rule for all tables of a schema is for no table of another', async (t) => {
+  const [rule] = new ColumnRules([{ schema: 'hr', table: null, column: '*' }]).rules;
+  t.equal(rule?.mayMeanTable({ schema: 'hr', name: 'people' }), true);
+  t.equal(rule?.mayMeanTable({ schema: null, name: 'people' }), true);
+  t.equal(rule?.mayMeanTable({ schema: 'pg_catalog', name: 'pg_class' }), false);
+});
+
 t.test('statistics are masked where there is something to be masked', async (t) => {
   const facts = statementFacts(Buffer.from('select most_common_vals from pg_stats'));
   const column = { name: 'most_common_vals', typeOid: 25, tableOid: 50, attribute: 1, format: 0 };

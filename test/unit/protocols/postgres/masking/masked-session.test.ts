@@ -442,10 +442,33 @@ t.test(
   },
 );
 
+t.test('a denial of a statement is told, whatever the statement touched', async (t) => {
+  const { toAgent, toServer } = started();
+  const error = message(
+    'E',
+    text('SERROR'),
+    text('C42501'),
+    text('MSluice: denied by rule "r"'),
+    Buffer.alloc(1),
+  );
+  for (const [sql, expected] of [
+    ['sluice_denied_0123456789abcdef01234567_1', /denied by rule/],
+    ['not sql', /withheld/],
+  ] as const) {
+    toServer(query(sql));
+    t.match(toAgent(error, ready), expected, sql);
+    toServer(parse('', sql), bind('', ''), execute(''), sync);
+    t.match(toAgent(error, ready), expected, `${sql}, prepared`);
+  }
+});
+
 t.test('large objects may be called for by number', async (t) => {
   const { toAgent, toServer } = started();
   toServer(message('F', uint32(954), Buffer.alloc(6)));
   t.equal(toAgent(message('V', uint32(3), Buffer.from('abc')), ready), 'V Z');
+  toServer(message('F', uint32(964), Buffer.alloc(6)));
+  const error = message('E', text('SERROR'), text('C42704'), text('Mthere is none'), Buffer.alloc(1));
+  t.match(toAgent(error, ready), /there is none/);
 });
 
 t.test('no bytes make it do anything but pass a value or throw its error', async (t) => {
