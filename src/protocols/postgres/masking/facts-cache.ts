@@ -20,7 +20,12 @@ const NOTHING_TO_SAY: StatementFacts = {
 
 export class FactsCache {
   /** As statementFacts(). */
-  readonly factsOf = remembered(statementFacts, (facts) => facts !== null);
+  readonly factsOf = remembered<StatementFacts | null>({
+    read: statementFacts,
+    lasts: (facts) => facts !== null,
+    // Options of COPY may be numbers: `HEADER 0`.
+    isOfShape: (facts) => facts !== null && facts.copies.length === 0,
+  });
 
   /** The same where only COPY matters. */
   readonly copiesOf = (text: Buffer): StatementFacts | null =>
