@@ -16,8 +16,18 @@ export const FAR = { ipv4: '10.198.1.2', ipv6: 'fd00:198::2', device: 'far0' } a
  * A network namespace of its own beside `near`, as a container has: `box` with a pair of its own to `far`, so that
  * what leaves it does not cross `near`.
  */
-export const BOX = { ipv4: '10.197.1.1', ipv6: 'fd00:197::1', device: 'box0' } as const;
-export const BOX_GATEWAY = { ipv4: '10.197.1.2', ipv6: 'fd00:197::2', device: 'far1' } as const;
+export const BOX = {
+  ipv4: '10.197.1.1',
+  ipv6: 'fd00:197::1',
+  device: 'box0',
+  mac: '02:00:00:00:c5:01',
+} as const;
+export const BOX_GATEWAY = {
+  ipv4: '10.197.1.2',
+  ipv6: 'fd00:197::2',
+  device: 'far1',
+  mac: '02:00:00:00:c5:02',
+} as const;
 
 /** Routed to the far side and dropped there without a word: a connection to it can only time out. */
 export const SILENT = '10.199.9.9';
@@ -94,7 +104,8 @@ export async function makeBox(world: string, far: Namespace): Promise<Namespace>
 /** Joins a namespace, by the path of its file, to `far` as the box is. */
 export async function joinBox(netns: string, far: Namespace): Promise<void> {
   const { device, ipv4, ipv6 } = BOX_GATEWAY;
-  const link = `link add ${BOX.device} netns ${netns} type veth peer name ${device} netns ${far.name}`;
+  const peer = `peer name ${device} address ${BOX_GATEWAY.mac} netns ${far.name}`;
+  const link = `link add ${BOX.device} address ${BOX.mac} netns ${netns} type veth ${peer}`;
   await must(['ip', '-batch', '-'], { input: `${link}\n` });
   const inside = interfaceSteps(BOX, BOX_GATEWAY).join('\n');
   await must(['nsenter', `--net=${netns}`, 'ip', '-batch', '-'], { input: `${inside}\n` });
@@ -103,6 +114,9 @@ export async function joinBox(netns: string, far: Namespace): Promise<void> {
     `link set ${device} up`,
     `addr add ${ipv4}/24 dev ${device}`,
     `addr add ${ipv6}/64 dev ${device} nodad`,
+    // Servers answer from the other pair's address. Without a link-local one here the kernel has none to ask for a
+    // neighbour with, and once it has forgotten who the box is, nothing reaches it over IPv6.
+    `neigh replace ${BOX.ipv6} lladdr ${BOX.mac} dev ${device} nud permanent`,
   ]);
 }
 
