@@ -100,7 +100,8 @@ function readState(fd: number): Handover | null {
 /** Becomes the program that is installed now, with the same arguments. Returns only by throwing. */
 export function executeAnew(handover: Handover): never {
   const state = writeState(handover);
-  for (const fd of [state, ...descriptorsOf(handover)]) addon().inherit(fd, true);
+  // Node marks even the standard ones to be closed; what is written there would be lost from then on.
+  for (const fd of [0, 1, 2, state, ...descriptorsOf(handover)]) addon().inherit(fd, true);
   const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
   return addon().execute(
     process.execPath,

@@ -5,7 +5,7 @@ import type { NameAnswer, NameQuestion } from '../proxy/ipc.ts';
 
 type Claim = Readonly<Record<string, unknown>>;
 
-const isU32 = (value: unknown): value is number =>
+export const isU32 = (value: unknown): value is number =>
   typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 32;
 
 export function isNameQuestion(claim: Claim): claim is Claim & NameQuestion {

@@ -10,6 +10,7 @@ import { monotonicMs } from '../core/clock.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import type { NameAnswer, NameQuestion } from '../proxy/ipc.ts';
+import { CancelRelay, isCancelAnswer, isCancelQuestion } from './cancel-relay.ts';
 import { isNameQuestion } from './name-claim.ts';
 import type { WorkerUser } from './user.ts';
 import {
@@ -94,6 +95,7 @@ export class WorkerPool {
   /** In the order in which they were retired. */
   readonly #draining = new Set<WorkerProcess>();
   readonly #waiters = new Set<() => void>();
+  readonly #cancels = new CancelRelay(() => this.#answering());
   #policy: CompiledPolicy;
   #nextKey = 0;
   #stopping = false;
@@ -268,6 +270,11 @@ export class WorkerPool {
     return [...serving, ...this.#draining];
   }
 
+  /** Those that can be asked something; on the way to the next daemon those are silent that have been retired. */
+  #answering(): WorkerProcess[] {
+    return this.#all().filter((p) => !p.ended && !p.drained && (p.retired ? !this.#stopping : p.ready));
+  }
+
   #key(): number {
     this.#nextKey += 1;
     return this.#nextKey;
@@ -285,6 +292,7 @@ export class WorkerPool {
       this.#wake();
     },
     onEnd: (process, how) => {
+      this.#cancels.gone(process);
       this.#ended(process, how);
       this.#wake();
     },
@@ -296,6 +304,8 @@ export class WorkerPool {
     if (claim['type'] === 'flows' && Array.isArray(claim['flows']))
       this.#options.onFlows(process.presentFlows(claim['flows']));
     else if (isNameQuestion(claim)) this.#options.onNameQuestion(key, claim);
+    else if (isCancelQuestion(claim)) this.#cancels.asked(process, claim);
+    else if (isCancelAnswer(claim)) this.#cancels.answered(process, claim);
     else if (claim['type'] === 'stats') {
       process.openFlows = numberOf(claim['openFlows']);
       process.accepted = numberOf(claim['accepted']);

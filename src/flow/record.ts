@@ -58,6 +58,7 @@ export type Reason =
   | 'undetected' // policy needs to know the protocol and it was not recognised in time
   | 'agent_tls_denied' // the agent speaks TLS itself and no rule lets that pass
   | 'replication_denied' // a PostgreSQL client asks for replication and no rule allows that
+  | 'cancel_denied' // a PostgreSQL CancelRequest for no session the agent has there
   | 'protocol_error' // the agent's or server's bytes break the protocol
   | 'name_required' // no server name to verify: none in policy, none in the protocol
   | 'overloaded' // the worker is at its limit of flows or descriptors

@@ -26,6 +26,7 @@ export const REASON_TEXT: Readonly<Record<Reason, string>> = {
   undetected: 'Policy needs to know the protocol, and it was not recognised in time.',
   agent_tls_denied: 'The agent speaks TLS itself, and no rule lets that pass through.',
   replication_denied: 'The agent asks a PostgreSQL server for replication, and no rule allows that.',
+  cancel_denied: 'The agent asked to cancel a PostgreSQL query of a session that it does not have there.',
   protocol_error: "The agent's or the server's bytes broke the protocol.",
   name_required: 'There is no server name to verify: neither policy, the protocol nor DNS gave one.',
   overloaded: 'The worker was at its limit of flows or descriptors.',

@@ -240,6 +240,7 @@ export interface Refused {
     | 'undetected'
     | 'agent_tls_denied'
     | 'replication_denied'
+    | 'cancel_denied'
     | 'name_required';
   readonly reason: string;
 }

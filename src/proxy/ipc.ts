@@ -38,9 +38,30 @@ export interface NameAnswer extends NameQuestion {
   readonly name: string | null;
 }
 
+/**
+ * Who has the PostgreSQL session this digest (cancel-keys.ts) stands for? A worker asks the daemon, which asks the others under
+ * a number of its own.
+ */
+export interface CancelQuestion {
+  readonly type: 'cancel';
+  readonly question: number;
+  /** 64 hexadecimal digits. */
+  readonly digest: string;
+}
+
+export interface CancelAnswer {
+  readonly type: 'cancel-key';
+  readonly question: number;
+  readonly digest: string;
+  /** The server's key, in hexadecimal; null: no such session. */
+  readonly key: string | null;
+}
+
 export type DaemonMessage =
   | InitMessage
   | NameAnswer
+  | CancelQuestion
+  | CancelAnswer
   | { readonly type: 'policy'; readonly policy: CompiledPolicy }
   | {
       readonly type: 'retire';
@@ -68,6 +89,8 @@ export type WorkerMessage =
   | { readonly type: 'retired' }
   | { readonly type: 'drained' }
   | NameQuestion
+  | CancelQuestion
+  | CancelAnswer
   | { readonly type: 'policy-applied'; readonly revision: FlowRecord['policy_revision'] }
   | { readonly type: 'flows'; readonly flows: readonly ReportedFlow[] }
   /** Asks for unconnected sockets in an agent's network namespace; they come by the line of namespace-line.ts. */

@@ -18,6 +18,8 @@ import { maskRules } from '../policy/masks.ts';
 import { operationRules } from '../policy/operations.ts';
 import type { ConnectAnswer, FlowQuestion, Granted, Refused } from '../policy/types.ts';
 import { AgentGone, AgentInput } from './agent-input.ts';
+import type { FlowCancels } from './cancel-keys.ts';
+import { DeniedByPolicy } from './denied-by-policy.ts';
 import { answerFor, farewell } from './farewell.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
 import { type Catalogs, type Masked, maskFlow } from './masking.ts';
@@ -48,6 +50,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** The name this agent last resolved to the address; asked only where the decision may depend on it. */
   readonly resolvedName?: () => Promise<string | null>;
+  /** The keys by which PostgreSQL's sessions are cancelled, of a flow that is granted so. */
+  readonly cancelsOf: (grant: Granted) => FlowCancels;
   /** Where the agent is in another network namespace than the worker: sockets to reach servers from there. */
   readonly sockets?: SocketPool | null;
   /** Told when the server's side is open: from here on the flow needs nobody but its two ends. */
@@ -68,6 +72,7 @@ export class Session {
   readonly #policy: PolicyInForce;
   readonly #clock: Clock;
   readonly #resolvedName: () => Promise<string | null>;
+  readonly #cancelsOf: SessionOptions['cancelsOf'];
   readonly #onEstablished: () => void;
   readonly #relay: Relay;
   readonly #draft: FlowDraft;
@@ -78,11 +83,13 @@ export class Session {
   #governed: Governed | null = null;
   /** Set where policy has masks for this flow. */
   #masked: Masked | null = null;
+  #cancels: FlowCancels | null = null;
   #cut: Ending | null = null;
 
   constructor(options: SessionOptions) {
     const { agent, facts, policy, worker, clock, sockets = null, relay = streamRelay } = options;
     this.#resolvedName = options.resolvedName ?? (async () => null);
+    this.#cancelsOf = options.cancelsOf;
     this.#onEstablished = options.onEstablished ?? ignore;
     this.#agent = agent;
     this.#facts = facts;
@@ -120,6 +127,7 @@ export class Session {
     } catch (error) {
       ending = this.#endingOf(error);
     }
+    this.#cancels?.end();
     ending = this.#cut ?? ending;
     await this.#close(ending);
     return this.#draft.finish(ending.reason, ending.detail, this.#clock.monotonic() - begun);
@@ -182,7 +190,6 @@ export class Session {
 
   #refuse(rule: string, reason: string): never {
     const refused: Refused = { kind: 'deny', rule, code: 'policy_denied', reason };
-    this.#draft.decision = refused;
     throw new DeniedByPolicy(refused);
   }
 
@@ -214,6 +221,8 @@ export class Session {
 
   async #open(grant: Granted): Promise<Opened> {
     const { prepared, contexts } = this.#policy;
+    const cancels = this.#cancelsOf(grant);
+    this.#cancels = cancels;
     try {
       return await openerFor(
         grant,
@@ -226,6 +235,7 @@ export class Session {
         contexts,
         limits: prepared.source.limits,
         ip: this.#facts.dstIp,
+        cancels,
       });
     } finally {
       this.#draft.connectMs = this.#upstream.connectMs;
@@ -272,6 +282,7 @@ export class Session {
     }
     const agentIs = 'to-be-told';
     if (error instanceof DeniedByPolicy) {
+      this.#draft.decision = error.refused;
       return { reason: error.refused.code, detail: error.refused.reason, agentIs };
     }
     if (error instanceof UpstreamError) return { reason: error.reason, detail: error.message, agentIs };
@@ -308,15 +319,6 @@ export class Session {
       this.#agent.destroy();
       this.#upstream.reset();
     }
-  }
-}
-
-class DeniedByPolicy extends Error {
-  readonly refused: Refused;
-
-  constructor(refused: Refused) {
-    super(refused.reason);
-    this.refused = refused;
   }
 }
 

@@ -14,7 +14,9 @@ import { duplicateFd } from '../kernel/descriptors.ts';
 import type { KernelFlow } from '../kernel/facts.ts';
 import { MaskEngine } from '../mask/engine.ts';
 import { preparePolicy } from '../policy/decide.ts';
-import type { CompiledPolicy } from '../policy/types.ts';
+import type { CompiledPolicy, Granted } from '../policy/types.ts';
+import { CancelDesk } from './cancel-desk.ts';
+import { CancelKeys, FlowCancels, placeOf } from './cancel-keys.ts';
 import { Doors } from './doors.ts';
 import { maxFlows, readLimits } from './flow-limit.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
@@ -72,6 +74,8 @@ export class Worker {
   readonly #doors: Doors;
   readonly #reports: ReportBatch;
   readonly #names: NameDesk;
+  readonly #cancelKeys = new CancelKeys();
+  readonly #cancelDesk: CancelDesk;
   readonly #sessions = new Set<Session>();
   /** Each closes one. */
   readonly #listeners: (() => void)[] = [];
@@ -103,6 +107,7 @@ export class Worker {
     });
     this.#reports = new ReportBatch((flows) => this.#send({ type: 'flows', flows }));
     this.#names = new NameDesk((question) => this.#send(question));
+    this.#cancelDesk = new CancelDesk(this.#cancelKeys, this.#clock, (message) => this.#send(message));
   }
 
   /** Resolves when the message has taken effect; for `stop`, when the last flow has been reported. */
@@ -117,6 +122,12 @@ export class Worker {
         break;
       case 'name':
         this.#names.answered(message);
+        break;
+      case 'cancel':
+        this.#cancelDesk.asked(message);
+        break;
+      case 'cancel-key':
+        this.#cancelDesk.answered(message);
         break;
       case 'retire':
         await this.#retire(message.graceMs);
@@ -257,6 +268,8 @@ export class Worker {
   ): Promise<void> {
     const { facts } = flow;
     const resolvedName = (): Promise<string | null> => this.#names.ask(facts.agentId, facts.dstIp);
+    const cancelsOf = (grant: Granted): FlowCancels =>
+      new FlowCancels(this.#cancelKeys, placeOf(facts, grant), this.#cancelDesk.translate);
     const worker = this.#number;
     const clock = this.#clock;
     const onEstablished = (): void => this.#changed();
@@ -268,6 +281,7 @@ export class Worker {
       clock,
       sockets,
       resolvedName,
+      cancelsOf,
       onEstablished,
     });
     this.#sessions.add(session);

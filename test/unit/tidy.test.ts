@@ -145,6 +145,7 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
   ['src/proxy/dns/exchange.ts', 'test/unit/proxy/dns/resolver-client.test.ts'],
   ['src/protocols/dns/codes.ts', 'test/unit/protocols/dns/*.test.ts'],
   ['src/proxy/readable-session.ts', 'test/unit/proxy/{masking,operations}.test.ts'],
+  ['src/proxy/denied-by-policy.ts', 'test/unit/proxy/{cancel-keys,session}.test.ts'],
   ['src/proxy/first-chunk.ts', 'test/unit/proxy/openers/*.test.ts'],
   ['src/proxy/openers/{index,opener,upgrade}.ts', 'test/unit/proxy/session.test.ts'],
   ['src/api/{follow,paths}.ts', 'test/unit/api/server.test.ts'],

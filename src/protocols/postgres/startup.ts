@@ -8,6 +8,7 @@
 import { ByteQueue } from '../../core/byte-queue.ts';
 import { IncrementalReader } from '../../core/incremental-reader.ts';
 import { ProtocolError } from '../../core/protocol-error.ts';
+import { CANCEL_MAX_BYTES, CANCEL_MIN_BYTES } from './cancel-key.ts';
 import { CANCEL_CODE, GSS_CODE, SSL_CODE, STARTUP_MAX_BYTES, STARTUP_MIN_BYTES } from './codes.ts';
 import { parseStartupPacket, type StartupParameters } from './startup-packet.ts';
 
@@ -24,10 +25,6 @@ export const SSL_REQUEST: Buffer = encryptionRequest(SSL_CODE);
 
 /** The answer to both requests for encryption: not here, go on in plain text (it never leaves the host so). */
 export const REFUSE_ENCRYPTION: Buffer = Buffer.from('N', 'latin1');
-
-/** Process id and a key of 4 bytes, since protocol 3.2 up to 256 ("CancelRequest"), after length and code. */
-const CANCEL_MIN_BYTES = 16;
-const CANCEL_MAX_BYTES = 12 + 256;
 
 /** A client sends next to nothing before the server has answered its start-up; more is not kept for it. */
 const REST_MAX_BYTES = 65_536;

@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net';
 import type { CompiledPolicy, Granted } from '../../policy/types.ts';
 import type { AgentInput } from '../agent-input.ts';
+import type { FlowCancels } from '../cancel-keys.ts';
 import type { Recognised } from '../recognise.ts';
 import type { RelayOptions } from '../relay.ts';
 import type { TlsContexts } from '../tls-context.ts';
@@ -22,6 +23,7 @@ export interface Opening {
   readonly limits: CompiledPolicy['limits'];
   /** Address the agent asked for. */
   readonly ip: string;
+  readonly cancels: FlowCancels;
 }
 
 export interface Opened {
@@ -30,7 +32,7 @@ export interface Opened {
   readonly relay: RelayOptions;
 }
 
-/** @throws UpstreamError, ProtocolError */
+/** @throws UpstreamError, ProtocolError, DeniedByPolicy */
 export type Opener = (opening: Opening) => Promise<Opened>;
 
 /** Connects to where the agent wanted to go, on the port policy says. */

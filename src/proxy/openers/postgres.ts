@@ -1,13 +1,19 @@
 /**
- * PostgreSQL: TLS is asked for inside the protocol (SSLRequest) before the agent's start-up packet is sent.
+ * PostgreSQL: TLS is asked for inside the protocol (SSLRequest) before the agent's start-up packet is sent, or its request
+ * to cancel, for which the agent has a key of Sluice's own.
  *
  * The server's answer must be one byte and nothing after it: bytes that came along were sent in plain text by
  * somebody on the path, to be taken for the server's later words (CVE-2021-23222).
  */
 import type { Socket } from 'node:net';
-import { AuthFilter } from '../../protocols/postgres/auth-filter.ts';
+import { ProtocolError } from '../../core/protocol-error.ts';
+import { cancelRequest, readCancelRequest } from '../../protocols/postgres/cancel-key.ts';
+import { StartFilter } from '../../protocols/postgres/start-filter.ts';
 import { readSslAnswer, SSL_REQUEST } from '../../protocols/postgres/startup.ts';
+import type { FlowCancels } from '../cancel-keys.ts';
+import { DeniedByPolicy } from '../denied-by-policy.ts';
 import { firstChunk } from '../first-chunk.ts';
+import type { ByteFilter } from '../relay.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import { agentHead, connectServer, type Opener, tlsOf } from './opener.ts';
 
@@ -16,17 +22,49 @@ export const openPostgres: Opener = async (opening) => {
   if (recognised?.protocol !== 'postgres') {
     throw new UpstreamError('internal_error', 'a PostgreSQL flow without a start-up packet');
   }
+  const { opening: said } = recognised;
+  const cancelling = said.kind === 'cancel' ? await translated(opening.cancels, said.raw) : null;
   const tls = tlsOf(opening, []);
   const raw = await connectServer(opening);
   await askForTls(raw, limits.handshakeTimeoutMs);
   const server = await upstream.secure(tls);
-  // The server does not answer a cancel request, so there is nothing to filter either.
-  const serverFilter = recognised.opening.kind === 'startup' ? new AuthFilter() : null;
+  if (cancelling !== null) {
+    // The server does not answer it, so there is nothing to filter.
+    const relay = { agentHead: cancelling, serverHead: null, agentFilter: onlyHead(), serverFilter: null };
+    return { server, relay };
+  }
+  const serverFilter = new StartFilter({ keyFor: (key) => opening.cancels.issue(key) });
   return {
     server,
     relay: { agentHead: agentHead(opening), serverHead: null, agentFilter: null, serverFilter },
   };
 };
+
+/** Lets the head pass, and nothing that the agent may send after it. */
+function onlyHead(): ByteFilter {
+  let passed = false;
+  return {
+    done: false,
+    push: (chunk) => {
+      if (passed) throw new ProtocolError('postgres', 'agent', 'bytes after a cancel request');
+      passed = true;
+      return [chunk];
+    },
+  };
+}
+
+/**
+ * The agent's request to cancel with the server's key.
+ *
+ * @throws DeniedByPolicy when it is for no session this agent has with this server; the server then hears nothing of it
+ */
+async function translated(cancels: FlowCancels, raw: Buffer): Promise<Buffer> {
+  const request = readCancelRequest(raw);
+  const key = await cancels.translate(request);
+  if (key !== null) return cancelRequest({ ...request, key });
+  const reason = 'no session of this agent with this server has that process and key';
+  throw new DeniedByPolicy({ kind: 'deny', rule: null, code: 'cancel_denied', reason });
+}
 
 async function askForTls(raw: Socket, timeoutMs: number): Promise<void> {
   raw.write(SSL_REQUEST);

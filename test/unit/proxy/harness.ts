@@ -148,6 +148,8 @@ export function policy(
 export interface Target {
   readonly ip?: string;
   readonly port: number;
+  /** Name of who connects. */
+  readonly agent?: string;
 }
 
 /** Stands for a listener of the daemon's; nobody listens on it. */
@@ -155,7 +157,7 @@ const LENT_FD = -1;
 
 let lastId = 0;
 
-export function facts({ ip = '127.0.0.1', port }: Target): FlowFacts {
+export function facts({ ip = '127.0.0.1', port, agent = 'tester' }: Target): FlowFacts {
   lastId += 1;
   return {
     id: lastId.toString(16).padStart(16, '0'),
@@ -168,7 +170,7 @@ export function facts({ ip = '127.0.0.1', port }: Target): FlowFacts {
     pid: process.pid,
     uid: 1000,
     gid: 1000,
-    agentId: agentId('tester'),
+    agentId: agentId(agent),
     dstIp: ip,
     dstPort: port,
     family: 4,
@@ -186,6 +188,8 @@ export class TestProxy {
   readonly messages: WorkerMessage[] = [];
   /** Where the kernel says agents wanted to go; null: it knows nothing of the connection. */
   target: Target | null = null;
+  /** Stands for the daemon. */
+  told: ((message: WorkerMessage) => void) | null = null;
   #port = 0;
   readonly #flows: ReportedFlow[] = [];
   readonly #waiting: ((flow: ReportedFlow) => void)[] = [];
@@ -253,6 +257,7 @@ export class TestProxy {
 
   #onMessage(message: WorkerMessage): void {
     this.messages.push(message);
+    this.told?.(message);
     if (message.type !== 'flows') return;
     for (const flow of message.flows) {
       const waiting = this.#waiting.shift();

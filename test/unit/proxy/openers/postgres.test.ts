@@ -1,8 +1,6 @@
-import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import t from 'tap';
 import type { CompiledTls } from '#src/policy/types.ts';
-import { type KeyPair, makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
 import { startupMessage } from '#test/support/postgres-packets.ts';
 import {
   closedPort,
@@ -14,11 +12,9 @@ import {
   readAll,
   readBytes,
   rule,
-  type Script,
-  type Teardown,
   TestProxy,
-  type TestServer,
 } from '../harness.ts';
+import { postgresServer } from '../postgres-server.ts';
 
 const certificates = await makeCertificates((remove) => t.teardown(remove));
 const tls: CompiledTls = {
@@ -31,7 +27,6 @@ const shop = policy([destination({ protocol: 'postgres', tls })], [rule()]);
 
 const SSL_REQUEST = Buffer.from('0000000804d2162f', 'hex');
 const GSS_REQUEST = Buffer.from('0000000804d21630', 'hex');
-const CANCEL = Buffer.from('0000001004d2162e0000002a000004d2', 'hex');
 const STARTUP = lengthPrefixed(Buffer.from('\0\x03\0\0user\0alice\0database\0shop\0\0', 'latin1'));
 const AUTH_OK = message('R', Buffer.from([0, 0, 0, 0]));
 const READY = message('Z', Buffer.from('I'));
@@ -53,28 +48,9 @@ function sasl(...mechanisms: string[]): Buffer {
   );
 }
 
-/** A server that agrees to TLS and then does what `script` says. */
-function postgresServer(
-  teardown: Teardown,
-  script: Script<Socket>,
-  { pair = certificates.valid, answer = 'S' }: { pair?: KeyPair; answer?: string } = {},
-): Promise<TestServer> {
-  return plainServer(teardown, (raw) => {
-    raw.once('data', () => {
-      raw.pause();
-      raw.removeAllListeners('data');
-      raw.write(answer, () => {
-        const secure = new TLSSocket(raw, { isServer: true, ...pair });
-        secure.on('error', ignore);
-        script(secure);
-      });
-    });
-  });
-}
-
 t.test('a client that speaks plain text gets its session over TLS', async (t) => {
   let first: Buffer = Buffer.alloc(0);
-  const server = await postgresServer(t.teardown, (s) => {
+  const server = await postgresServer(t.teardown, certificates.valid, (s) => {
     s.on('data', (chunk: Buffer) => {
       if (first.length === 0) {
         first = chunk;
@@ -104,7 +80,7 @@ t.test('a client that speaks plain text gets its session over TLS', async (t) =>
 
 t.test('requests for encryption are refused to the agent and not passed on', async (t) => {
   let first: Buffer = Buffer.alloc(0);
-  const server = await postgresServer(t.teardown, (s) =>
+  const server = await postgresServer(t.teardown, certificates.valid, (s) =>
     s.once('data', (chunk: Buffer) => {
       first = chunk;
       s.end(AUTH_OK);
@@ -123,7 +99,7 @@ t.test('requests for encryption are refused to the agent and not passed on', asy
 });
 
 t.test('SCRAM with channel binding is taken out of the offer', async (t) => {
-  const server = await postgresServer(t.teardown, (s) =>
+  const server = await postgresServer(t.teardown, certificates.valid, (s) =>
     s.once('data', () => s.end(sasl('SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256'))),
   );
   const proxy = await TestProxy.start(t.teardown, shop);
@@ -134,7 +110,7 @@ t.test('SCRAM with channel binding is taken out of the offer', async (t) => {
 });
 
 t.test('a server that breaks the authentication is cut, and the agent told', async (t) => {
-  const server = await postgresServer(t.teardown, (s) =>
+  const server = await postgresServer(t.teardown, certificates.valid, (s) =>
     s.once('data', () => s.write(message('D', Buffer.from('row before authentication')))),
   );
   const proxy = await TestProxy.start(t.teardown, shop);
@@ -147,25 +123,9 @@ t.test('a server that breaks the authentication is cut, and the agent told', asy
   t.match(await proxy.report(), { reason: 'protocol_error', verdict: 'error' });
 });
 
-t.test('a cancel request goes on over TLS', async (t) => {
-  let first: Buffer = Buffer.alloc(0);
-  const server = await postgresServer(t.teardown, (s) =>
-    s.once('data', (chunk: Buffer) => {
-      first = chunk;
-      s.end();
-    }),
-  );
-  const proxy = await TestProxy.start(t.teardown, shop);
-  const agent = await proxy.agent({ port: server.port });
-  agent.end(CANCEL);
-  t.equal((await readAll(agent)).length, 0);
-  t.match(await proxy.report(), { reason: 'ok', protocol: 'postgres' });
-  t.same(first, CANCEL);
-});
-
 t.test('replication is refused unless the rule allows it', async (t) => {
   let asked = 0;
-  const server = await postgresServer(t.teardown, (s) =>
+  const server = await postgresServer(t.teardown, certificates.valid, (s) =>
     s.once('data', () => {
       asked += 1;
       s.end(AUTH_OK);
@@ -209,7 +169,7 @@ t.test('failures are told as ErrorResponse, and nothing of the agent is sent', a
     s.once('data', () => s.write(`S${AUTH_OK.toString()}`)),
   );
   const silent = await plainServer(t.teardown, (s) => s.resume());
-  const expired = await postgresServer(t.teardown, ignore, { pair: certificates.expired });
+  const expired = await postgresServer(t.teardown, certificates.expired, ignore);
   const cases = [
     [refuses, 'tls_not_offered', '08001'],
     [errs, 'tls_not_offered', '08001'],
@@ -240,17 +200,9 @@ t.test('failures are told as ErrorResponse, and nothing of the agent is sent', a
   t.match(await proxy.report(), { reason: 'connect_refused' });
 });
 
-t.test('a failed cancel request is answered by closing, as the server would', async (t) => {
-  const proxy = await TestProxy.start(t.teardown, shop);
-  const agent = await proxy.agent({ port: await closedPort() });
-  agent.write(CANCEL);
-  t.equal(await endOf(agent), 'ECONNRESET');
-  t.match(await proxy.report(), { reason: 'connect_refused' });
-});
-
 t.test('a reset of the agent reaches the server as a reset', async (t) => {
   const ends: Promise<string>[] = [];
-  const server = await postgresServer(t.teardown, (s) => {
+  const server = await postgresServer(t.teardown, certificates.valid, (s) => {
     ends.push(endOf(s));
     s.once('data', () => s.write(AUTH_OK));
   });

@@ -1,21 +1,27 @@
 /**
- * Reads what a PostgreSQL server sends until the agent is authenticated, and takes the mechanisms with channel
- * binding out of its offer.
+ * Reads what a PostgreSQL server sends until a session is ready for questions, and changes two things in it: mechanisms
+ * with channel binding are taken out of its offer, and the key to cancel with becomes one of Sluice's own.
  *
- * Why: a server offers SCRAM-SHA-256-PLUS because its connection has TLS; the agent's has none. It cannot bind to
+ * Why the first: a server offers SCRAM-SHA-256-PLUS because its connection has TLS; the agent's has none. It cannot bind to
  * a channel it does not see, and libpq gives up when that mechanism is offered to it in plain text. The agent
  * then says truly that it does not support channel binding (`n`, RFC 5802 §6), so the server sees no downgrade.
  *
- * Rules: what does not belong into this phase is refused; after it every byte passes untouched.
+ * Rules: what does not belong into this phase is refused; after the first ReadyForQuery, or an error, every byte passes
+ * untouched. Messages that are not changed are not held, however long.
  */
 import { ByteQueue } from '../../core/byte-queue.ts';
 import { IncrementalReader } from '../../core/incremental-reader.ts';
 import { ProtocolError } from '../../core/protocol-error.ts';
+import { type CancelKey, KEY_MAX_BYTES, KEY_MIN_BYTES } from './cancel-key.ts';
 
 const AUTHENTICATION = 0x52; // 'R'
+const BACKEND_KEY_DATA = 0x4b; // 'K'
 const ERROR_RESPONSE = 0x45; // 'E'
 const NOTICE_RESPONSE = 0x4e; // 'N'
 const NEGOTIATE_PROTOCOL_VERSION = 0x76; // 'v'
+const NOTIFICATION_RESPONSE = 0x41; // 'A'
+const PARAMETER_STATUS = 0x53; // 'S'
+const READY_FOR_QUERY = 0x5a; // 'Z'
 
 const AUTH_OK = 0;
 const AUTH_SASL = 10;
@@ -40,14 +46,32 @@ const HELD_MAX_LENGTH = 65_536;
  */
 const PASSED_MAX_LENGTH = 1_048_576;
 
+/** Length and process stand before the key. */
+const KEY_AT_LENGTH = 8;
+
+/** How it goes on after a message: to read the next, hold this one, or let all pass. */
+type Fate = 'hold' | 'pass' | 'last';
+
+export interface StartFilterOptions {
+  /** What the agent is told instead of this key; as many bytes. */
+  readonly keyFor: (key: CancelKey) => Buffer;
+}
+
 /** Give it the server's bytes from after the TLS handshake on; it returns what the agent is to get. */
-export class AuthFilter extends IncrementalReader<Buffer[]> {
+export class StartFilter extends IncrementalReader<Buffer[]> {
+  readonly #keyFor: StartFilterOptions['keyFor'];
   readonly #message = new ByteQueue();
-  /** Bytes of a notice that are still to pass. */
+  /** Bytes of a message that are still to pass. */
   #passing = 0;
+  #authenticated = false;
   #done = false;
 
-  /** Authentication succeeded or failed: bytes now pass untouched, so the caller need not push them any more. */
+  constructor({ keyFor }: StartFilterOptions) {
+    super();
+    this.#keyFor = keyFor;
+  }
+
+  /** The session is ready, or refused: bytes now pass untouched, so the caller need not push them any more. */
   get done(): boolean {
     return this.#done;
   }
@@ -57,18 +81,15 @@ export class AuthFilter extends IncrementalReader<Buffer[]> {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     const out: Buffer[] = [];
     for (let at = 0; at < bytes.length; ) at += this.#take(bytes.subarray(at), out);
-    return out;
+    // Each would be a write of its own, and a session starts with a dozen messages.
+    return out.length > 1 ? [Buffer.concat(out)] : out;
   }
 
   /** Handles the first few of the bytes and says how many. */
   #take(bytes: Buffer, out: Buffer[]): number {
-    if (this.#done) {
-      out.push(bytes);
-      return bytes.length;
-    }
-    if (this.#passing > 0) {
-      const piece = bytes.subarray(0, this.#passing);
-      this.#passing -= piece.length;
+    if (this.#passing > 0 || this.#done) {
+      const piece = this.#passing > 0 ? bytes.subarray(0, this.#passing) : bytes;
+      this.#passing = Math.max(0, this.#passing - piece.length);
       out.push(piece);
       return piece.length;
     }
@@ -89,36 +110,68 @@ export class AuthFilter extends IncrementalReader<Buffer[]> {
   #takeHeader(out: Buffer[]): void {
     const header = this.#message.peek();
     const length = header.readUInt32BE(1);
-    switch (header[0]) {
-      case AUTHENTICATION:
-      case NEGOTIATE_PROTOCOL_VERSION:
-        if (length < 8 || length > HELD_MAX_LENGTH) throw refused('a message of invalid length');
-        return;
-      case ERROR_RESPONSE:
-      case NOTICE_RESPONSE:
-        if (length > PASSED_MAX_LENGTH)
-          throw refused('an error in the form of protocol 2 (no session to be had)');
-        if (length < 5) throw refused('a message of invalid length');
-        this.#passing = length - 4;
-        this.#done = header[0] === ERROR_RESPONSE;
-        out.push(this.#message.take());
-        return;
-      default:
-        throw refused('a message that does not belong there');
-    }
+    const fate = this.#authenticated ? fateOfSession(header[0], length) : fateOfLogin(header[0], length);
+    if (fate === 'hold') return;
+    this.#passing = length - 4;
+    this.#done = fate === 'last';
+    out.push(this.#message.take());
   }
 
   #inspect(message: Buffer): Buffer {
     if (message[0] === NEGOTIATE_PROTOCOL_VERSION) return message;
+    if (message[0] === BACKEND_KEY_DATA) return this.#withOwnKey(message);
     const code = message.readUInt32BE(HEADER_BYTES);
     if (code === AUTH_SASL) return withoutChannelBinding(message);
     if (code === AUTH_OK) {
       if (message.length !== HEADER_BYTES + 4) throw refused('an AuthenticationOk of invalid length');
-      this.#done = true;
+      this.#authenticated = true;
     } else if (!AUTH_OTHER.has(code)) {
       throw refused('an unknown authentication method');
     }
     return message;
+  }
+
+  #withOwnKey(message: Buffer): Buffer {
+    const processId = message.readUInt32BE(HEADER_BYTES);
+    const key = message.subarray(HEADER_BYTES + 4);
+    return Buffer.concat([message.subarray(0, HEADER_BYTES + 4), this.#keyFor({ processId, key })]);
+  }
+}
+
+/** Until the agent is authenticated. */
+function fateOfLogin(type: number | undefined, length: number): Fate {
+  switch (type) {
+    case AUTHENTICATION:
+    case NEGOTIATE_PROTOCOL_VERSION:
+      if (length < 8 || length > HELD_MAX_LENGTH) throw refused('a message of invalid length');
+      return 'hold';
+    case ERROR_RESPONSE:
+    case NOTICE_RESPONSE:
+      if (length > PASSED_MAX_LENGTH)
+        throw refused('an error in the form of protocol 2 (no session to be had)');
+      if (length < 5) throw refused('a message of invalid length');
+      return type === ERROR_RESPONSE ? 'last' : 'pass';
+    default:
+      throw refused('a message that does not belong there');
+  }
+}
+
+/** From then on until the session is ready. */
+function fateOfSession(type: number | undefined, length: number): Fate {
+  switch (type) {
+    case BACKEND_KEY_DATA:
+      if (length < KEY_AT_LENGTH + KEY_MIN_BYTES || length > KEY_AT_LENGTH + KEY_MAX_BYTES)
+        throw refused('a key of invalid length');
+      return 'hold';
+    case PARAMETER_STATUS:
+    case NOTICE_RESPONSE:
+    case NOTIFICATION_RESPONSE:
+    case ERROR_RESPONSE:
+    case READY_FOR_QUERY:
+      if (length < 5 || length > PASSED_MAX_LENGTH) throw refused('a message of invalid length');
+      return type === ERROR_RESPONSE || type === READY_FOR_QUERY ? 'last' : 'pass';
+    default:
+      throw refused('a message that does not belong there');
   }
 }
 
@@ -157,6 +210,6 @@ function refused(problem: string): ProtocolError {
   return new ProtocolError(
     'postgres',
     'server',
-    `during authentication the PostgreSQL server sent ${problem}`,
+    `at the start of a session the PostgreSQL server sent ${problem}`,
   );
 }

@@ -1,0 +1,76 @@
+/**
+ * Finds the session a CancelRequest is for. It comes by a connection of its own, which may be another worker's than the
+ * session: workers share nothing, so the one that has the request asks the daemon, and that the others (daemon/cancel-relay.ts).
+ * Who has the session answers; nobody need be told of sessions that nobody cancels, and a worker that is drained by this daemon
+ * or the next answers as before.
+ *
+ * A guess costs each worker one look-up, and agents may make so many in a second.
+ */
+import type { Clock } from '../core/clock.ts';
+import type { CancelKey } from '../protocols/postgres/cancel-key.ts';
+import { type CancelKeys, digestOf, type SessionPlace } from './cancel-keys.ts';
+import { RateLimit } from './dns/rate-limit.ts';
+import type { CancelAnswer, CancelQuestion } from './ipc.ts';
+
+const TIMEOUT_MS = 1_000;
+/** Requests that wait for an answer; more have none. */
+const MAX_WAITING = 1_024;
+/**
+ * Of one agent in one worker, twice as many at once. At this rate eight workers take a month to come to half of the keys
+ * of protocol 3.0, for one process whose number is known.
+ */
+const PER_SECOND = 100;
+
+interface Waiting {
+  readonly digest: string;
+  readonly settle: (key: Buffer | null) => void;
+}
+
+export class CancelDesk {
+  readonly #keys: CancelKeys;
+  readonly #send: (message: CancelQuestion | CancelAnswer) => void;
+  readonly #limit: RateLimit;
+  readonly #waiting = new Map<number, Waiting>();
+  #next = 0;
+
+  constructor(keys: CancelKeys, clock: Clock, send: (message: CancelQuestion | CancelAnswer) => void) {
+    this.#keys = keys;
+    this.#send = send;
+    this.#limit = new RateLimit(clock, PER_SECOND);
+  }
+
+  /** The server's key for the agent's; null: there is no such session, or too much was asked. Never rejects. */
+  readonly translate = async (place: SessionPlace, request: CancelKey): Promise<Buffer | null> => {
+    if (this.#limit.take(place.agentId) !== 'granted') return null;
+    const digest = digestOf(place, request);
+    return this.#keys.find(digest) ?? (await this.#ask(digest));
+  };
+
+  #ask(digest: string): Promise<Buffer | null> {
+    if (this.#waiting.size >= MAX_WAITING) return Promise.resolve(null);
+    const question = this.#next;
+    this.#next = (this.#next + 1) >>> 0;
+    return new Promise((resolve) => {
+      const settle = (key: Buffer | null): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(question);
+        resolve(key);
+      };
+      const timer = setTimeout(() => settle(null), TIMEOUT_MS);
+      this.#waiting.set(question, { digest, settle });
+      this.#send({ type: 'cancel', question, digest });
+    });
+  }
+
+  /** Another worker asks. */
+  asked({ question, digest }: CancelQuestion): void {
+    const key = this.#keys.find(digest)?.toString('hex') ?? null;
+    this.#send({ type: 'cancel-key', question, digest, key });
+  }
+
+  /** Numbers begin anew with each process: an answer to a predecessor must not be taken for one's own. */
+  answered({ question, digest, key }: CancelAnswer): void {
+    const waiting = this.#waiting.get(question);
+    if (waiting?.digest === digest) waiting.settle(key === null ? null : Buffer.from(key, 'hex'));
+  }
+}
