@@ -162,6 +162,11 @@ export class Running {
   }
 }
 
+/** For the message of an error: by what, and what it had said. */
+export function howItEnded({ code, signal, stdout, stderr }: Finished): string {
+  return `(${signal ?? `exit code ${code}`})\n${stdout}${stderr}`;
+}
+
 /** Runs a program to its end. Does not throw for a failing one: the caller looks at `code`. */
 export function run(argv: readonly string[], options: CommandOptions = {}): Promise<Finished> {
   return new Running(argv, { timeoutMs: 60_000, ...options }).finished;
@@ -169,10 +174,9 @@ export function run(argv: readonly string[], options: CommandOptions = {}): Prom
 
 /** As `run`, for steps of the test world itself, which must succeed. Returns stdout. */
 export async function must(argv: readonly string[], options: CommandOptions = {}): Promise<string> {
-  const { stdout, stderr, code, signal } = await run(argv, options);
-  if (code !== 0)
-    throw new Error(`${argv.join(' ')} failed (${signal ?? `exit code ${code}`})\n${stdout}${stderr}`);
-  return stdout;
+  const finished = await run(argv, options);
+  if (finished.code !== 0) throw new Error(`${argv.join(' ')} failed ${howItEnded(finished)}`);
+  return finished.stdout;
 }
 
 /**

@@ -10,9 +10,10 @@ import { MAX_FLOW_LIMIT } from '#src/api/flow-filter.ts';
 import { apiSocketPath, DEFAULT_PIN_DIR } from '#src/api/paths.ts';
 import type { Status } from '#src/api/types.ts';
 import type { FlowRecord } from '#src/flow/record.ts';
-import { type CommandOptions, type Finished, type Running, until } from './command.ts';
+import { type CommandOptions, type Finished, howItEnded, type Running, until } from './command.ts';
 import { takeHostLock } from './host-lock.ts';
 import { markSluice, sluiceMark } from './leftovers.ts';
+import { diedAtItsStart } from './patience.ts';
 import { entriesOf } from './residue.ts';
 import type { AgentOptions, World } from './world.ts';
 import { worldPolicy } from './world-policy.ts';
@@ -73,16 +74,29 @@ export class TestSluice {
 
   async startDaemon(): Promise<void> {
     markSluice(this.world.name);
+    const daemon = this.#spawnDaemon();
+    const ended = await this.#whenItEnforces(daemon);
+    if (ended === null) return;
+    const again = diedAtItsStart(ended) ? await this.#whenItEnforces(this.#spawnDaemon()) : ended;
+    if (again !== null) throw new Error(`the daemon ended ${howItEnded(again)}`);
+  }
+
+  #spawnDaemon(): Running {
     const dirs = ['--runtime-dir', this.runtimeDir, '--state-dir', this.stateDir];
     const workers = ['--workers', String(this.#options.workers ?? 2)];
     const command = [this.#program, 'daemon', '--policy', this.policyPath, ...dirs, ...workers];
     const wrapper = this.#options.wrapper ?? [];
     const daemon = this.world.near.start([...wrapper, ...command, ...(this.#options.args ?? [])]);
     this.#daemon = daemon;
+    return daemon;
+  }
+
+  /** Null when it does; else how it ended. */
+  async #whenItEnforces(daemon: Running): Promise<Finished | null> {
     await until(
       'the daemon to enforce',
       async () => {
-        if (daemon.ended) throw new Error(`the daemon ended:\n${daemon.stdout}${daemon.stderr}`);
+        if (daemon.ended) return true;
         const status = await this.api.status().catch(() => null);
         return status?.enforcing === true;
       },
@@ -90,6 +104,7 @@ export class TestSluice {
     ).catch((error: Error) => {
       throw new Error(`${error.message}\n${daemon.stdout}${daemon.stderr}`);
     });
+    return daemon.ended ? daemon.finished : null;
   }
 
   get daemon(): Running {

@@ -25,7 +25,8 @@ const EARLY_DELIVERY_MS = 500;
 /** Between two looks at the capture while rows are tried; and no more than a tenth of the time is spent on them. */
 const LOOK_AFTER_MS = 60_000;
 const LOOK_SHARE = 10;
-/** Of an error's first line, in an answer. */
+/** Of an error's text, in an answer. */
+const WHY_LINES = 3;
 const MAX_WHY = 200;
 
 export interface MatrixOptions {
@@ -152,7 +153,9 @@ export class Answers {
 
 const isSame = (a: Cell | undefined, b: Cell): boolean => a?.verdict === b.verdict && a.detail === b.detail;
 
-const whyOf = (error: unknown): string => (messageOf(error).split('\n')[0] ?? '').slice(0, MAX_WHY);
+/** Its first lines as one: the second is often what the first only announces. */
+const whyOf = (error: unknown): string =>
+  messageOf(error).split('\n', WHY_LINES).join(' ').trim().slice(0, MAX_WHY);
 
 const failed = (error: unknown): Outcome => ({ said: { said: 'failed', why: whyOf(error) }, stolen: false });
 

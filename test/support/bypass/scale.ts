@@ -2,23 +2,17 @@
  * How many tries races and storms are made of. Emulated, a machine would be busy with them for longer than with all other
  * rows together; so there they are a part of that number, which their answers then say.
  */
-import { patience } from '../patience.ts';
+import { isEmulated } from '../patience.ts';
 import { SECTIONS } from './rows.ts';
 import type { Cell, Row } from './types.ts';
 
 export const CROWDS: readonly Row[] = SECTIONS.find(({ title }) => title === 'Races and storms')?.rows ?? [];
 
-/** From here on a machine is emulated, and not merely slow. */
-const EMULATED = 10;
 const PART = 5;
 export const PART_IN_WORDS = 'a fifth of the number';
 
 /** The share of the tries that are made, as a divisor. */
-export function partFor(patient: number): number {
-  return patient >= EMULATED ? PART : 1;
-}
-
-const part = partFor(patience);
+const part = isEmulated ? PART : 1;
 
 /** Of `count` things that a storm does, how many are done here. */
 export function scaled(count: number, divisor: number = part): number {

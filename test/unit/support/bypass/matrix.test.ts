@@ -34,7 +34,7 @@ t.test('a row that cannot be judged costs no other its answer', async (t) => {
   await answers.look(true);
   t.strictSame(answers.cells, [
     cell('a', 'redirected'),
-    cell('odd', 'failed', 'a packet of no kind'),
+    cell('odd', 'failed', 'a packet of no kind whose bytes are these'),
     cell('b', 'redirected'),
   ]);
 });

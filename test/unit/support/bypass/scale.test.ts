@@ -1,6 +1,6 @@
 import t from 'tap';
 import { ROWS } from '#test/support/bypass/rows.ts';
-import { CROWDS, partFor, scaled, scaledRow, withPart } from '#test/support/bypass/scale.ts';
+import { CROWDS, scaled, scaledRow, withPart } from '#test/support/bypass/scale.ts';
 import type { Cell } from '#test/support/bypass/types.ts';
 
 const cell = (row: string, verdict: Cell['verdict']): Cell => ({
@@ -12,8 +12,6 @@ const cell = (row: string, verdict: Cell['verdict']): Cell => ({
 });
 
 t.test('an emulated machine makes a part of the tries, any other all of them', async (t) => {
-  t.equal(partFor(1), 1);
-  t.equal(partFor(20), 5);
   t.equal(scaled(1000, 5), 200);
   t.equal(scaled(2, 5), 1, 'never none');
 });
