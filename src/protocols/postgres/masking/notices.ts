@@ -116,6 +116,16 @@ function isWithheld(type: string, code: string, guard: Guard): boolean {
   );
 }
 
+/**
+ * Whether the server goes with this ErrorResponse. `V` is the severity in English; servers before 9.6 have only `S`, which may be
+ * in another language.
+ */
+export function endsSession(message: Buffer): boolean {
+  const fields = fieldsOf(message);
+  const severity = fields.find(({ type }) => type === 'V') ?? fields.find(({ type }) => type === 'S');
+  return /^(?:FATAL|PANIC)$/.test(severity?.value.toString('latin1') ?? '');
+}
+
 /** A NUL would end the field. */
 function withoutNul(bytes: Uint8Array): Uint8Array {
   return bytes.includes(0) ? bytes.filter((byte) => byte !== 0) : bytes;

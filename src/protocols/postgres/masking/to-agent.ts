@@ -13,7 +13,7 @@ import { type CopyOut, planCopy } from './copy-out.ts';
 import type { Exchange, Expected } from './exchange.ts';
 import type { LookUp } from './look-up.ts';
 import { Names } from './names.ts';
-import { type Guard, NoticeMasker } from './notices.ts';
+import { endsSession, type Guard, NoticeMasker } from './notices.ts';
 import { type DescribedColumn, planRows, readDescription } from './result.ts';
 import type { RowMasker } from './rows.ts';
 import type { StatementFacts } from './touch.ts';
@@ -265,7 +265,7 @@ export class ToAgent extends MessageRewriter {
     const head = this.#exchange.head;
     const facts = this.#factsOf(head);
     // Calls are of large objects only, which are no columns.
-    const isNone = head === null || head.kind === 'sync' || head.kind === 'call';
+    const isNone = head === null || ['sync', 'call', 'look-up'].includes(head.kind);
     if (!isNone && this.#names.touched(facts))
       return facts === null || facts.runsCode || facts.isIndirect ? 'code' : 'all';
     return this.#options.columns.meanSomething(this.#catalog) ? 'details' : 'none';
@@ -284,6 +284,8 @@ export class ToAgent extends MessageRewriter {
   }
 
   #lookedUp(letter: string, message: Buffer): Uint8Array | null {
+    // The session ends, whoever asked: its agent must hear why.
+    if (letter === 'E' && endsSession(message)) return this.#notices.notice(message, this.#guard());
     this.#options.lookUp?.take(letter, message);
     if (letter !== 'Z') return NOTHING;
     this.#exchange.pop();
