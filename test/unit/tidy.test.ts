@@ -23,6 +23,7 @@ const shell = [
   'scripts/test',
   'scripts/demo',
   'scripts/bench',
+  'scripts/fuzz',
   'scripts/test-vm',
   'test/vm/guest/run',
   'scripts/bypass',
@@ -124,7 +125,7 @@ t.test('a unit test lies where its source lies', async (t) => {
   const homeless: string[] = [];
   for (const file of tests.filter((path) => path.startsWith('test/unit/') && path.endsWith('.test.ts'))) {
     const path = file.slice('test/unit/'.length).replace(/\.test\.ts$/, '.ts');
-    const homes = [`src/${path}`, /^(support|bench|vm)\//.test(path) ? `test/${path}` : path];
+    const homes = [`src/${path}`, /^(support|bench|vm|fuzz)\//.test(path) ? `test/${path}` : path];
     if (file !== 'test/unit/tidy.test.ts' && !homes.some((home) => known.has(home))) homeless.push(file);
   }
   t.strictSame(homeless, []);

@@ -160,7 +160,8 @@ class Values {
   #typedBinary(typeOid: number, bytes: Uint8Array): Masked {
     const text = textOfBinary(typeOid, bytes);
     if (text !== null) return this.#typed(Buffer.from(text, 'latin1'));
-    return this.#isWhole ? this.#typed(bytes) : undefined;
+    // Not as its type is written: it may hold anything.
+    return this.#typed(bytes);
   }
 
   #json(bytes: Buffer): Masked {
@@ -170,7 +171,10 @@ class Values {
     }
     // What is written with escapes is found only as what it says.
     if (!bytes.includes(BACKSLASH) && this.#ask(bytes) === null) return undefined;
-    return maskJson(bytes, this.#ask) ?? undefined;
+    const masked = maskJson(bytes, this.#ask);
+    if (isJson(bytes)) return masked ?? undefined;
+    // What is no JSON after all has other parts than those that were masked.
+    return this.#ask(masked ?? bytes) === null ? (masked ?? undefined) : null;
   }
 
   /** A byte for the version before it, 1 so far. */

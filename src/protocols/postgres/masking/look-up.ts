@@ -64,6 +64,9 @@ where c.oid operator(pg_catalog.=) s.oid and ns.oid operator(pg_catalog.=) c.rel
 union all
 select 0, (select pg_catalog.max(m.oid) from pg_catalog.pg_class m), 0, '', '', null, null`;
 
+/** ParseComplete, BindComplete, CloseComplete, CommandComplete; anything else (an error) is no answer. */
+const ANSWERS: ReadonlySet<string> = new Set('123C');
+
 export class LookUp {
   readonly #options: LookUpOptions;
   #meant: MeantColumn[] = [];
@@ -101,8 +104,8 @@ export class LookUp {
   /** A message of the answer. */
   take(letter: string, message: Buffer): void {
     if (letter === 'D') this.#row(message);
-    else if (letter === 'E') this.#failed = true;
     else if (letter === 'Z') this.#finish();
+    else if (!ANSWERS.has(letter)) this.#failed = true;
   }
 
   #finish(): void {
@@ -128,8 +131,17 @@ export class LookUp {
       schema: schema ?? '',
       table: table ?? '',
       column: column ?? null,
-      columns: JSON.parse(columns ?? '[]') as string[],
+      columns: namesIn(columns ?? '[]'),
     });
+  }
+}
+
+/** @throws RangeError */
+function namesIn(json: string): string[] {
+  try {
+    return JSON.parse(json) as string[];
+  } catch {
+    throw new RangeError('a list of columns that is none');
   }
 }
 

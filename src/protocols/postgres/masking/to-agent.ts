@@ -16,6 +16,7 @@ import { Names } from './names.ts';
 import { endsSession, type Guard, NoticeMasker } from './notices.ts';
 import { type DescribedColumn, planRows, readDescription } from './result.ts';
 import type { RowMasker } from './rows.ts';
+import { hasItsShape } from './shapes.ts';
 import type { StatementFacts } from './touch.ts';
 
 export interface ToAgentOptions {
@@ -51,6 +52,8 @@ interface KnownPlan {
 const WHOLE: ReadonlySet<string> = new Set('123CDEGHINSTWZAcnst');
 /** Only while a session starts: authentication, the key to cancel with, the version. */
 const STARTING: ReadonlySet<string> = new Set('RKv');
+/** They pass unread, so they are no longer than they can be: a Kerberos token, a key of 256 bytes, names of options. */
+const STARTING_MAX_LENGTH: Readonly<Record<string, number>> = { R: 65_544, K: 264, v: 4_096 };
 
 export class ToAgent extends MessageRewriter {
   readonly #options: ToAgentOptions;
@@ -98,6 +101,8 @@ export class ToAgent extends MessageRewriter {
     if (letter === 'V') return this.#planCall(length);
     if (STARTING.has(letter)) {
       if (this.#started) throw this.refused('a message that belongs to the start of a session');
+      if (length > (STARTING_MAX_LENGTH[letter] ?? 0))
+        throw this.refused('a message that is too long for a start');
       return 'pass';
     }
     if (!WHOLE.has(letter)) throw this.refused('a message of unknown type');
@@ -138,6 +143,7 @@ export class ToAgent extends MessageRewriter {
 
   protected override whole(bytes: Buffer, at: number, end: number): Uint8Array | null {
     const letter = String.fromCharCode(bytes[at] ?? 0);
+    if (!hasItsShape(letter, bytes, at, end)) throw this.refused('a message that is not as its type is');
     switch (letter) {
       case 'S':
         return this.#notices.parameter(bytes.subarray(at, end));

@@ -108,6 +108,7 @@ t.test('values in binary', async (t) => {
     ['date', 'date', 'cards', uint32(7306), '='],
     ['date that is masked whole', 'date', 'whole', uint32(7306), null],
     ['uuid', 'uuid', 'cards', Buffer.alloc(16, 0x41), '='],
+    ['uuid that is none', 'uuid', 'cards', text(' 4111111111111111 '), null],
     ['bytea', 'bytea', 'cards', text('\0 4111111111111111'), text('\0 ************1111')],
     ['json', 'json', 'cards', text('{"a":4111111111111111}'), text('{"a":null}')],
     ['jsonb', 'jsonb', 'cards', text('\x01{"a":"4111111111111111"}'), text('\x01{"a":"************1111"}')],

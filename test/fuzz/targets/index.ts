@@ -1,0 +1,17 @@
+/** All targets of the fuzzer. */
+import type { Target } from '../target.ts';
+import { GATE_TARGETS } from './gate.ts';
+import { SESSION_TARGETS } from './masked-session.ts';
+import { MASK_TARGETS } from './masks.ts';
+import { POLICY_TARGETS } from './policy.ts';
+import { READERS } from './readers.ts';
+import { STATEMENT_TARGETS } from './statements.ts';
+
+export const TARGETS: readonly Target[] = [
+  ...READERS,
+  ...POLICY_TARGETS,
+  ...MASK_TARGETS,
+  ...STATEMENT_TARGETS,
+  ...GATE_TARGETS,
+  ...SESSION_TARGETS,
+];
