@@ -175,6 +175,10 @@ class Statement {
       case 'AlterTableMoveAllStmt':
         this.#relations.push(ANY_RELATION);
         break;
+      case 'DiscardStmt':
+        // SET SESSION AUTHORIZATION DEFAULT is a part of it, which takes back a role that was set.
+        if (node['target'] === 'DISCARD_ALL') this.#add('privilege-change');
+        break;
       case 'VariableSetStmt':
         if (typeof node['name'] === 'string')
           this.#takeSetting(node['name'].toLowerCase(), constantOf(node['args'], 0));

@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import type { CompiledOperationRule } from '#src/policy/types.ts';
 import { loadParser } from '#src/protocols/postgres/parser.ts';
 import { governOperations } from '#src/proxy/operations.ts';
 import type { Recognised } from '#src/proxy/recognise.ts';
 import type { ByteFilter } from '#src/proxy/relay.ts';
+import { policyOf } from '#test/support/policy-text.ts';
 import { cancelRequest, message } from '#test/support/postgres-packets.ts';
 import { STARTUP as raw, startup } from './recognised-startup.ts';
 
@@ -77,4 +80,36 @@ t.test('a request to cancel passes', async (t) => {
   );
   t.equal(governed?.wrap(relay), relay);
   t.strictSame(governed?.counts(), { total: 0, denied: 0, observed: 0 });
+});
+
+t.test('a policy, and what tries to get around it', async (t) => {
+  const fixtures = join(import.meta.dirname, '../../fixtures/postgres');
+  const { operations } = policyOf(readFileSync(join(fixtures, 'evasions.yaml'), 'utf8'));
+  const setting = (name: string, value: string): Buffer => message('S', Buffer.from(`${name}\0${value}\0`));
+  const denied = (text: string): string => {
+    const { agentFilter, serverFilter } =
+      governOperations(operations, startup(), false)?.wrap(relay) ?? relay;
+    push(serverFilter, setting('client_encoding', 'UTF8'), setting('standard_conforming_strings', 'on'));
+    push(agentFilter, raw);
+    const sent = push(agentFilter, query(text));
+    const token = /sluice_denied_\w+/.exec(sent)?.[0];
+    if (token === undefined) return sent === query(text).toString('latin1') ? '-' : 'changed';
+    const answer = push(serverFilter, message('E', Buffer.from(`M"${token}"\0\0`)));
+    return /denied by rule "(\w+)"/.exec(answer)?.[1] ?? 'refused';
+  };
+  const seen = new Set<string>();
+  let stopped = 0;
+  for (const line of readFileSync(join(fixtures, 'evasions.txt'), 'utf8').split('\n')) {
+    if (line === '' || line.startsWith('#')) continue;
+    const [, name = '', expected = '', text = ''] = /^(.+?) \| (\S+) \| (.*)$/.exec(line) ?? [];
+    t.notOk(seen.has(name), `${name} stands there once`);
+    seen.add(name);
+    t.equal(
+      denied(text.replaceAll('\\n', '\n').replaceAll('\\t', '\t').replaceAll('\\\\', '\\')),
+      expected,
+      name,
+    );
+    if (expected !== '-') stopped += 1;
+  }
+  t.ok(stopped >= 150, `${stopped} evasions`);
 });
