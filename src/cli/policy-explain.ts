@@ -8,6 +8,7 @@ import type { CompiledPolicy, ConnectAnswer, FlowQuestion } from '../policy/type
 import { parseDestination } from '../store/filter.ts';
 import { type Cli, outputOption } from './cli.ts';
 import { explainInboundTo, type InboundOptions } from './policy-explain-inbound.ts';
+import { explainStatement } from './policy-explain-statement.ts';
 import { printError, reportError } from './report-error.ts';
 import { type Column, formatTable } from './table.ts';
 import { painterFor, safeJson, safeText, widthOf } from './terminal.ts';
@@ -22,6 +23,7 @@ interface ExplainOptions extends InboundOptions {
   readonly ip?: string;
   readonly protocol?: ExplainedProtocol;
   readonly agentTls?: true;
+  readonly statement?: string;
   readonly output: 'table' | 'json';
 }
 
@@ -48,6 +50,7 @@ export function registerExplain(
     .option('--ip <address>', 'address of the name')
     .addOption(new Option('--protocol <protocol>', "what the agent's first bytes are").choices(PROTOCOLS))
     .option('--agent-tls', 'the agent speaks TLS itself (as --protocol tls)')
+    .option('--statement <sql>', 'with --to: what is said to this statement inside the flow')
     .addOption(outputOption())
     .addHelpText(
       'after',
@@ -56,6 +59,7 @@ Examples:
   sluice policy explain policy.yaml --agent billing --to 192.0.2.10:5432
   sluice policy explain policy.yaml --agent shop --to api.example.org:80 --ip 192.0.2.7 --protocol http
   sluice policy explain policy.yaml --agent web --inbound 8080 --from 127.0.0.1
+  sluice policy explain policy.yaml --agent billing --to 192.0.2.10:5432 --statement 'DROP TABLE t'
 
 The name is what the agent would have resolved and say in its first bytes (HTTP Host, SNI). Without --protocol, and where the
 answer depends on those bytes, it is given for each protocol.
@@ -66,6 +70,8 @@ Exit codes: 0 explained, whatever the answer is; 1 the policy has problems or th
       try {
         const policy = await read(file);
         if (options.inbound === undefined) await explainTo(cli, policy, options);
+        else if (options.statement !== undefined)
+          throw new SluiceError('CONFIG', '--statement goes with --to', { hint: 'leave out --inbound' });
         else explainInboundTo(cli, policy, knownAgent(cli, policy, options.agent), options);
       } catch (error) {
         cli.exitCode = reportError(cli, error, file);
@@ -77,6 +83,18 @@ async function explainTo(cli: Cli, policy: CompiledPolicy, options: ExplainOptio
   const target = await resolveTarget(options);
   const agent = knownAgent(cli, policy, options.agent);
   const protocol = protocolOf(options);
+  if (options.statement !== undefined) {
+    if (protocol !== null && protocol !== 'postgres')
+      throw new SluiceError('CONFIG', `--statement contradicts --protocol ${protocol}`, {
+        hint: 'statements are read in the protocol postgres only',
+      });
+    const asked = questionFor(agent, target, 'postgres');
+    await explainStatement(cli, policy, asked, describe(explain(policy, asked).answer), {
+      statement: options.statement,
+      output: options.output,
+    });
+    return;
+  }
   const question = questionFor(agent, target, protocol);
   const explanation = explain(policy, question);
   const byProtocol =

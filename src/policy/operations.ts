@@ -39,15 +39,31 @@ export function judgeOperation(
   return { denied, observed };
 }
 
+/** A key of a rule, as documents have it. */
+export type OperationCondition =
+  | 'effects'
+  | 'relations'
+  | 'relations_other_than'
+  | 'functions'
+  | 'columns'
+  | 'columns_other_than';
+
 export function fitsOperation(rule: CompiledOperationRule, operation: Operation): boolean {
+  return unmetCondition(rule, operation) === null;
+}
+
+/** The first condition of the rule that does not hold of the operation; null: it fits. */
+export function unmetCondition(rule: CompiledOperationRule, operation: Operation): OperationCondition | null {
   const { effects, relations, relationsOtherThan, functions, columns, columnsOtherThan } = rule;
-  if (effects.length > 0 && !effects.some((effect) => operation.effects.has(effect))) return false;
-  if (relations.length > 0 && !anyMeant(relations, operation.relations)) return false;
-  if (functions.length > 0 && !anyMeant(functions, operation.functions)) return false;
-  if (columns.length > 0 && !anyColumn(columns, operation.columns)) return false;
+  if (effects.length > 0 && !effects.some((effect) => operation.effects.has(effect))) return 'effects';
+  if (relations.length > 0 && !anyMeant(relations, operation.relations)) return 'relations';
+  if (functions.length > 0 && !anyMeant(functions, operation.functions)) return 'functions';
+  if (columns.length > 0 && !anyColumn(columns, operation.columns)) return 'columns';
   if (relationsOtherThan !== null && surelyAll(relationsOtherThan, operation.relations, surelyMeans))
-    return false;
-  return columnsOtherThan === null || !surelyAll(columnsOtherThan, operation.columns, surelyMeansColumn);
+    return 'relations_other_than';
+  if (columnsOtherThan !== null && surelyAll(columnsOtherThan, operation.columns, surelyMeansColumn))
+    return 'columns_other_than';
+  return null;
 }
 
 /** Whether each of what a statement names is certainly one of a list. */

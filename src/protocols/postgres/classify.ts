@@ -43,7 +43,8 @@ export function classify(text: Buffer): Classified {
   for (const { stmt } of parsed.statements) {
     const statement = new Statement();
     if (!isNode(stmt) || !statement.walk(stmt)) return { kind: 'too-complex' };
-    operations.push({ ...statement.operation(), columns: columnsOf(stmt) });
+    const operation = statement.operation();
+    operations.push({ ...operation, columns: columnsOf(stmt, operation.relations) });
     changesReading ||= statement.changesReading;
   }
   return { kind: 'operations', operations, changesReading };

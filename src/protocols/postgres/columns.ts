@@ -26,9 +26,10 @@ const PLAIN: ReadonlySet<string> = new Set([
 ]);
 const DERIVED = ['RangeSubselect', 'RangeFunction', 'RangeTableFunc', 'JsonTable'] as const;
 
-/** @param root of one statement */
-export function columnsOf(root: Node): readonly ColumnName[] {
+/** @param root of one statement. @param named what else it names, where that is no place in FROM (`DROP TABLE t`) */
+export function columnsOf(root: Node, named: readonly ObjectName[] = []): readonly ColumnName[] {
   const reader = new Reader();
+  for (const { schema, name } of named) reader.relation(schema, name);
   walk(root, (node) => reader.relationsIn(node));
   walk(root, (node) => reader.columnsIn(node));
   return reader.columns();
@@ -68,7 +69,7 @@ class Reader {
   relationsIn(node: Node): void {
     const { relname, schemaname, alias } = node;
     if (typeof relname === 'string') {
-      const relation = this.#relationOf(typeof schemaname === 'string' ? schemaname : null, relname);
+      const relation = this.relation(typeof schemaname === 'string' ? schemaname : null, relname);
       this.#name(aliasOf(alias) ?? relname, relation);
     }
     for (const kind of DERIVED) {
@@ -107,7 +108,7 @@ class Reader {
     if (isNode(key) && typeof key['name'] === 'string') this.#ofAny(key['name']);
   }
 
-  #relationOf(schema: string | null, name: string): ObjectName {
+  relation(schema: string | null, name: string): ObjectName {
     const key = JSON.stringify([schema, name]);
     const known = this.#relations.get(key);
     if (known !== undefined) return known;
@@ -125,7 +126,7 @@ class Reader {
   /** The relation a statement changes. */
   #target(statement: Node): ObjectName {
     const { schemaname, relname } = isNode(statement['relation']) ? statement['relation'] : {};
-    return this.#relationOf(typeof schemaname === 'string' ? schemaname : null, String(relname));
+    return this.relation(typeof schemaname === 'string' ? schemaname : null, String(relname));
   }
 
   #sorting(select: Node): void {

@@ -66,6 +66,14 @@ t.test('relations and functions are found wherever they stand', async (t) => {
   t.strictSame(query?.functions.map(names).sort(), ['?.f', 'g.h']);
   const [dropped] = operationOf('DROP TABLE a, s.b');
   t.strictSame(dropped?.relations.map(names), ['?.a', 's.b']);
+  t.match(
+    dropped?.columns,
+    [
+      { table: 'a', column: '*' },
+      { schema: 's', table: 'b', column: '*' },
+    ],
+    'as a whole',
+  );
   const [schema] = operationOf('DROP SCHEMA audit');
   t.strictSame(schema?.relations.map(names), ['audit.*'], 'what is in the schema goes with it');
   const relationsOf = (text: string) => operationOf(text)[0]?.relations.map(names);

@@ -1,0 +1,76 @@
+import t from 'tap';
+import { script } from './script.ts';
+
+const POLICY = `
+-- policy.yaml --
+version: 1
+agents: [{name: web, match: [{run: web}]}, {name: job, match: [{run: job}]}]
+destinations: [{name: db, cidrs: [192.0.2.7], ports: [5432], protocol: postgres, tls: {server_name: db.example.org}}]
+rules: [{name: all, destinations: [db], action: allow}]
+operations:
+  - {name: destruction, agents: [web], destinations: [db], effects: [schema-destruction], action: deny}
+  - {name: orders, agents: [web], destinations: [db], relations: [orders], columns_other_than: [orders.id], action: deny}
+  - {name: files, agents: [web], destinations: [db], functions: [pg_read_file], action: observe}
+`;
+
+t.test('what a statement does, and which rule says what', (t) =>
+  script(
+    t,
+    null,
+    `${POLICY}
+$ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 'DROP/**/TABLE s.t'
+| flow: allowed by rule all: TLS is added, verified as db.example.org; destination db, port 5432
+| denied by rule destruction
+|
+| DROP: schema-change, schema-destruction
+|   relations: s.t
+|   columns: s.t.*
+|
+|    RULE         ACTION   FITS  WHY
+| *  destruction  deny     yes   it fits
+|    orders       deny     no    it names none of these relations
+|    files        observe  no    it calls none of these functions
+$ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 'SELECT id FROM orders; SELECT card FROM orders'
+|~ flow: allowed by rule all
+| denied by rule orders, and all of the text with it
+|...
+$ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement "SELECT pg_read_file('x')"
+|~ flow: allowed by rule all
+| passed: no rule denies it
+|
+| SELECT: read, server-file
+|   functions: pg_read_file
+|...
+$ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 'SELEC'
+|~ flow: allowed by rule all
+|~ denied: it is not understood: syntax error
+$ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 'RESET client_encoding'
+|~ flow: allowed by rule all
+| denied: it would change how statements are read
+|...
+$ sluice policy explain policy.yaml --agent job --to 192.0.2.7:5432 --statement 'DROP TABLE t'
+|~ flow: allowed by rule all
+| passed unread: no rule about operations holds for this flow
+|...
+$ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 'DROP TABLE t' --output json
+|~ "verdict":"denied by rule destruction","statements":\\[\\{"verb":"DROP"
+`,
+  ),
+);
+
+t.test('wrong use', (t) =>
+  script(
+    t,
+    null,
+    `${POLICY}
+$ sluice policy explain policy.yaml --agent web --inbound 80 --from 127.0.0.1 --statement x
+! sluice: --statement goes with --to
+!   hint: leave out --inbound
+= 2
+$ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --protocol http --statement x
+! sluice: --statement contradicts --protocol http
+!   hint: statements are read in the protocol postgres only
+= 2
+`,
+  ),
+);
