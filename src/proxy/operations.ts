@@ -55,7 +55,7 @@ export function governOperations(
   return {
     wrap: (relay) => ({
       ...relay,
-      agentFilter: gate.toServer,
+      agentFilter: chain(relay.agentFilter, gate.toServer),
       serverFilter: chain(relay.serverFilter, gate.toAgent),
     }),
     counts: () => ({ ...counts }),

@@ -124,7 +124,11 @@ interface Raw {
 }
 
 function rawSession(agent: string, ...options: readonly string[]): Raw {
-  const target = [FAR.ipv4, String(POSTGRES.port), 'freely', POSTGRES.database];
+  return rawSessionOf(agent, 'freely', ...options);
+}
+
+function rawSessionOf(agent: string, user: string, ...options: readonly string[]): Raw {
+  const target = [FAR.ipv4, String(POSTGRES.port), user, POSTGRES.database];
   const running = sluice.start(agent, [PYTHON, RAW_CLIENT, 'session', ...target, ...options], {
     keepStdin: true,
   });
@@ -165,6 +169,39 @@ t.test('requests for encryption in either order, a later version, unknown option
   const { process } = await raw.waitFor('process');
   t.same(await raw.waitFor('value'), { value: String(process) }, 'the process is the one the server knows');
   await raw.running.stop();
+});
+
+t.test('channel binding is not offered, and who says that he could do it is told', async (t) => {
+  const cannot = rawSessionOf(AGENTS.shop, 'app', '--flag', 'n');
+  t.same(await cannot.waitFor('offered'), { offered: ['SCRAM-SHA-256'] });
+  t.same(await cannot.waitFor('goes_on'), { goes_on: 11 }, "the server's challenge");
+  const could = rawSessionOf(AGENTS.shop, 'app', '--flag', 'y');
+  t.match(await could.waitFor('error'), {
+    error: { code: '28000', message: /^Sluice: the client could bind/ },
+  });
+  await Promise.all([cannot.running.finished, could.running.finished]);
+});
+
+t.test("TLS of the client's own, from the first byte, needs a rule that lets it pass", async (t) => {
+  const direct = fileOf(
+    'direct.py',
+    `import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[1])
+context.set_alpn_protocols(["postgresql"])
+try:
+    context.wrap_socket(socket.create_connection((sys.argv[2], int(sys.argv[3]))), server_hostname="${POSTGRES.name}")
+except ssl.SSLError as e:
+    print(e.reason)
+`,
+  );
+  const before = connections();
+  const done = await sluice.run(AGENTS.shop, [PYTHON, direct, world.pki.ca, FAR.ipv4, String(POSTGRES.port)]);
+  t.match(done, { stdout: 'TLSV1_ALERT_ACCESS_DENIED\n', stderr: '' });
+  t.match(await sluice.waitForFlow(({ reason }) => reason === 'agent_tls_denied'), {
+    protocol: 'tls',
+    verdict: 'deny',
+  });
+  t.equal(connections(), before);
 });
 
 t.test('psql ends its query by Ctrl-C', async (t) => {

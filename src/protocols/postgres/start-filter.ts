@@ -64,6 +64,7 @@ export class StartFilter extends IncrementalReader<Buffer[]> {
   /** Bytes of a message that are still to pass. */
   #passing = 0;
   #authenticated = false;
+  #tookBinding = false;
   #done = false;
 
   constructor({ keyFor }: StartFilterOptions) {
@@ -74,6 +75,11 @@ export class StartFilter extends IncrementalReader<Buffer[]> {
   /** The session is ready, or refused: bytes now pass untouched, so the caller need not push them any more. */
   get done(): boolean {
     return this.#done;
+  }
+
+  /** Mechanisms with channel binding were in the offer. */
+  get tookBinding(): boolean {
+    return this.#tookBinding;
   }
 
   /** The buffers returned may be views of the chunk. */
@@ -121,7 +127,7 @@ export class StartFilter extends IncrementalReader<Buffer[]> {
     if (message[0] === NEGOTIATE_PROTOCOL_VERSION) return message;
     if (message[0] === BACKEND_KEY_DATA) return this.#withOwnKey(message);
     const code = message.readUInt32BE(HEADER_BYTES);
-    if (code === AUTH_SASL) return withoutChannelBinding(message);
+    if (code === AUTH_SASL) return this.#withoutBinding(message);
     if (code === AUTH_OK) {
       if (message.length !== HEADER_BYTES + 4) throw refused('an AuthenticationOk of invalid length');
       this.#authenticated = true;
@@ -129,6 +135,12 @@ export class StartFilter extends IncrementalReader<Buffer[]> {
       throw refused('an unknown authentication method');
     }
     return message;
+  }
+
+  #withoutBinding(message: Buffer): Buffer {
+    const offer = withoutChannelBinding(message);
+    this.#tookBinding = offer !== message;
+    return offer;
   }
 
   #withOwnKey(message: Buffer): Buffer {

@@ -8,6 +8,7 @@
 import type { Socket } from 'node:net';
 import { ProtocolError } from '../../core/protocol-error.ts';
 import { cancelRequest, readCancelRequest } from '../../protocols/postgres/cancel-key.ts';
+import { SaslReply } from '../../protocols/postgres/sasl-reply.ts';
 import { StartFilter } from '../../protocols/postgres/start-filter.ts';
 import { readSslAnswer, SSL_REQUEST } from '../../protocols/postgres/startup.ts';
 import type { FlowCancels } from '../cancel-keys.ts';
@@ -36,9 +37,27 @@ export const openPostgres: Opener = async (opening) => {
   const serverFilter = new StartFilter({ keyFor: (key) => opening.cancels.issue(key) });
   return {
     server,
-    relay: { agentHead: agentHead(opening), serverHead: null, agentFilter: null, serverFilter },
+    relay: {
+      agentHead: agentHead(opening),
+      serverHead: null,
+      agentFilter: replies(said.raw.length, serverFilter),
+      serverFilter,
+    },
   };
 };
+
+/** Reads what the agent replies until its session is ready. */
+function replies(startupBytes: number, start: StartFilter): ByteFilter {
+  const reply = new SaslReply({ startupBytes, isOffered: () => start.tookBinding });
+  const isOver = (): boolean => start.done && reply.atBoundary;
+  return {
+    push: (chunk) => (isOver() ? [chunk] : reply.push(chunk)),
+    back: () => reply.refusal(),
+    get done() {
+      return isOver();
+    },
+  };
+}
 
 /** Lets the head pass, and nothing that the agent may send after it. */
 function onlyHead(): ByteFilter {

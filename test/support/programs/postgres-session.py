@@ -1,9 +1,9 @@
 """A PostgreSQL client that shows what no driver does: the key to cancel with, and what is answered before a session.
 
-    postgres-session.py session HOST PORT USER DATABASE [--before gss,ssl] [--minor N] [--set NAME=VALUE]...
+    postgres-session.py session HOST PORT USER DATABASE [--before gss,ssl] [--minor N] [--set NAME=VALUE]... [--flag y]
     postgres-session.py cancel HOST PORT PROCESS KEY
 
-`session` (for users that need no password) prints a line of JSON for each thing it learns, then runs each line of its
+`session` (for users that need no password; with --flag the first word of SCRAM is said, and no more) prints a line of JSON for each thing it learns, then runs each line of its
 input as a query. `cancel` says how the connection ended. KEY is hexadecimal.
 """
 import json
@@ -39,12 +39,14 @@ def error(body):
 
 
 def session(host, port, user, database, *options):
-    before, minor, settings = [], 0, {"user": user, "database": database}
+    before, minor, flag, settings = [], 0, None, {"user": user, "database": database}
     for name, value in zip(options[::2], options[1::2]):
         if name == "--before":
             before = value.split(",")
         elif name == "--minor":
             minor = int(value)
+        elif name == "--flag":
+            flag = value
         else:
             settings.update([value.split("=", 1)])
     sock = socket.create_connection((host, int(port)))
@@ -53,12 +55,27 @@ def session(host, port, user, database, *options):
         tell(asked=what, answer=receive(sock, 1).decode())
     body = b"".join(text.encode() + b"\0" for pair in settings.items() for text in pair) + b"\0"
     sock.sendall(struct.pack("!II", 8 + len(body), 0x00030000 + minor) + body)
-    if ready(sock):
+    if flag is not None:
+        begin_scram(sock, flag)
+    elif ready(sock):
         for line in sys.stdin:
             query = line.strip().encode() + b"\0"
             sock.sendall(b"Q" + struct.pack("!I", 4 + len(query)) + query)
             if not ready(sock):
                 break
+
+
+def begin_scram(sock, flag):
+    kind, body = message(sock)
+    tell(offered=[name.decode() for name in body[4:].split(b"\0") if name])
+    first = flag.encode() + b",,n=,r=" + b"nonce" * 4
+    reply = b"SCRAM-SHA-256\0" + struct.pack("!I", len(first)) + first
+    sock.sendall(b"p" + struct.pack("!I", 4 + len(reply)) + reply)
+    kind, body = message(sock)
+    if kind == b"E":
+        tell(error=error(body))
+    else:
+        tell(goes_on=struct.unpack("!I", body[:4])[0])
 
 
 def ready(sock):

@@ -41,6 +41,25 @@ t.test("the agent's own TLS passes when policy says so", async (t) => {
   });
 });
 
+t.test('so does TLS in which PostgreSQL begins at once, with its ALPN', async (t) => {
+  const options = { ...certificates.valid, ALPNProtocols: ['postgresql'] };
+  const port = await tlsServer(t.teardown, options, (s) => s.on('data', (c: Buffer) => s.end(c)));
+  const server = destination({ protocol: 'postgres', tls });
+  const proxy = await TestProxy.start(t.teardown, policy([server], [rule({ passthrough: true })]));
+  const socket = await proxy.agent({ port });
+  const agent = connectTls({
+    socket,
+    servername: SERVER_NAME,
+    ca: certificates.ca,
+    ALPNProtocols: ['postgresql'],
+  });
+  agent.write('start-up');
+  t.equal((await readAll(agent)).toString(), 'start-up');
+  t.equal(agent.alpnProtocol, 'postgresql');
+  agent.end();
+  t.match(await proxy.report(), { disposition: 'passthrough', reason: 'ok', protocol: 'tls' });
+});
+
 t.test('and is refused with an alert when it does not', async (t) => {
   const proxy = await TestProxy.start(t.teardown, upgrading);
   const socket = await proxy.agent({ port: 1 });

@@ -109,6 +109,51 @@ t.test('SCRAM with channel binding is taken out of the offer', async (t) => {
   t.match(await proxy.report(), { reason: 'ok' });
 });
 
+t.test(
+  'a client that says it could bind to a channel is told, and the server does not hear it',
+  async (t) => {
+    const heard: Buffer[] = [];
+    const server = await postgresServer(t.teardown, certificates.valid, (s) => {
+      s.once('data', () => {
+        s.on('data', (chunk: Buffer) => {
+          heard.push(chunk);
+          s.write(Buffer.concat([AUTH_OK, READY]));
+        });
+        s.on('end', () => s.end());
+        s.write(sasl('SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256'));
+      });
+    });
+    const proxy = await TestProxy.start(t.teardown, shop);
+    const reply = async (flag: string) => {
+      const agent = await proxy.agent({ port: server.port });
+      agent.write(STARTUP);
+      await readBytes(agent, sasl('SCRAM-SHA-256').length);
+      const said = message('p', Buffer.from(`SCRAM-SHA-256\0\0\0\0\x0d${flag},,n=,r=nonce`, 'latin1'));
+      agent.write(said);
+      return { agent, said };
+    };
+    const could = await reply('y');
+    t.match(
+      (await readBytes(could.agent, 60)).toString('latin1'),
+      /^E[\s\S]*C28000\0MSluice: the client could/,
+    );
+    could.agent.end();
+    await readAll(could.agent);
+    t.match(await proxy.report(), { reason: 'ok', disposition: 'upgraded' });
+    t.same(heard, []);
+    const cannot = await reply('n');
+    await readBytes(cannot.agent, AUTH_OK.length + READY.length);
+    cannot.agent.write('Q, or whatever comes in a session');
+    await readBytes(cannot.agent, AUTH_OK.length + READY.length);
+    t.same(
+      Buffer.concat(heard),
+      Buffer.concat([cannot.said, Buffer.from('Q, or whatever comes in a session')]),
+    );
+    cannot.agent.resetAndDestroy();
+    await proxy.report();
+  },
+);
+
 t.test('a server that breaks the authentication is cut, and the agent told', async (t) => {
   const server = await postgresServer(t.teardown, certificates.valid, (s) =>
     s.once('data', () => s.write(message('D', Buffer.from('row before authentication')))),
