@@ -68,7 +68,8 @@ export class TextMasker implements ValueMasker {
 
   /** What becomes of the text in `bytes` from `start` to `end` in which these were found. */
   masked(bytes: Uint8Array, start: number, end: number, spans: readonly Span[]): MaskedValue | null {
-    const text = bytes.subarray(start, end);
+    // A value that is only observed is given back itself.
+    const text = start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end);
     if (spans.length === 0)
       return this.plan.wholeHits.length === 0 ? null : { bytes: text, hits: this.plan.wholeHits };
     const hits = [...this.plan.wholeHits, ...this.#hitsOf(spans)];

@@ -7,13 +7,21 @@ import type { Clock } from '../core/clock.ts';
 import type { FlowMasks } from '../flow/record.ts';
 import type { MaskEngine } from '../mask/engine.ts';
 import { makeMasker } from '../mask/mask-set.ts';
+import type { Masker } from '../mask/masker.ts';
 import { masksDirection } from '../policy/masks.ts';
 import type { CompiledMask } from '../policy/types.ts';
+import { Denials } from '../protocols/postgres/denials.ts';
 import type { Catalog, CatalogKeeper } from '../protocols/postgres/masking/catalog.ts';
+import type { OnHits } from '../protocols/postgres/masking/cell.ts';
 import { ColumnRules } from '../protocols/postgres/masking/column-rules.ts';
 import { FactsCache } from '../protocols/postgres/masking/facts-cache.ts';
 import { MaskedSession } from '../protocols/postgres/masking/masked-session.ts';
+import { RequestMasks } from '../protocols/postgres/masking/requests/request-masks.ts';
+import { maskStartup } from '../protocols/postgres/masking/requests/startup.ts';
+import { StatementMasker } from '../protocols/postgres/masking/requests/statement-masker.ts';
+import { ValueMaskers } from '../protocols/postgres/masking/requests/value-maskers.ts';
 import { chain } from './filter-chain.ts';
+import type { StatementMasks } from './operations.ts';
 import { readableSession } from './readable-session.ts';
 import type { Recognised } from './recognise.ts';
 import type { RelayOptions } from './relay.ts';
@@ -30,6 +38,10 @@ export interface Masked {
   /** The relay's options with the masking put in. */
   readonly wrap: (relay: RelayOptions) => RelayOptions;
   readonly counts: () => FlowMasks;
+  /** What the agent began with, masked. */
+  readonly recognised: Recognised | null;
+  /** Null where nothing is masked in requests. */
+  readonly statements: StatementMasks | null;
 }
 
 export interface MaskingOptions {
@@ -50,25 +62,31 @@ export function maskFlow(options: MaskingOptions): Masked | null {
   if (opening === null) return null;
   const found = { masked: 0, observed: 0 };
   const counts = (): FlowMasks => ({ ...found });
-  if (opening === 'none') return { wrap: (relay) => relay, counts };
-  // Values of requests are not masked.
-  if (masks.some((mask) => masksDirection(mask, 'requests'))) return null;
+  const asItIs: Masked = { wrap: (relay) => relay, counts, recognised, statements: null };
+  if (opening === 'none') return asItIs;
+  const onHits: OnHits = (hits) => {
+    for (const { observed, count } of hits) found[observed ? 'observed' : 'masked'] += count;
+  };
+  const requests = maskRequests(options, onHits);
   const masker = makeMasker(engine, masks, 'responses');
-  if (masker === null) return { wrap: (relay) => relay, counts };
-  const columns = new ColumnRules(masks.flatMap((mask) => mask.columns));
+  if (masker === null && requests === null) return asItIs;
+  const raw = requests === null ? opening.raw : maskStartup(opening.raw, requests.masker, onHits);
+  const columns = columnsOf(masks, 'responses');
   const hasColumns = columns.rules.length > 0;
   const session = new MaskedSession({
-    startupBytes: opening.raw.length,
+    startupBytes: raw.length,
     masker,
     columns,
     factsOf: hasColumns ? facts.factsOf : facts.copiesOf,
-    onHits: (hits) => {
-      for (const { observed, count } of hits) found[observed ? 'observed' : 'masked'] += count;
-    },
+    onHits,
+    requests: requests?.session ?? null,
     keeper: hasColumns ? catalogs.keeperOf(server, opening.database, columns) : null,
   });
   return {
     counts,
+    recognised:
+      recognised?.protocol === 'postgres' ? { ...recognised, opening: { ...opening, raw } } : recognised,
+    statements: requests?.statements ?? null,
     wrap: (relay) => ({
       ...relay,
       agentFilter: chain(relay.agentFilter, session.toServer),
@@ -78,6 +96,29 @@ export function maskFlow(options: MaskingOptions): Masked | null {
         back: () => session.questions(),
       }),
     }),
+  };
+}
+
+function columnsOf(masks: readonly CompiledMask[], direction: 'requests' | 'responses'): ColumnRules {
+  return new ColumnRules(masks.flatMap((mask) => (masksDirection(mask, direction) ? mask.columns : [])));
+}
+
+interface MaskedRequests {
+  readonly masker: Masker;
+  readonly statements: StatementMasks;
+  readonly session: RequestMasks;
+}
+
+function maskRequests({ engine, masks }: MaskingOptions, onHits: OnHits): MaskedRequests | null {
+  const masker = makeMasker(engine, masks, 'requests');
+  if (masker === null) return null;
+  const maskers = new ValueMaskers(masker, columnsOf(masks, 'requests'));
+  const denials = new Denials();
+  const statements = new StatementMasker(maskers, onHits);
+  return {
+    masker,
+    statements: { rewrite: (text) => statements.rewrite(text), denials },
+    session: new RequestMasks(maskers, denials, onHits),
   };
 }
 

@@ -6,7 +6,8 @@ import type { FlowOperations } from '../flow/record.ts';
 import { judgeOperation } from '../policy/operations.ts';
 import type { CompiledOperationRule } from '../policy/types.ts';
 import { ClassifyCache } from '../protocols/postgres/classify-cache.ts';
-import { type Denial, StatementGate } from '../protocols/postgres/statement-gate.ts';
+import type { Denial, Denials } from '../protocols/postgres/denials.ts';
+import { StatementGate } from '../protocols/postgres/statement-gate.ts';
 import { chain } from './filter-chain.ts';
 import { readableSession } from './readable-session.ts';
 import type { Recognised } from './recognise.ts';
@@ -18,24 +19,32 @@ const cache = new ClassifyCache();
 export interface Governed {
   /** The relay's options with the reading put in. */
   readonly wrap: (relay: RelayOptions) => RelayOptions;
-  readonly counts: () => FlowOperations;
+  /** Null where there are no rules. */
+  readonly counts: () => FlowOperations | null;
+}
+
+/** Masks for what stands in statements, which are kept where statements are judged. */
+export interface StatementMasks {
+  readonly rewrite: (text: Buffer) => Buffer | Denial | null;
+  readonly denials: Denials;
 }
 
 /**
  * Null where the operations of this flow cannot be read, so that rules about them could not be kept. `agentTls`: the
- * flow goes on inside the agent's own TLS.
+ * flow goes on inside the agent's own TLS. Without rules there are masks for what stands in statements.
  */
 export function governOperations(
   rules: readonly CompiledOperationRule[],
   recognised: Recognised | null,
   agentTls: boolean,
+  masks: StatementMasks | null = null,
 ): Governed | null {
   const opening = readableSession(recognised, agentTls);
   if (opening === null) return null;
   const counts = { total: 0, denied: 0, observed: 0 };
   if (opening === 'none') return { wrap: (relay) => relay, counts: () => ({ ...counts }) };
   // Done before the first statement.
-  if (opening.privileged) return null;
+  if (opening.privileged && rules.length > 0) return null;
   const gate = new StatementGate({
     startupBytes: opening.raw.length,
     classify: cache.classify,
@@ -51,6 +60,8 @@ export function governOperations(
       counts.total += 1;
       counts.denied += 1;
     },
+    ...masks,
+    callsPass: rules.length === 0,
   });
   return {
     wrap: (relay) => ({
@@ -58,7 +69,7 @@ export function governOperations(
       agentFilter: chain(relay.agentFilter, gate.toServer),
       serverFilter: chain(relay.serverFilter, gate.toAgent),
     }),
-    counts: () => ({ ...counts }),
+    counts: () => (rules.length === 0 ? null : { ...counts }),
   };
 }
 

@@ -176,12 +176,14 @@ export class Session {
       this.#masked = maskFlow({ masks, engine, catalogs, recognised, agentTls, server });
       if (this.#masked === null)
         this.#refuse(mask.name, `the mask "${mask.name}" cannot be kept in this flow`);
+      this.#recognised = this.#masked.recognised;
     }
     const rules = operationRules(this.#policy.prepared, question);
     const [first] = rules;
-    if (first === undefined) return;
-    this.#governed = governOperations(rules, this.#recognised, agentTls);
-    if (this.#governed !== null) return;
+    const statements = this.#masked?.statements ?? null;
+    if (first === undefined && statements === null) return;
+    this.#governed = governOperations(rules, this.#recognised, agentTls, statements);
+    if (this.#governed !== null || first === undefined) return;
     this.#refuse(
       first.name,
       `the rule "${first.name}" is about operations, which cannot be read in this flow`,

@@ -162,6 +162,19 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
     'src/protocols/postgres/masking/{exchange,facts-cache,names,pull,result,rows,to-agent,to-server}.ts',
     'test/unit/protocols/postgres/masking/masked-session.test.ts',
   ],
+  [
+    'src/protocols/postgres/masking/requests/{literal,request-facts,same-tree,value-maskers}.ts',
+    'test/unit/protocols/postgres/masking/requests/statement-masker.test.ts',
+  ],
+  [
+    'src/protocols/postgres/masking/requests/{parameters,startup,statements}.ts',
+    'test/unit/protocols/postgres/masking/requests/request-masks.test.ts',
+  ],
+  [
+    'src/protocols/postgres/masking/requests/copy-in-{binary,text}.ts',
+    'test/unit/protocols/postgres/masking/requests/copy-in.test.ts',
+  ],
+  ['src/protocols/postgres/denials.ts', 'test/unit/protocols/postgres/statement-gate.test.ts'],
   ['src/protocols/postgres/message-rewriter.ts', 'test/unit/protocols/postgres/masking/*.test.ts'],
   [
     'src/protocols/postgres/masking/{copy-binary,copy-fields,copy-pieces,copy-shape}.ts',

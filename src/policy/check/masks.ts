@@ -126,13 +126,8 @@ function checkWhole(mask: Cursor): void {
       'a mask needs `detect`, `columns` or `types`',
       'what is to be found, or whose values are masked whole',
     );
-  for (const key of ['columns', 'types']) {
-    if (direction !== 'responses' && mask.get(key).present)
-      mask
-        .get(key)
-        .error(
-          `\`${key}\` has no meaning in requests`,
-          'columns are known of results only: make two masks of it',
-        );
-  }
+  if (direction !== 'responses' && mask.get('types').present)
+    mask
+      .get('types')
+      .error('`types` has no meaning in requests', 'types are known of results only: make two masks of it');
 }

@@ -19,6 +19,8 @@ export interface LongMessage {
 
 /** A message that is left out, header and all, however long it is. */
 export interface LeftOut {
+  /** Whole messages that stand in the place of what was there of it by now. */
+  push?(part: Buffer): Uint8Array;
   /** What stands in its place; asked for at its end. */
   instead(): Uint8Array;
 }
@@ -71,8 +73,17 @@ export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
     return this.#passing === 0 && this.#long === null && this.#held.length === 0;
   }
 
-  /** What comes out may be a view of the chunk. */
+  /** What is wrong with lengths and counts is found by reading past an end. */
   protected override read(chunk: Uint8Array): Uint8Array[] {
+    try {
+      return this.#read(chunk);
+    } catch (error) {
+      throw error instanceof RangeError ? this.refused(problemOf(error)) : error;
+    }
+  }
+
+  /** What comes out may be a view of the chunk. */
+  #read(chunk: Uint8Array): Uint8Array[] {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     this.#out = [];
     /** Where the bytes begin that pass and have not been given out yet. */
@@ -150,7 +161,7 @@ export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
     }
     this.#longLeft = length - 4;
     if ('instead' in plan) {
-      this.#long = { push: () => NOTHING, end: () => plan.instead() };
+      this.#long = { push: (part) => plan.push?.(part) ?? NOTHING, end: () => plan.instead() };
       return IS_LEFT_OUT;
     }
     this.#long = plan;
@@ -205,6 +216,11 @@ export abstract class MessageRewriter extends IncrementalReader<Uint8Array[]> {
     const who = this.#fault === 'agent' ? 'client' : 'server';
     return new ProtocolError('postgres', this.#fault, `the PostgreSQL ${who} sent ${problem}`);
   }
+}
+
+function problemOf(error: RangeError): string {
+  // What Node says of a number out of its range quotes it; ours say what is wrong.
+  return 'code' in error ? 'a message of invalid content' : error.message;
 }
 
 const PASSES = -1;

@@ -84,6 +84,38 @@ export function parse(text: Buffer): Parsed {
   }
 }
 
+/** A word, a constant, an operator or a comment of the text, by its bytes. */
+export interface Token {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The text cut as PostgreSQL's scanner cuts it. Null where it cannot be. @param text as parse() takes it
+ * @throws Error when loadParser() has not been awaited
+ */
+export function scan(text: Buffer): readonly Token[] | null {
+  if (code === null) throw new Error('the parser is not loaded');
+  if (instance === null || text.length > STATEMENT_MAX_BYTES) return null;
+  try {
+    return scanWith(instance, text);
+  } catch {
+    replace();
+    return null;
+  }
+}
+
+function scanWith(module: PgQueryModule, text: Buffer): readonly Token[] | null {
+  const pointer = copyIn(module, text);
+  const result = module._wasm_scan(pointer);
+  const said = stringAt(module, result);
+  module._wasm_free_string(result);
+  module._free(pointer);
+  // A text it cannot cut is answered by a message.
+  if (!said.startsWith('{')) return null;
+  return (JSON.parse(said) as { readonly tokens?: readonly Token[] }).tokens ?? [];
+}
+
 function replace(): void {
   instance = spares.pop() ?? null;
   void refill().then(() => {
@@ -92,16 +124,21 @@ function replace(): void {
 }
 
 function parseWith(module: PgQueryModule, text: Buffer): Parsed {
-  const pointer = module._malloc(text.length + 1);
-  if (pointer === 0) throw new Error('out of memory');
-  module.HEAPU8.set(text, pointer);
-  module.HEAPU8[pointer + text.length] = 0;
+  const pointer = copyIn(module, text);
   const result = module._wasm_parse_query_raw(pointer);
   if (result === 0) throw new Error('out of memory');
   const parsed = read(module, result);
   module._wasm_free_parse_result(result);
   module._free(pointer);
   return parsed;
+}
+
+function copyIn(module: PgQueryModule, text: Buffer): number {
+  const pointer = module._malloc(text.length + 1);
+  if (pointer === 0) throw new Error('out of memory');
+  module.HEAPU8.set(text, pointer);
+  module.HEAPU8[pointer + text.length] = 0;
+  return pointer;
 }
 
 /** `PgQueryParseResult` and `PgQueryError` of pg_query.h. */

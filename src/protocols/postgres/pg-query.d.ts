@@ -21,6 +21,9 @@ declare module 'libpg-query/wasm/libpg-query.js' {
     /** Pointer to `PgQueryParseResult`: pointers to the tree as JSON, to stderr's text, to `PgQueryError`. */
     _wasm_parse_query_raw(text: number): number;
     _wasm_free_parse_result(result: number): void;
+    /** Pointer to tokens as JSON, or to a message. */
+    _wasm_scan(text: number): number;
+    _wasm_free_string(text: number): void;
   }
   export default function factory(options: {
     readonly instantiateWasm: (

@@ -11,21 +11,13 @@
  * SELECT where it is of large objects, whose functions have numbers of their own; any other is denied.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
-import { randomBytes } from 'node:crypto';
 import type { Operation } from '../../flow/operation.ts';
 import { errorAnswer } from './answers.ts';
 import type { Classified } from './classify.ts';
+import { type Denial, Denials } from './denials.ts';
 import { CALL_MAX_LENGTH, LARGE_OBJECT_FUNCTIONS } from './large-objects.ts';
 import { HEADER_BYTES, type LeftOut, MessageRewriter, type Plan } from './message-rewriter.ts';
 import { STATEMENT_MAX_BYTES } from './parser.ts';
-
-/** Why a statement does not pass, in the words the agent gets. */
-export interface Denial {
-  /** SQLSTATE (PostgreSQL documentation, appendix A). */
-  readonly sqlState: string;
-  readonly message: string;
-  readonly hint: string;
-}
 
 export interface GateOptions {
   /** Of the start-up packet, which goes before the first message. */
@@ -35,6 +27,12 @@ export interface GateOptions {
   readonly judge: (operation: Operation) => Denial | null;
   /** A text was not understood and is denied for it. */
   readonly onRefused: () => void;
+  /** Masks what stands in a text that may pass; null: it passes as it is. */
+  readonly rewrite?: (text: Buffer) => Buffer | Denial | null;
+  /** Calls by number are read by somebody else. */
+  readonly callsPass?: boolean;
+  /** Where others deny as well. */
+  readonly denials?: Denials;
 }
 
 const QUERY = 0x51; // 'Q'
@@ -55,8 +53,6 @@ const PARSE_MAX_LENGTH = STATEMENT_MAX_BYTES + 65_536 + 4 * 65_535;
 const ERROR_MAX_LENGTH = 65_536;
 /** The two parameters that are read are short. */
 const PARAMETER_MAX_LENGTH = 4_096;
-/** Denials whose error has not come yet; those that the server skipped never get one. */
-const PENDING_MAX = 1_024;
 
 const READ_OTHERWISE: Denial = {
   sqlState: '42501',
@@ -126,48 +122,17 @@ class Settings {
   }
 }
 
-/** Denials on their way through the server. */
-class Pending {
-  readonly #token = `sluice_denied_${randomBytes(12).toString('hex')}_`;
-  readonly #denials = new Map<number, Denial>();
-  #last = 0;
-
-  /** A text that is no SQL, whose error is to become this denial. */
-  add(denial: Denial): string {
-    this.#last += 1;
-    this.#denials.set(this.#last, denial);
-    for (const [oldest] of this.#denials) {
-      if (this.#denials.size <= PENDING_MAX) break;
-      this.#denials.delete(oldest);
-    }
-    return `${this.#token}${this.#last}`;
-  }
-
-  /** The denial an error stands for, once. */
-  take(error: Buffer): Denial | null {
-    const at = error.indexOf(this.#token, 0, 'latin1');
-    if (at === -1) return null;
-    const digits = /^\d{1,9}/.exec(
-      error.toString('latin1', at + this.#token.length, at + this.#token.length + 9),
-    );
-    const number = Number(digits?.[0] ?? 0);
-    const denial = this.#denials.get(number) ?? null;
-    this.#denials.delete(number);
-    return denial;
-  }
-}
-
 /** What the agent sends. */
 class ToServer extends MessageRewriter {
   readonly #options: GateOptions;
   readonly #settings: Settings;
-  readonly #pending: Pending;
+  readonly #denials: Denials;
 
-  constructor(options: GateOptions, settings: Settings, pending: Pending) {
+  constructor(options: GateOptions, settings: Settings, denials: Denials) {
     super('agent');
     this.#options = options;
     this.#settings = settings;
-    this.#pending = pending;
+    this.#denials = denials;
     this.passRaw(options.startupBytes);
   }
 
@@ -175,8 +140,7 @@ class ToServer extends MessageRewriter {
     if (type === QUERY) return length - 5 > STATEMENT_MAX_BYTES ? this.#leftOut(QUERY, TOO_COMPLEX) : 'whole';
     if (type === PARSE) return length > PARSE_MAX_LENGTH ? this.#leftOut(PARSE, TOO_COMPLEX) : 'whole';
     // Both FunctionCall and Query end in ReadyForQuery, so one can stand for the other.
-    if (type === FUNCTION_CALL)
-      return length > CALL_MAX_LENGTH ? this.#leftOut(QUERY, CALL_TOO_LONG) : 'whole';
+    if (type === FUNCTION_CALL) return this.#planCall(length);
     if (!PASSED.has(type)) throw this.refused('a message of unknown type');
     return 'pass';
   }
@@ -185,8 +149,30 @@ class ToServer extends MessageRewriter {
     const message = bytes.subarray(at, end);
     if (message[0] === FUNCTION_CALL) return this.#called(message);
     const isQuery = message[0] === QUERY;
-    const denial = this.#judge(isQuery ? this.#textOfQuery(message) : this.#textOfParse(message));
-    return denial === null ? null : this.#substitute(isQuery ? QUERY : PARSE, denial);
+    const text = isQuery ? this.#textOfQuery(message) : this.#textOfParse(message);
+    const denial = this.#judge(text);
+    if (denial !== null) return this.#denials.substitute(isQuery ? QUERY : PARSE, denial);
+    return this.#rewritten(message, text);
+  }
+
+  #rewritten(message: Buffer, text: Buffer): Buffer | null {
+    const { rewrite, onRefused } = this.#options;
+    const made = rewrite?.(text) ?? null;
+    if (made === null) return null;
+    if (!Buffer.isBuffer(made)) {
+      onRefused();
+      return this.#denials.substitute(message[0] === QUERY ? QUERY : PARSE, made);
+    }
+    const start = text.byteOffset - message.byteOffset;
+    const rest = message.subarray(start + text.length);
+    const rewritten = Buffer.concat([message.subarray(0, start), made, rest]);
+    rewritten.writeUInt32BE(rewritten.length - 1, 1);
+    return rewritten;
+  }
+
+  #planCall(length: number): Plan {
+    if (this.#options.callsPass === true) return 'pass';
+    return length > CALL_MAX_LENGTH ? this.#leftOut(QUERY, CALL_TOO_LONG) : 'whole';
   }
 
   /** Judged as what it would be in a statement. */
@@ -195,14 +181,14 @@ class ToServer extends MessageRewriter {
     const name = LARGE_OBJECT_FUNCTIONS.get(message.readUInt32BE(HEADER_BYTES));
     if (name === undefined) return this.#leftOut(QUERY, BY_NUMBER).instead();
     const denial = this.#judge(Buffer.from(`SELECT pg_catalog.${name}()`, 'latin1'));
-    return denial === null ? null : this.#substitute(QUERY, denial);
+    return denial === null ? null : this.#denials.substitute(QUERY, denial);
   }
 
   #leftOut(substitute: number, denial: Denial): LeftOut {
     return {
       instead: () => {
         this.#options.onRefused();
-        return this.#substitute(substitute, denial);
+        return this.#denials.substitute(substitute, denial);
       },
     };
   }
@@ -242,26 +228,17 @@ class ToServer extends MessageRewriter {
       throw this.refused('a statement that does not end where it should');
     return message.subarray(nameEnd + 1, textEnd);
   }
-
-  #substitute(type: number, denial: Denial): Buffer {
-    const text = Buffer.from(`${this.#pending.add(denial)}\0`, 'latin1');
-    const content = type === PARSE ? Buffer.concat([Buffer.alloc(1), text, Buffer.alloc(2)]) : text;
-    const header = Buffer.alloc(HEADER_BYTES);
-    header.writeUInt8(type, 0);
-    header.writeUInt32BE(4 + content.length, 1);
-    return Buffer.concat([header, content]);
-  }
 }
 
 /** What the server sends, start-up and authentication included. */
 class ToAgent extends MessageRewriter {
   readonly #settings: Settings;
-  readonly #pending: Pending;
+  readonly #denials: Denials;
 
-  constructor(settings: Settings, pending: Pending) {
+  constructor(settings: Settings, denials: Denials) {
     super('server');
     this.#settings = settings;
-    this.#pending = pending;
+    this.#denials = denials;
   }
 
   protected override plan(type: number, length: number): Plan {
@@ -278,7 +255,7 @@ class ToAgent extends MessageRewriter {
       this.#settings.learn(name, value);
       return null;
     }
-    const denial = this.#pending.take(message);
+    const denial = this.#denials.take(message);
     return denial === null ? null : errorAnswer({ severity: 'ERROR', ...denial });
   }
 }
@@ -289,8 +266,8 @@ export class StatementGate {
 
   constructor(options: GateOptions) {
     const settings = new Settings();
-    const pending = new Pending();
-    this.toServer = new ToServer(options, settings, pending);
-    this.toAgent = new ToAgent(settings, pending);
+    const { denials = new Denials() } = options;
+    this.toServer = new ToServer(options, settings, denials);
+    this.toAgent = new ToAgent(settings, denials);
   }
 }

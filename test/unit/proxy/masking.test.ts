@@ -2,10 +2,11 @@ import t from 'tap';
 import type { CompiledMask } from '#src/policy/types.ts';
 import { loadParser } from '#src/protocols/postgres/parser.ts';
 import { Catalogs, maskFlow } from '#src/proxy/masking.ts';
+import { governOperations } from '#src/proxy/operations.ts';
 import type { Recognised } from '#src/proxy/recognise.ts';
 import type { ByteFilter } from '#src/proxy/relay.ts';
 import { CARDS, engineOf, mask, SSN } from '#test/support/masks.ts';
-import { authentication, cancelRequest, message } from '#test/support/postgres-packets.ts';
+import { authentication, cancelRequest, message, startupMessage } from '#test/support/postgres-packets.ts';
 import { STARTUP as raw, startup } from './recognised-startup.ts';
 
 await loadParser();
@@ -74,11 +75,43 @@ t.test('where masks cannot be kept there is nothing that keeps them', async (t) 
   t.equal(flow([CARDS], startup(true)), null, 'replication');
   t.equal(flow([CARDS], startup(), true), null, "the agent's own TLS");
   t.equal(flow([CARDS], null), null, 'nobody looked');
-  t.equal(flow([mask({ detectors: ['card'], direction: 'both' })], startup()), null, 'requests');
 });
 
 t.test('a request to cancel passes', async (t) => {
   const cancel = { kind: 'cancel' as const, raw: cancelRequest(4) };
   const masked = flow([CARDS], { protocol: 'postgres', opening: cancel, rest: Buffer.alloc(0) });
   t.equal(masked?.wrap(relay), relay);
+  t.equal(masked?.statements, null);
 });
+
+t.test(
+  'what an agent says is masked: how it begins, statements where they are judged, values behind them',
+  async (t) => {
+    const requests = { ...CARDS, direction: 'requests' as const };
+    const recognised = startup();
+    if (recognised.protocol !== 'postgres' || recognised.opening.kind !== 'startup')
+      throw new Error('no start-up');
+    const named = startupMessage({ user: 'u', application_name: '4111111111111111' });
+    const came = { ...recognised, opening: { ...recognised.opening, raw: named } };
+    const masked = flow([requests], came);
+    t.ok(
+      masked?.recognised?.protocol === 'postgres' &&
+        masked.recognised.opening.raw.includes('************1111'),
+    );
+    const governed = governOperations([], masked?.recognised ?? null, false, masked?.statements);
+    t.equal(governed?.counts(), null, 'no rules are counted');
+    const { agentFilter, serverFilter } = masked?.wrap(governed?.wrap(relay) ?? relay) ?? relay;
+    push(
+      agentFilter,
+      masked?.recognised?.protocol === 'postgres' ? masked.recognised.opening.raw : Buffer.alloc(0),
+    );
+    push(serverFilter, authentication(0), ready);
+    const bind = message('B', Buffer.from('\0\0\0\0\0\x01\0\0\0\x104111111111111111\0\0', 'latin1'));
+    const parse = message('P', text(''), text("select $1, '4111111111111111'"), Buffer.alloc(2));
+    const sent = push(agentFilter, parse, bind);
+    t.notMatch(sent, /4111111111111111/);
+    t.match(sent, /select \$1, '\*{12}1111'\0.*\*{12}1111/s);
+    t.strictSame(masked?.counts(), { masked: 3, observed: 0 });
+    t.match(push(agentFilter, message('Q', text('selec'))), /sluice_denied_/);
+  },
+);

@@ -14,7 +14,7 @@ import { RowMasker } from './rows.ts';
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1');
 /** Signature, flags, length of what the header is extended by. */
 const FILE_HEAD_BYTES = 19;
-const END_OF_ROWS = -1;
+export const END_OF_ROWS = -1;
 
 export class CopyBinary implements CopyOut {
   readonly passes: boolean;
@@ -91,14 +91,14 @@ export class CopyBinary implements CopyOut {
   }
 }
 
-function asRow(content: Buffer): Buffer {
+export function asRow(content: Buffer): Buffer {
   const row = copyData(content);
   row.write('D', 0, 'latin1');
   return row;
 }
 
 /** Where the first row begins; null: the header is not whole. @throws RangeError */
-function fileHead(content: Buffer): number | null {
+export function fileHead(content: Buffer): number | null {
   if (content.length < FILE_HEAD_BYTES) return null;
   if (!content.subarray(0, SIGNATURE.length).equals(SIGNATURE))
     throw new RangeError('data that is no binary COPY');

@@ -66,7 +66,14 @@ function readText(text: string, at: number, shape: CopyShape): CopyRow | null {
 
 function said(written: string): string {
   if (!written.includes('\\')) return written;
-  return written.replace(/\\(.)/gs, (_, char: string) => SAID[char] ?? char);
+  return written.replace(
+    /\\(?:x([\da-fA-F]{1,2})|([0-7]{1,3})|(.))/gs,
+    (_, hex?: string, octal?: string, char = '') => {
+      if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+      if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8) & 0xff);
+      return SAID[char] ?? char;
+    },
+  );
 }
 
 function readCsv(text: string, at: number, shape: CopyShape): CopyRow | null {

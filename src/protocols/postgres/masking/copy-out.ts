@@ -181,7 +181,7 @@ function maskField(cell: Cell | null, value: string | null): string | null | und
 }
 
 /** Masks a row as it passes: each of its fields as a text that is too long to be held. */
-class LongRow implements LongMessage {
+export class LongRow implements LongMessage {
   readonly #shape: CopyShape;
   readonly #cells: readonly (Cell | null)[];
   readonly #isHeader: boolean;

@@ -6,13 +6,20 @@
  * are resolved as the answers come.
  */
 import { ProtocolError } from '../../../core/protocol-error.ts';
+import type { Prepared } from './requests/statements.ts';
 import type { StatementFacts } from './touch.ts';
 
 export type Expected =
   | { readonly kind: 'query'; readonly facts: StatementFacts | null }
-  | { readonly kind: 'parse'; readonly name: string | null; readonly facts: StatementFacts | null }
+  | {
+      readonly kind: 'parse';
+      readonly name: string | null;
+      readonly facts: StatementFacts | null;
+      /** Null where nothing is masked in requests. */
+      readonly prepared: Prepared | null;
+    }
   | { readonly kind: 'bind'; portal: string | null; statement: string | null }
-  | { readonly kind: 'describe-statement' }
+  | { readonly kind: 'describe-statement'; readonly name: string }
   /** `ours`: the agent has not asked and does not get the answer. */
   | { readonly kind: 'describe-portal'; readonly portal: string; readonly ours: boolean }
   | { readonly kind: 'execute'; readonly portal: string }
@@ -66,6 +73,12 @@ export class Exchange {
       head = this.#queue[this.#first];
     }
     return head ?? null;
+  }
+
+  /** The only question that has not been answered; null: there is another, or none. */
+  get only(): Expected | null {
+    const { head } = this;
+    return this.#queue.length - this.#first === 1 ? head : null;
   }
 
   /** The head has been answered. */

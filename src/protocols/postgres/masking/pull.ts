@@ -41,6 +41,14 @@ export class Pull {
   }
 
   push(part: Buffer): Uint8Array {
+    const { out, used } = this.take(part);
+    // Bytes nobody asked for: the message says more than it counts.
+    if (used < part.length) throw new RangeError('more than was announced');
+    return out;
+  }
+
+  /** As push(), of as many bytes as it wants. */
+  take(part: Buffer): { readonly out: Uint8Array; readonly used: number } {
     const out: Uint8Array[] = [];
     let at = 0;
     while (at < part.length && this.#step !== null) {
@@ -49,9 +57,7 @@ export class Pull {
       this.#left -= piece.length;
       this.#take(this.#step, piece, out);
     }
-    // Bytes nobody asked for: the message says more than it counts.
-    if (at < part.length) throw new RangeError('more than was announced');
-    return out.length === 1 ? (out[0] ?? NOTHING) : Buffer.concat(out);
+    return { out: out.length === 1 ? (out[0] ?? NOTHING) : Buffer.concat(out), used: at };
   }
 
   #take(step: Step, piece: Buffer, out: Uint8Array[]): void {

@@ -14,6 +14,7 @@ import type { Exchange, Expected } from './exchange.ts';
 import type { LookUp } from './look-up.ts';
 import { Names } from './names.ts';
 import { endsSession, type Guard, NoticeMasker } from './notices.ts';
+import type { RequestMasks } from './requests/request-masks.ts';
 import { type DescribedColumn, planRows, readDescription } from './result.ts';
 import type { RowMasker } from './rows.ts';
 import { hasItsShape } from './shapes.ts';
@@ -26,6 +27,10 @@ export interface ToAgentOptions {
   readonly onHits: (hits: readonly MaskHit[]) => void;
   /** Null where no mask names a column. */
   readonly lookUp: LookUp | null;
+  /** Told of what the server answers; null where nothing is masked in requests. */
+  readonly requests: RequestMasks | null;
+  /** Nothing is masked in answers. */
+  readonly onlyFollows: boolean;
 }
 
 /** Longer rows are masked as they pass. */
@@ -85,15 +90,6 @@ export class ToAgent extends MessageRewriter {
     return this.#options.lookUp?.catalog ?? null;
   }
 
-  /** What is wrong with lengths and counts is found by reading past an end. */
-  protected override read(chunk: Uint8Array): Uint8Array[] {
-    try {
-      return super.read(chunk);
-    } catch (error) {
-      throw error instanceof RangeError ? this.refused(problemOf(error)) : error;
-    }
-  }
-
   protected override plan(type: number, length: number): Plan {
     const letter = String.fromCharCode(type);
     if (letter === 'D' && this.#exchange.head?.kind !== 'look-up') return this.#planRow(length);
@@ -112,12 +108,14 @@ export class ToAgent extends MessageRewriter {
 
   #planRow(length: number): Plan {
     const rows = this.#rows;
+    if (this.#options.onlyFollows && this.#expectsRows) return 'pass';
     if (rows === null || !this.#expectsRows) throw this.refused('a row nobody has described');
     if (rows.passes) return 'pass';
     return length <= ROW_HELD_MAX_LENGTH ? 'whole' : rows.long();
   }
 
   #planData(length: number): Plan {
+    if (this.#options.onlyFollows) return 'pass';
     if (this.#copy === null) throw this.refused('data of a COPY nobody has asked for');
     return length <= ROW_HELD_MAX_LENGTH ? 'whole' : this.#copy.long();
   }
@@ -165,6 +163,7 @@ export class ToAgent extends MessageRewriter {
         return this.#describedNothing(head);
       case 't':
         if (head?.kind !== 'describe-statement') throw this.#unasked();
+        this.#options.requests?.described(head.name, bytes.subarray(at, end));
         return null;
       case 'C':
       case 'I':
@@ -193,8 +192,10 @@ export class ToAgent extends MessageRewriter {
 
   /** ParseComplete, BindComplete, CloseComplete: from here on names mean what was asked. */
   #named(letter: string, head: Expected | null): null {
-    if (letter === '1' && head?.kind === 'parse') this.#names.parsed(head.name, head.facts);
-    else if (letter === '2' && head?.kind === 'bind') this.#names.bound(head.portal, head.statement);
+    if (letter === '1' && head?.kind === 'parse') {
+      this.#names.parsed(head.name, head.facts);
+      this.#options.requests?.parsed(head.name, head.prepared);
+    } else if (letter === '2' && head?.kind === 'bind') this.#names.bound(head.portal, head.statement);
     else if (letter !== '3' || head?.kind !== 'close') throw this.#unasked();
     this.#exchange.pop();
     return null;
@@ -262,6 +263,7 @@ export class ToAgent extends MessageRewriter {
     this.#rows = null;
     this.#copy = null;
     this.#copies = 0;
+    this.#options.requests?.failed();
     this.#exchange.failed();
     return this.#notices.notice(message, guard);
   }
@@ -281,6 +283,7 @@ export class ToAgent extends MessageRewriter {
     if (head === null && !this.#started) this.#started = true;
     else if (head?.kind === 'query' || head?.kind === 'sync' || head?.kind === 'call') this.#exchange.pop();
     else throw this.#unasked();
+    if (this.#exchange.isIdle) this.#options.requests?.pauses();
     this.#rows = null;
     this.#copy = null;
     this.#copies = 0;
@@ -305,7 +308,8 @@ export class ToAgent extends MessageRewriter {
     const facts = this.#factsOf(head);
     const shape = facts?.copies[this.#copies] ?? null;
     this.#copies += 1;
-    if (letter === 'G') return null;
+    if (letter === 'G') this.#options.requests?.copyBegins(message[HEADER_BYTES] === 1, shape);
+    if (letter === 'G' || this.#options.onlyFollows) return null;
     const { columns, masker, onHits } = this.#options;
     // Format of the whole, count of columns, format of each.
     const isBinary = message[HEADER_BYTES] === 1;
@@ -315,6 +319,7 @@ export class ToAgent extends MessageRewriter {
   }
 
   #copied(): null {
+    if (this.#options.onlyFollows) return null;
     if (this.#copy === null) throw this.#unasked();
     this.#copy.end();
     this.#copy = null;
@@ -344,9 +349,4 @@ class CallResult implements LongMessage {
   end(): Uint8Array {
     return this.#stream.end();
   }
-}
-
-function problemOf(error: RangeError): string {
-  // What Node says of a number out of its range quotes it; ours say what is wrong.
-  return 'code' in error ? 'a message of invalid content' : error.message;
 }

@@ -10,6 +10,7 @@ import { CALL_MAX_LENGTH, LARGE_OBJECT_FUNCTIONS } from '../large-objects.ts';
 import { HEADER_BYTES, type LongMessage, MessageRewriter, type Plan } from '../message-rewriter.ts';
 import { STATEMENT_MAX_BYTES } from '../parser.ts';
 import type { Exchange, Expected } from './exchange.ts';
+import type { RequestMasks } from './requests/request-masks.ts';
 import type { StatementFacts } from './touch.ts';
 
 export interface ToServerOptions {
@@ -18,6 +19,10 @@ export interface ToServerOptions {
   readonly exchange: Exchange;
   /** Whether it matters which functions are called by number. */
   readonly readsCalls: boolean;
+  /** Answers are only followed, and need not be described. */
+  readonly onlyFollows: boolean;
+  /** Null where nothing is masked in what the agent sends. */
+  readonly requests: RequestMasks | null;
   /** Null: the text was not understood. */
   readonly factsOf: (text: Buffer) => StatementFacts | null;
 }
@@ -29,15 +34,19 @@ const DESCRIBE = 0x44; // 'D'
 const EXECUTE = 0x45; // 'E'
 const CALL = 0x46; // 'F'
 const TERMINATE = 0x58; // 'X'
+const COPY_DATA = 0x64; // 'd'
+const COPY_DONE = 0x63; // 'c'
+const COPY_FAIL = 0x66; // 'f'
+const SYNC = 0x53; // 'S'
 const PORTAL = 0x50; // 'P'
 const NOTHING = Buffer.alloc(0);
 
 /** What asks for one answer that says nothing about rows. */
 const SIMPLE: ReadonlyMap<number, Expected> = new Map<number, Expected>([
   [0x43, { kind: 'close' }],
-  [0x53, { kind: 'sync' }],
-  [0x63, { kind: 'copy-end' }], // CopyDone
-  [0x66, { kind: 'copy-end' }], // CopyFail
+  [SYNC, { kind: 'sync' }],
+  [COPY_DONE, { kind: 'copy-end' }],
+  [COPY_FAIL, { kind: 'copy-end' }],
 ]);
 /** CopyData, Flush, Terminate, and answers to authentication requests. */
 const UNANSWERED: ReadonlySet<number> = new Set([...Buffer.from('dHXp', 'latin1')]);
@@ -76,9 +85,10 @@ export class ToServer extends MessageRewriter {
     const simple = SIMPLE.get(type);
     if (simple !== undefined) {
       this.#exchange.push(simple);
-      return 'pass';
+      return this.#planSimple(type, length);
     }
     if (type === TERMINATE) this.#terminated = true;
+    if (type === COPY_DATA && this.#requests !== null) return this.#planData(this.#requests);
     if (UNANSWERED.has(type)) return 'pass';
     switch (type) {
       case QUERY:
@@ -86,12 +96,13 @@ export class ToServer extends MessageRewriter {
         this.#exchange.push({ kind: 'query', facts: null });
         return 'pass';
       case CALL:
-        if (!this.#options.readsCalls) return this.#called();
+        if (!this.#options.readsCalls && this.#requests === null) return this.#called();
+        if (!this.#options.readsCalls) return this.#planCall(length);
         if (length > CALL_MAX_LENGTH) throw this.refused(BY_NUMBER);
         return 'whole';
       case PARSE:
         if (length <= PARSE_MAX_LENGTH) return 'whole';
-        this.#exchange.push({ kind: 'parse', name: null, facts: null });
+        this.#exchange.push({ kind: 'parse', name: null, facts: null, prepared: null });
         return 'pass';
       case BIND:
         return this.#bind(length);
@@ -104,29 +115,57 @@ export class ToServer extends MessageRewriter {
     }
   }
 
+  get #requests(): RequestMasks | null {
+    return this.#options.requests;
+  }
+
+  #planSimple(type: number, length: number): Plan {
+    if (this.#requests === null) return 'pass';
+    if (type === SYNC) this.#requests.synced();
+    if (type === COPY_FAIL) return this.#requests.planFail(length);
+    return type === COPY_DONE ? 'whole' : 'pass';
+  }
+
+  #planCall(length: number): Plan {
+    const plan = this.#requests?.planCall(length) ?? 'pass';
+    if (plan !== 'whole') this.#called();
+    return plan;
+  }
+
+  #planData(requests: RequestMasks): Plan {
+    const { only, isIdle } = this.#exchange;
+    const plan = requests.planData(isIdle, only?.kind === 'query' ? (only.facts?.copies ?? null) : null);
+    if (plan === null) throw this.refused('data of a COPY that is not known yet');
+    return plan;
+  }
+
   protected override whole(bytes: Buffer, at: number, end: number): Uint8Array | null {
     switch (bytes[at]) {
-      case QUERY:
-        this.#exchange.push({ kind: 'query', facts: this.#facts(bytes, at + HEADER_BYTES, end) });
-        return null;
-      case CALL:
-        if (end - at < HEADER_BYTES + 4 || !LARGE_OBJECT_FUNCTIONS.has(bytes.readUInt32BE(at + HEADER_BYTES)))
-          throw this.refused(BY_NUMBER);
-        this.#called();
-        return null;
-      case PARSE: {
-        const nameEnd = this.#nul(bytes, at + HEADER_BYTES, end);
-        const name = bytes.toString('latin1', at + HEADER_BYTES, nameEnd);
-        this.#exchange.push({ kind: 'parse', name, facts: this.#facts(bytes, nameEnd + 1, end) });
+      case QUERY: {
+        const facts = this.#facts(bytes, at + HEADER_BYTES, end);
+        this.#exchange.push({ kind: 'query', facts });
+        this.#requests?.queried(bytes.subarray(at + HEADER_BYTES, end - 1));
         return null;
       }
+      case COPY_DONE:
+        return this.#requests?.dataEnds(bytes.subarray(at, end)) ?? null;
+      case COPY_FAIL:
+        return this.#requests?.fail(bytes.subarray(at, end)) ?? null;
+      case CALL:
+        if (!this.#options.readsCalls) return this.#call(bytes.subarray(at, end));
+        if (end - at < HEADER_BYTES + 4 || !LARGE_OBJECT_FUNCTIONS.has(bytes.readUInt32BE(at + HEADER_BYTES)))
+          throw this.refused(BY_NUMBER);
+        return this.#call(bytes.subarray(at, end));
+      case PARSE:
+        this.#parse(bytes, at, end);
+        return null;
       case BIND: {
         const portalEnd = this.#nul(bytes, at + HEADER_BYTES, end);
         const statementEnd = this.#nul(bytes, portalEnd + 1, end);
         const portal = bytes.toString('latin1', at + HEADER_BYTES, portalEnd);
         const statement = bytes.toString('latin1', portalEnd + 1, statementEnd);
         this.#exchange.push({ kind: 'bind', portal, statement });
-        return null;
+        return this.#requests?.bind(bytes.subarray(at, end)) ?? null;
       }
       case DESCRIBE:
         this.#describe(bytes, at, end);
@@ -134,6 +173,22 @@ export class ToServer extends MessageRewriter {
       default:
         return this.#execute(bytes, at, end);
     }
+  }
+
+  /** A denied one is a query, which is answered as it would be. */
+  #call(message: Buffer): Uint8Array | null {
+    this.#called();
+    return this.#requests?.call(message) ?? null;
+  }
+
+  #parse(bytes: Buffer, at: number, end: number): void {
+    const nameEnd = this.#nul(bytes, at + HEADER_BYTES, end);
+    const textEnd = this.#nul(bytes, nameEnd + 1, end);
+    const name = bytes.toString('latin1', at + HEADER_BYTES, nameEnd);
+    const facts = this.#facts(bytes, nameEnd + 1, end);
+    const text = bytes.subarray(nameEnd + 1, textEnd);
+    const prepared = this.#requests?.prepared(name, text, typesAt(bytes.subarray(textEnd + 1, end))) ?? null;
+    this.#exchange.push({ kind: 'parse', name, facts, prepared });
   }
 
   #called(): 'pass' {
@@ -153,10 +208,11 @@ export class ToServer extends MessageRewriter {
 
   /** Portal and statement stand at the front; what follows may be as long as it likes. */
   #bind(length: number): Plan {
-    if (length <= NAMES_MAX_LENGTH) return 'whole';
+    const long = this.#requests?.planBind(length) ?? null;
+    if (length <= NAMES_MAX_LENGTH || long === 'whole') return 'whole';
     const expected: Extract<Expected, { kind: 'bind' }> = { kind: 'bind', portal: null, statement: null };
     this.#exchange.push(expected);
-    return new BindNames(expected);
+    return new BindNames(expected, long);
   }
 
   #describe(bytes: Buffer, at: number, end: number): void {
@@ -168,14 +224,16 @@ export class ToServer extends MessageRewriter {
     );
     this.#described = isPortal ? name : null;
     this.#exchange.push(
-      isPortal ? { kind: 'describe-portal', portal: name, ours: false } : { kind: 'describe-statement' },
+      isPortal
+        ? { kind: 'describe-portal', portal: name, ours: false }
+        : { kind: 'describe-statement', name },
     );
   }
 
   #execute(bytes: Buffer, at: number, end: number): Buffer | null {
     const nameEnd = this.#nul(bytes, at + HEADER_BYTES, end);
     const portal = bytes.toString('latin1', at + HEADER_BYTES, nameEnd);
-    const isDescribed = this.#described === portal;
+    const isDescribed = this.#options.onlyFollows || this.#described === portal;
     this.#described = null;
     if (!isDescribed) this.#exchange.push({ kind: 'describe-portal', portal, ours: true });
     this.#exchange.push({ kind: 'execute', portal });
@@ -193,16 +251,18 @@ export class ToServer extends MessageRewriter {
 /** Reads the two names of a Bind as it passes. Names that are too long stay unknown. */
 class BindNames implements LongMessage {
   readonly #expected: Extract<Expected, { kind: 'bind' }>;
+  readonly #masks: LongMessage | null;
   #text = '';
   #done = false;
 
-  constructor(expected: Extract<Expected, { kind: 'bind' }>) {
+  constructor(expected: Extract<Expected, { kind: 'bind' }>, masks: LongMessage | null) {
     this.#expected = expected;
+    this.#masks = masks;
   }
 
   push(part: Buffer): Uint8Array {
     if (!this.#done) this.#read(part);
-    return part;
+    return this.#masks?.push(part) ?? part;
   }
 
   #read(part: Buffer): void {
@@ -215,6 +275,13 @@ class BindNames implements LongMessage {
   }
 
   end(): Uint8Array {
-    return NOTHING;
+    return this.#masks?.end() ?? NOTHING;
   }
+}
+
+/** What a Parse says of its parameters: how many, and the type of each. */
+function typesAt(bytes: Buffer): number[] {
+  const types: number[] = [];
+  for (let at = 2; at + 4 <= bytes.length; at += 4) types.push(bytes.readUInt32BE(at));
+  return types;
 }

@@ -102,20 +102,28 @@ const OF_THEIR_OWN: ReadonlyMap<string, Family> = new Map<string, Family>([
 const FIRST_NORMAL_OID = 16_384;
 
 const NAMES = new Map<number, string>();
+const OIDS = new Map<string, number>();
 const FAMILIES = new Map<number, Family>();
 const ELEMENTS = new Map<number, number>();
 
 for (const [name, oid, array] of TYPES) {
   NAMES.set(oid, name);
+  OIDS.set(name, oid);
   FAMILIES.set(oid, TEXTS.has(name) ? 'text' : (OF_THEIR_OWN.get(name) ?? 'typed'));
   if (array === 0) continue;
   NAMES.set(array, `_${name}`);
+  OIDS.set(`_${name}`, array);
   FAMILIES.set(array, 'array');
   ELEMENTS.set(array, oid);
 }
 
 export function familyOf(typeOid: number): Family {
   return FAMILIES.get(typeOid) ?? (typeOid === 0 || typeOid >= FIRST_NORMAL_OID ? 'unknown' : 'typed');
+}
+
+/** The type of that name; 0: not one of PostgreSQL's own. */
+export function oidOfType(name: string): number {
+  return OIDS.get(name) ?? 0;
 }
 
 /** As pg_type has it; null: not one of PostgreSQL's own. */

@@ -3,8 +3,9 @@ import t from 'tap';
 import { ProtocolError } from '#src/core/protocol-error.ts';
 import type { Effect } from '#src/flow/operation.ts';
 import { classify } from '#src/protocols/postgres/classify.ts';
+import type { Denial } from '#src/protocols/postgres/denials.ts';
 import { loadParser, STATEMENT_MAX_BYTES } from '#src/protocols/postgres/parser.ts';
-import { type Denial, StatementGate } from '#src/protocols/postgres/statement-gate.ts';
+import { StatementGate } from '#src/protocols/postgres/statement-gate.ts';
 import { authentication, message, startupMessage, uint32 } from '#test/support/postgres-packets.ts';
 import { mutate, seededRandom, splitsOf, wipe } from '#test/support/splits.ts';
 

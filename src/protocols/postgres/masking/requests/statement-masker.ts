@@ -1,0 +1,320 @@
+/**
+ * Masks what stands in a statement: its constants, and what its comments say.
+ *
+ * PostgreSQL's parser says what the values are, its scanner where they stand. What was rewritten is parsed again, and must be the same
+ * statement but for the values that were masked, without anything left in it that is to be: so no mistake made here gets further
+ * than a refusal.
+ */
+import type { ValueMasker } from '../../../../mask/masker.ts';
+import type { Denial } from '../../denials.ts';
+import { STATEMENT_MAX_BYTES, scan, type Token } from '../../parser.ts';
+import { remembered } from '../../text-cache.ts';
+import { cellOf, type Masked, type OnHits } from '../cell.ts';
+import { decimal, kindOf, literal, said } from './literal.ts';
+import { type RequestFacts, requestFacts, type ValueFacts } from './request-facts.ts';
+import { isSameBut } from './same-tree.ts';
+import type { ValueMaskers } from './value-maskers.ts';
+
+/** What a text says depends on nothing else, so one cache is for all flows of a worker. */
+export const factsOfRequest = remembered({
+  read: requestFacts,
+  lasts: (facts) => facts !== null,
+  // Where its constants stand is part of it.
+  isOfShape: () => false,
+});
+
+export const CANNOT_MASK: Denial = {
+  sqlState: '42501',
+  message: 'Sluice: what is to be masked stands where it cannot be',
+  hint: 'Values are masked as constants, parameters and data of COPY, and not as names.',
+};
+
+const UNNAMED: Denial = {
+  sqlState: '42501',
+  message: 'Sluice: values for a table with masked columns are given without saying for which columns',
+  hint: 'Name them: INSERT INTO t (a, b) …, COPY t (a, b) FROM STDIN.',
+};
+
+const TOO_LONG: Denial = {
+  sqlState: '54001',
+  message: `Sluice: masked, the statement would be longer than ${STATEMENT_MAX_BYTES} bytes`,
+  hint: 'Split it.',
+};
+
+const TEXT = 25;
+const NUMERIC = 1700;
+const BIT = 1560;
+
+/**
+ * Of a type that is not known, what is not written as an array, a composite, JSON or bytea is a text. So is a number: it may be one, and
+ * what it becomes is to be the same everywhere.
+ */
+export function typeOfText(typeOid: number, value: Uint8Array): number {
+  return typeOid === 0 && !STRUCTURED.has(value[0] ?? 0) ? TEXT : typeOid;
+}
+
+/** `[`, a backslash, `{`, `(`, `"` and blanks, which JSON may begin with. */
+const STRUCTURED: ReadonlySet<number> = new Set(Buffer.from('[\\{(" \t\r\n', 'latin1'));
+
+export class StatementMasker {
+  readonly #maskers: ValueMaskers;
+  readonly #onHits: OnHits;
+  /** Of the facts that are remembered: whether a constant is for a column that is meant. */
+  readonly #columns = new WeakMap<RequestFacts, boolean>();
+
+  constructor(maskers: ValueMaskers, onHits: OnHits) {
+    this.#maskers = maskers;
+    this.#onHits = onHits;
+  }
+
+  /** @param text that has been understood. @returns null: it passes as it is */
+  rewrite(text: Buffer): Buffer | Denial | null {
+    const facts = factsOfRequest(text);
+    if (facts === null) return CANNOT_MASK;
+    if (facts.unnamed.some((table) => this.#maskers.means(table))) return UNNAMED;
+    if (!this.#hasColumns(facts) && this.#isClean(text, facts)) return null;
+    const tokens = scan(text);
+    if (tokens === null) return CANNOT_MASK;
+    const rewriting = new Rewriting(text, facts, this.#maskers, this.#onHits);
+    return this.#checked(facts, rewriting, rewriting.all(tokens));
+  }
+
+  #hasColumns(facts: RequestFacts): boolean {
+    let has = this.#columns.get(facts);
+    if (has === undefined) {
+      has = [...facts.constants.values()].some((value) => this.#maskers.ofColumns(value, facts) !== null);
+      this.#columns.set(facts, has);
+    }
+    return has;
+  }
+
+  /** Nothing is found in the text as it stands, nor in what its constants say. */
+  #isClean(text: Buffer, facts: RequestFacts): boolean {
+    const masker = this.#maskers.forAll;
+    if (masker.value(text) !== null) return false;
+    return facts.leaves.every((leaf) => !isFound(masker, leaf));
+  }
+
+  #checked(before: RequestFacts, rewriting: Rewriting, done: boolean): Buffer | Denial | null {
+    if (!done) return CANNOT_MASK;
+    const text = rewriting.text();
+    if (text === null) return null;
+    if (text.length > STATEMENT_MAX_BYTES) return TOO_LONG;
+    const after = factsOfRequest(text);
+    if (after === null || !isSameBut(before.statements, after.statements, rewriting)) return CANNOT_MASK;
+    const isNew = (leaf: string): boolean => rewriting.isNew(Buffer.from(leaf, 'utf8').toString('latin1'));
+    const left = after.leaves.some((leaf) => !isNew(leaf) && isChanged(this.#maskers.forAll, leaf));
+    return left ? CANNOT_MASK : text;
+  }
+}
+
+const IGNORED: OnHits = () => {
+  // Only whether there is something is asked here.
+};
+
+function maskLeaf(masker: ValueMasker, leaf: string, onHits: OnHits): Masked {
+  const bytes = Buffer.from(leaf, 'utf8');
+  return cellOf({ typeOid: typeOfText(0, bytes), format: 0, masker, onHits })?.whole(bytes);
+}
+
+/** Something is masked or observed. */
+function isFound(masker: ValueMasker, leaf: string): boolean {
+  let found = false;
+  const masked = maskLeaf(masker, leaf, () => {
+    found = true;
+  });
+  return found || masked !== undefined;
+}
+
+function isChanged(masker: ValueMasker, leaf: string): boolean {
+  return maskLeaf(masker, leaf, IGNORED) !== undefined;
+}
+
+/** The rewriting of one text. */
+class Rewriting {
+  readonly strings = new Map<string, Set<string>>();
+  readonly nulls = new Set<number>();
+  readonly #text: Buffer;
+  readonly #latin1: string;
+  readonly #facts: RequestFacts;
+  readonly #maskers: ValueMaskers;
+  readonly #onHits: OnHits;
+  /** The text with stars where something is found as it stands, context and all. */
+  readonly #painted: Buffer;
+  readonly #new = new Set<string>();
+  readonly #out: Buffer[] = [];
+  #written = 0;
+
+  constructor(text: Buffer, facts: RequestFacts, maskers: ValueMaskers, onHits: OnHits) {
+    this.#text = text;
+    this.#latin1 = text.toString('latin1');
+    this.#facts = facts;
+    this.#maskers = maskers;
+    this.#onHits = onHits;
+    const stream = maskers.forAll.stream();
+    this.#painted = Buffer.concat([stream.push(text), stream.end()]);
+  }
+
+  /** False: something cannot be masked. */
+  all(tokens: readonly Token[]): boolean {
+    let masked = 0;
+    for (const [index, { start, end }] of tokens.entries()) {
+      const token = this.#latin1.slice(start, end);
+      const kind = kindOf(token);
+      if (this.#ofColumns(start) !== null && kind !== 'other') masked += 1;
+      switch (kind) {
+        case 'comment':
+          this.#comment(start, end);
+          break;
+        case 'string':
+          if (!this.#string(tokens, index)) return false;
+          break;
+        case 'number':
+          this.#typed(start, end, NUMERIC, decimal(token), this.#signOf(tokens, index));
+          break;
+        case 'bits':
+          this.#typed(start, end, BIT, token, start);
+          break;
+        case 'quoted-name':
+          if (this.#isName(said(token, this.#escapeBehind(tokens, index)))) return false;
+          break;
+        case 'other':
+          if (/^(?:true|false)$/i.test(token)) {
+            if (this.#ofColumns(start) !== null) masked += 1;
+            this.#typed(start, end, BIT, token, start);
+          } else if (this.#isName(Buffer.from(token, 'latin1'))) return false;
+          break;
+      }
+    }
+    // A constant that was not found where the parser has it cannot be left as it is.
+    return masked >= this.#count();
+  }
+
+  /** Null: nothing was changed. */
+  text(): Buffer | null {
+    if (this.#out.length === 0) return null;
+    return Buffer.concat([...this.#out, this.#text.subarray(this.#written)]);
+  }
+
+  isNew(leaf: string): boolean {
+    return this.#new.has(leaf);
+  }
+
+  #count(): number {
+    let count = 0;
+    for (const [at, value] of this.#facts.constants)
+      if (this.#maskers.ofColumns(value, this.#facts) !== null && !this.#isNull(at)) count += 1;
+    return count;
+  }
+
+  /** There is nothing to be masked in NULL. */
+  #isNull(at: number): boolean {
+    return /^null\b/i.test(this.#latin1.slice(at, at + 5));
+  }
+
+  #ofColumns(at: number): ValueMasker | null {
+    const value = this.#facts.constants.get(at);
+    return value === undefined ? null : this.#maskers.ofColumns(value, this.#facts);
+  }
+
+  #valueAt(at: number): ValueFacts | null {
+    return this.#facts.constants.get(at) ?? null;
+  }
+
+  #comment(start: number, end: number): void {
+    const comment = this.#text.subarray(start, end);
+    const masked = this.#maskers.forAll.value(comment);
+    if (masked !== null) this.#onHits(masked.hits);
+    if (!isOther(masked?.bytes, comment) && !this.#isPainted(start, end)) return;
+    this.#edit(start, end, Buffer.alloc(end - start, BLANK));
+  }
+
+  /** A negative number is one constant, which begins with its sign. */
+  #signOf(tokens: readonly Token[], index: number): number {
+    const start = tokens[index]?.start ?? 0;
+    const before = tokens[index - 1];
+    if (before === undefined || this.#facts.constants.has(start)) return start;
+    return this.#latin1[before.start] === '-' && this.#facts.constants.has(before.start)
+      ? before.start
+      : start;
+  }
+
+  #typed(start: number, end: number, typeOid: number, value: string, from: number): void {
+    const masker = this.#ofColumns(from) ?? this.#maskers.forAll;
+    const cell = cellOf({ typeOid, format: 0, masker, onHits: this.#onHits });
+    const masked = cell?.whole(Buffer.from(value, 'latin1'));
+    if (masked === undefined && !this.#isPainted(start, end)) return;
+    if (masked === undefined) this.#onHits(FOUND);
+    this.nulls.add(from);
+    this.#edit(from, end, NULL);
+  }
+
+  #string(tokens: readonly Token[], index: number): boolean {
+    const { start, end } = tokens[index] ?? NOWHERE;
+    const token = this.#latin1.slice(start, end);
+    const mark = this.#escapeBehind(tokens, index);
+    const value = said(token, mark);
+    if (value === null) return false;
+    const typeOid = typeOfText(this.#valueAt(start)?.typeOid ?? 0, value);
+    const masker = this.#ofColumns(start) ?? this.#maskers.forAll;
+    let masked = cellOf({ typeOid, format: 0, masker, onHits: this.#onHits })?.whole(value);
+    if (masked === undefined && this.#isPainted(start, end)) {
+      masked = said(this.#painted.toString('latin1', start, end), mark) ?? null;
+      this.#onHits(FOUND);
+    }
+    if (masked === undefined) return true;
+    // What says with which character a constant was escaped goes with it.
+    const last = mark === undefined ? end : (tokens[index + 2]?.end ?? end);
+    if (masked === null) {
+      this.nulls.add(start);
+      this.#edit(start, last, NULL);
+      return true;
+    }
+    const now = Buffer.from(masked).toString('latin1');
+    const key = value.toString('latin1');
+    const known = this.strings.get(key);
+    if (known === undefined) this.strings.set(key, new Set([now]));
+    else known.add(now);
+    this.#new.add(now);
+    this.#edit(start, last, literal(masked));
+    return true;
+  }
+
+  /** `UESCAPE '!'` behind a constant; undefined: none. */
+  #escapeBehind(tokens: readonly Token[], index: number): string | undefined {
+    const [word, mark] = [tokens[index + 1], tokens[index + 2]];
+    if (word === undefined || mark === undefined) return undefined;
+    if (!/^uescape$/i.test(this.#latin1.slice(word.start, word.end))) return undefined;
+    return said(this.#latin1.slice(mark.start, mark.end))?.toString('latin1');
+  }
+
+  /** Something is to be masked in it, and it is what something is called. */
+  #isName(name: Buffer | null): boolean {
+    return name === null || isOther(this.#maskers.forAll.value(name)?.bytes, name);
+  }
+
+  /** Something is found between these places, and does not go beyond them. */
+  #isPainted(start: number, end: number): boolean {
+    const differs = (at: number): boolean => this.#painted[at] !== this.#text[at];
+    if (differs(start - 1) || differs(end)) return false;
+    return this.#painted.compare(this.#text, start, end, start, end) !== 0;
+  }
+
+  #edit(start: number, end: number, instead: Buffer): void {
+    if (start < this.#written) return;
+    this.#out.push(this.#text.subarray(this.#written, start), instead);
+    this.#written = end;
+  }
+}
+
+const NOWHERE: Token = { start: 0, end: 0 };
+const BLANK = 0x20;
+/** Apart from what stands beside it. */
+const NULL = Buffer.from(' NULL ');
+/** By what stands around a value. */
+const FOUND = [{ rule: '', detector: null, observed: false, count: 1 }];
+
+/** What was only observed comes back as it was. */
+function isOther(masked: Uint8Array | null | undefined, bytes: Buffer): boolean {
+  return masked !== undefined && (masked === null || !bytes.equals(masked));
+}

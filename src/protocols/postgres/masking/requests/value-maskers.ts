@@ -1,0 +1,74 @@
+/** Which masker is for a value of a request: that of the columns it is for, or the one for what belongs to no column. */
+import type { Masker, ValueMasker } from '../../../../mask/masker.ts';
+import type { ColumnRule, ColumnRules } from '../column-rules.ts';
+import type { Relation } from '../touch.ts';
+import type { ValueFacts } from './request-facts.ts';
+
+/** Of a statement, as far as its values are concerned. */
+export interface Relations {
+  readonly relations: readonly Relation[];
+}
+
+const NO_RELATIONS: Relations = { relations: [] };
+
+export class ValueMaskers {
+  readonly #masker: Masker;
+  readonly #rules: readonly ColumnRule[];
+  /** By the rules that mean a column. A policy has few. */
+  readonly #made = new Map<string, ValueMasker>();
+
+  constructor(masker: Masker, columns: ColumnRules) {
+    this.#masker = masker;
+    this.#rules = columns.rules;
+  }
+
+  get hasColumns(): boolean {
+    return this.#rules.length > 0;
+  }
+
+  /** For what is known to be of no column that is meant. */
+  get forAll(): Masker {
+    return this.#masker;
+  }
+
+  /** Null: the value is of no column that is meant. @param facts of a parameter or constant; null: it may be for any */
+  ofColumns(
+    value: Pick<ValueFacts, 'columns'> | null,
+    { relations }: Relations = NO_RELATIONS,
+  ): ValueMasker | null {
+    if (this.#rules.length === 0) return null;
+    if (value === null) return this.#made.get('') ?? this.#make('', [null]);
+    if (value.columns.size === 0) return null;
+    const meant = [...value.columns].filter((column) =>
+      this.#rules.some(
+        (rule) => rule.meansColumn(column) && relations.some((relation) => rule.mayMeanTable(relation)),
+      ),
+    );
+    if (meant.length === 0) return null;
+    const key = JSON.stringify(meant);
+    return this.#made.get(key) ?? this.#make(key, meant);
+  }
+
+  /** Of a column of that table, or the one for all; null: nothing is to be done. */
+  ofTable(table: Relation, column: string): ValueMasker {
+    return this.ofColumns({ columns: new Set([column]) }, { relations: [table] }) ?? this.#masker;
+  }
+
+  /** Whether values that go there may be for a column that is meant. */
+  means(table: Relation): boolean {
+    return this.#rules.some((rule) => rule.mayMeanTable(table));
+  }
+
+  /** Where several columns are meant, the first of them says what is done unless another masks the whole value. */
+  #make(key: string, columns: readonly (string | null)[]): ValueMasker {
+    const made = columns.map(
+      (column) => this.#masker.column({ schema: null, table: null, column, type: null }) ?? this.#masker,
+    );
+    const masker = made.find(({ whole }) => whole !== null) ?? made[0] ?? this.#masker;
+    if (this.#made.size < MADE_MAX) this.#made.set(key, masker);
+    return masker;
+  }
+}
+
+/** Names come from agents. */
+const MADE_MAX = 256;
