@@ -39,8 +39,16 @@ export class Catalog {
   readonly #meant: readonly MeantColumn[];
   readonly #byTable = new Map<number, MeantColumn[]>();
   readonly #rules: readonly ColumnRule[];
+  readonly #functions: ReadonlySet<string>;
 
-  constructor(rules: readonly ColumnRule[], highestOid: number, meant: readonly MeantColumn[]) {
+  /** @param functions names of those that may read tables */
+  constructor(
+    rules: readonly ColumnRule[],
+    highestOid: number,
+    meant: readonly MeantColumn[],
+    functions: ReadonlySet<string> = new Set(),
+  ) {
+    this.#functions = functions;
     this.#rules = rules;
     this.#highestOid = highestOid;
     this.#meant = meant;
@@ -70,6 +78,13 @@ export class Catalog {
   #names({ rule, schema, table, column }: MeantColumn): boolean {
     const own = this.#rules[rule];
     return column !== null && own?.meansColumn(column) === true && own.mayMeanTable({ schema, name: table });
+  }
+
+  /** Whether one of the names is that of a function which may read tables. */
+  runs(names: ReadonlySet<string>): boolean {
+    if (this.#functions.size === 0) return false;
+    for (const name of names) if (this.#functions.has(name)) return true;
+    return false;
   }
 
   isNewer(tableOid: number): boolean {

@@ -92,9 +92,14 @@ export class ColumnRules {
     return readsStatistics(facts) && this.meanSomething(catalog);
   }
 
+  /** Whether it calls a function of the database's own, which may read whatever it likes. */
+  runsFunction(facts: StatementFacts | null, catalog: Catalog | null): boolean {
+    return facts !== null && catalog?.runs(facts.names) === true && this.meanSomething(catalog);
+  }
+
   /** Whether the statement may show values of a masked column in other words. */
   anyTouched(facts: StatementFacts | null, catalog: Catalog | null): boolean {
-    if (this.inStatistics(facts, catalog)) return true;
+    if (this.inStatistics(facts, catalog) || this.runsFunction(facts, catalog)) return true;
     return this.rules.some((rule) => touches(facts, rule, reachesIn(catalog)));
   }
 }

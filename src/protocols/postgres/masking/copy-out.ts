@@ -75,6 +75,7 @@ function columnsOf({ count, shape, facts, columns, catalog }: CopyFacts): Column
   const each = (column: Column): Column[] => Array.from({ length: count }, () => column);
   if (columns.rules.length === 0) return each(NOT_A_COLUMN);
   if (shape === null || facts === null || facts.runsCode) return each(ANY_COLUMN);
+  if (columns.runsFunction(facts, catalog)) return each(ANY_COLUMN);
   if (columns.inStatistics(facts, catalog)) return each(ANY_COLUMN);
   const reaches = reachesIn(catalog);
   const reached = facts.relations.flatMap((relation) =>

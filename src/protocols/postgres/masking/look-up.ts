@@ -25,8 +25,9 @@ export interface LookUpOptions {
 const COLUMNS_MAX = 65_536;
 
 /**
- * One row for each column a rule means, its partitions' and heirs' likewise, and for each view of one; the last row has the highest
- * number of a relation. 1259 is pg_class, 2618 pg_rewrite.
+ * One row for each column a rule means, its partitions' and heirs' likewise, and for each view of one; one for each name of a function
+ * that may read tables: of those that are neither PostgreSQL's, nor an extension's, nor of native code; the last row has the
+ * highest number of a relation. 1259 is pg_class, 2618 pg_rewrite, 1255 pg_proc.
  */
 const QUESTION = `
 with recursive rule as (
@@ -62,6 +63,15 @@ select s.n, s.oid, s.attnum, ns.nspname, c.relname, (
 from shown s, pg_catalog.pg_class c, pg_catalog.pg_namespace ns
 where c.oid operator(pg_catalog.=) s.oid and ns.oid operator(pg_catalog.=) c.relnamespace
 union all
+select -1, 0::pg_catalog.oid, 0::pg_catalog.int2, ''::pg_catalog.name, p.proname, null::pg_catalog.name, null::pg_catalog.json
+from pg_catalog.pg_proc p, pg_catalog.pg_language l, pg_catalog.pg_namespace ns
+where l.oid operator(pg_catalog.=) p.prolang and ns.oid operator(pg_catalog.=) p.pronamespace
+  and ns.nspname operator(pg_catalog.<>) all ('{pg_catalog,information_schema}'::pg_catalog.name[])
+  and (l.lanname operator(pg_catalog.<>) all ('{internal,c}'::pg_catalog.name[]) or p.prokind operator(pg_catalog.=) 'a'::pg_catalog."char")
+  and not exists (select from pg_catalog.pg_depend d where d.classid operator(pg_catalog.=) 1255::pg_catalog.oid
+    and d.objid operator(pg_catalog.=) p.oid and d.deptype operator(pg_catalog.=) 'e'::pg_catalog."char")
+group by p.proname
+union all
 select 0, (select pg_catalog.max(m.oid) from pg_catalog.pg_class m), 0, '', '', null, null`;
 
 /** ParseComplete, BindComplete, CloseComplete, CommandComplete; anything else (an error) is no answer. */
@@ -70,6 +80,7 @@ const ANSWERS: ReadonlySet<string> = new Set('123C');
 export class LookUp {
   readonly #options: LookUpOptions;
   #meant: MeantColumn[] = [];
+  #functions = new Set<string>();
   #highestOid = 0;
   #failed = false;
   #isStale = false;
@@ -94,6 +105,7 @@ export class LookUp {
     const { exchange, keeper, mayWrite, write, rules } = this.#options;
     if (!(this.#isStale || keeper.isDue()) || !mayWrite()) return false;
     this.#meant = [];
+    this.#functions = new Set();
     this.#highestOid = 0;
     this.#failed = false;
     exchange.push({ kind: 'look-up' });
@@ -112,7 +124,7 @@ export class LookUp {
     const { rules, keeper } = this.#options;
     const isWhole = !this.#failed && this.#highestOid > 0;
     this.#isStale = false;
-    keeper.keep(isWhole ? new Catalog(rules, this.#highestOid, this.#meant) : null);
+    keeper.keep(isWhole ? new Catalog(rules, this.#highestOid, this.#meant, this.#functions) : null);
     this.#meant = [];
   }
 
@@ -122,8 +134,12 @@ export class LookUp {
       this.#highestOid = Number(tableOid);
       return;
     }
-    if (this.#meant.length >= COLUMNS_MAX) this.#failed = true;
+    if (this.#meant.length + this.#functions.size >= COLUMNS_MAX) this.#failed = true;
     if (this.#failed) return;
+    if (rule === '-1') {
+      this.#functions.add(table ?? '');
+      return;
+    }
     this.#meant.push({
       rule: Number(rule) - 1,
       tableOid: Number(tableOid),

@@ -55,6 +55,12 @@ export class Names {
     this.lasting = this.#columns.anyTouched(facts, this.#lookUp?.catalog ?? null);
   }
 
+  /** Whether code of the database may say what is said about the statement. */
+  runsCode(facts: StatementFacts | null): boolean {
+    if (facts === null || facts.runsCode || facts.isIndirect) return true;
+    return this.#columns.runsFunction(facts, this.#lookUp?.catalog ?? null);
+  }
+
   /** Whether what is said about the statement may quote a masked value. */
   touched(facts: StatementFacts | null): boolean {
     if (this.lasting && facts?.isIndirect !== false) return true;

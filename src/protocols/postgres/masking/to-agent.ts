@@ -274,8 +274,7 @@ export class ToAgent extends MessageRewriter {
     const facts = this.#factsOf(head);
     // Calls are of large objects only, which are no columns.
     const isNone = head === null || ['sync', 'call', 'look-up'].includes(head.kind);
-    if (!isNone && this.#names.touched(facts))
-      return facts === null || facts.runsCode || facts.isIndirect ? 'code' : 'all';
+    if (!isNone && this.#names.touched(facts)) return this.#names.runsCode(facts) ? 'code' : 'all';
     return this.#options.columns.meanSomething(this.#catalog) ? 'details' : 'none';
   }
 

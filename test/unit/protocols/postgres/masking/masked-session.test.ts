@@ -319,13 +319,30 @@ t.test(
     t.match(asked, /\^\(\?:people\)\$/);
     const meant = ['1', '100', '1', 'public', 'people', 'ssn', '["ssn","y"]'];
     const end = ['0', '200', '0', '', '', null, null];
+    const code = ['-1', '0', '0', '', 'ssn_of', null, null];
     toServer(query('select 2'));
     t.equal(
-      toAgent(message('1'), message('2'), row(...meant), row(...end), complete, message('3'), ready),
+      toAgent(
+        message('1'),
+        message('2'),
+        row(...meant),
+        row(...code),
+        row(...end),
+        complete,
+        message('3'),
+        ready,
+      ),
       'Z',
       'and is the last of the answer',
     );
     t.equal(toAgent(...select, ready), 'T D ********|y C SELECT 1  Z', 'by whatever name');
+    toServer(query('select ssn_of(1)'));
+    const called = [
+      description({ name: 'ssn_of' }, { name: 'y', table: 100 }),
+      row('078-05-1120', 'y'),
+      complete,
+    ];
+    t.equal(toAgent(...called, ready), 'T D ********|y C SELECT 1  Z', 'by a function of the database');
     toServer(query('select ssn from newer'));
     const newer = [description({ name: 'ssn', table: 201 }), row('078-05-1120'), complete];
     t.equal(toAgent(...newer, ready), 'T D ******** C SELECT 1 ', 'a table that came later may be the one');
@@ -336,12 +353,7 @@ t.test(
 t.test(
   'what is said at the start of a session, and what tables are said to be, is what it can be',
   async (t) => {
-    const long: [string, number][] = [
-      ['R', 65_600],
-      ['K', 300],
-      ['v', 5_000],
-    ];
-    for (const [letter, length] of long)
+    for (const [letter, length] of Object.entries({ R: 65_600, K: 300, v: 5_000 }))
       t.throws(() => sessionOf(0).toAgent.push(message(letter, Buffer.alloc(length))), ProtocolError, letter);
     const keeper = new Keeper();
     const { toAgent } = started([SSN], keeper);
