@@ -24,9 +24,21 @@ const MAX_OPEN_PER_PEER = 1_024;
 const isDigest = (value: unknown): value is string =>
   typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 
-/** 4 to 256 bytes in hexadecimal, or none. */
-const isKey = (value: unknown): value is string | null =>
-  value === null || (typeof value === 'string' && /^(?:[0-9a-f]{2}){4,256}$/.test(value));
+/** 4 to 256 bytes in hexadecimal. */
+const isKey = (value: unknown): boolean =>
+  typeof value === 'string' && /^(?:[0-9a-f]{2}){4,256}$/.test(value);
+
+/** Host names and addresses are not longer. */
+const isName = (value: unknown): boolean => typeof value === 'string' && value.length <= 255;
+
+function isSession(value: unknown): boolean {
+  if (value === null) return true;
+  if (typeof value !== 'object' || !('key' in value) || !('server' in value)) return false;
+  const { key, server } = value;
+  if (!isKey(key) || typeof server !== 'object' || server === null) return false;
+  const { port, name, dnsName }: Claim = { ...server };
+  return isU32(port) && port <= 65_535 && isName(name) && (dnsName === null || isName(dnsName));
+}
 
 export function isCancelQuestion(claim: Claim): claim is Claim & CancelQuestion {
   const { type, question, digest } = claim;
@@ -34,8 +46,8 @@ export function isCancelQuestion(claim: Claim): claim is Claim & CancelQuestion 
 }
 
 export function isCancelAnswer(claim: Claim): claim is Claim & CancelAnswer {
-  const { type, question, digest, key } = claim;
-  return type === 'cancel-key' && isU32(question) && isDigest(digest) && isKey(key);
+  const { type, question, digest, session } = claim;
+  return type === 'cancel-found' && isU32(question) && isDigest(digest) && isSession(session);
 }
 
 interface Open {
@@ -63,7 +75,7 @@ export class CancelRelay {
     const others = this.#peers().filter(({ key }) => key !== asker.key);
     const count = this.#counts.get(asker.key) ?? 0;
     if (others.length === 0 || count >= MAX_OPEN_PER_PEER) {
-      asker.send({ type: 'cancel-key', question, digest, key: null });
+      asker.send({ type: 'cancel-found', question, digest, session: null });
       return;
     }
     const number = this.#next;
@@ -75,10 +87,10 @@ export class CancelRelay {
     for (const other of others) other.send({ type: 'cancel', question: number, digest });
   }
 
-  answered(peer: Peer, { question, digest, key }: CancelAnswer): void {
+  answered(peer: Peer, { question, digest, session }: CancelAnswer): void {
     const open = this.#open.get(question);
     if (open?.digest !== digest || !open.asked.delete(peer.key)) return;
-    if (key !== null || open.asked.size === 0) this.#settle(question, key);
+    if (session !== null || open.asked.size === 0) this.#settle(question, session);
   }
 
   /** It has ended: nothing more is to be expected of it, nor to be told to it. */
@@ -89,7 +101,7 @@ export class CancelRelay {
     }
   }
 
-  #settle(number: number, key: string | null): void {
+  #settle(number: number, session: CancelAnswer['session']): void {
     const open = this.#open.get(number);
     if (open === undefined) return;
     clearTimeout(open.timer);
@@ -97,6 +109,6 @@ export class CancelRelay {
     const left = (this.#counts.get(open.asker.key) ?? 1) - 1;
     if (left === 0) this.#counts.delete(open.asker.key);
     else this.#counts.set(open.asker.key, left);
-    open.asker.send({ type: 'cancel-key', question: open.question, digest: open.digest, key });
+    open.asker.send({ type: 'cancel-found', question: open.question, digest: open.digest, session });
   }
 }

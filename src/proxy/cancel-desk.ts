@@ -8,7 +8,7 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { CancelKey } from '../protocols/postgres/cancel-key.ts';
-import { type CancelKeys, digestOf, type SessionPlace } from './cancel-keys.ts';
+import { type CancelKeys, type Cancellable, digestOf, type SessionPlace } from './cancel-keys.ts';
 import { RateLimit } from './dns/rate-limit.ts';
 import type { CancelAnswer, CancelQuestion } from './ipc.ts';
 
@@ -23,7 +23,7 @@ const PER_SECOND = 100;
 
 interface Waiting {
   readonly digest: string;
-  readonly settle: (key: Buffer | null) => void;
+  readonly settle: (found: Cancellable | null) => void;
 }
 
 export class CancelDesk {
@@ -39,22 +39,22 @@ export class CancelDesk {
     this.#limit = new RateLimit(clock, PER_SECOND);
   }
 
-  /** The server's key for the agent's; null: there is no such session, or too much was asked. Never rejects. */
-  readonly translate = async (place: SessionPlace, request: CancelKey): Promise<Buffer | null> => {
+  /** The session of this place and key; null: there is none, or too much was asked. Never rejects. */
+  readonly find = async (place: SessionPlace, request: CancelKey): Promise<Cancellable | null> => {
     if (this.#limit.take(place.agentId) !== 'granted') return null;
     const digest = digestOf(place, request);
     return this.#keys.find(digest) ?? (await this.#ask(digest));
   };
 
-  #ask(digest: string): Promise<Buffer | null> {
+  #ask(digest: string): Promise<Cancellable | null> {
     if (this.#waiting.size >= MAX_WAITING) return Promise.resolve(null);
     const question = this.#next;
     this.#next = (this.#next + 1) >>> 0;
     return new Promise((resolve) => {
-      const settle = (key: Buffer | null): void => {
+      const settle = (found: Cancellable | null): void => {
         clearTimeout(timer);
         this.#waiting.delete(question);
-        resolve(key);
+        resolve(found);
       };
       const timer = setTimeout(() => settle(null), TIMEOUT_MS);
       this.#waiting.set(question, { digest, settle });
@@ -64,13 +64,15 @@ export class CancelDesk {
 
   /** Another worker asks. */
   asked({ question, digest }: CancelQuestion): void {
-    const key = this.#keys.find(digest)?.toString('hex') ?? null;
-    this.#send({ type: 'cancel-key', question, digest, key });
+    const found = this.#keys.find(digest);
+    const session = found === null ? null : { key: found.key.toString('hex'), server: found.server };
+    this.#send({ type: 'cancel-found', question, digest, session });
   }
 
   /** Numbers begin anew with each process: an answer to a predecessor must not be taken for one's own. */
-  answered({ question, digest, key }: CancelAnswer): void {
+  answered({ question, digest, session }: CancelAnswer): void {
     const waiting = this.#waiting.get(question);
-    if (waiting?.digest === digest) waiting.settle(key === null ? null : Buffer.from(key, 'hex'));
+    if (waiting?.digest !== digest) return;
+    waiting.settle(session === null ? null : { ...session, key: Buffer.from(session.key, 'hex') });
   }
 }

@@ -10,6 +10,7 @@
  */
 import type { FlowRecord, WorkerFlowReport } from '../flow/record.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
+import type { SessionServer } from './cancel-keys.ts';
 
 /** A listening socket the worker was started with, by its descriptor number there. */
 export interface ListenerHandle {
@@ -50,11 +51,15 @@ export interface CancelQuestion {
 }
 
 export interface CancelAnswer {
-  readonly type: 'cancel-key';
+  readonly type: 'cancel-found';
   readonly question: number;
   readonly digest: string;
-  /** The server's key, in hexadecimal; null: no such session. */
-  readonly key: string | null;
+  /** Null: nobody has it. */
+  readonly session: {
+    /** The server's key, in hexadecimal. */
+    readonly key: string;
+    readonly server: SessionServer;
+  } | null;
 }
 
 export type DaemonMessage =

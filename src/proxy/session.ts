@@ -17,8 +17,9 @@ import { decide, needsDnsName, type PreparedPolicy } from '../policy/decide.ts';
 import { maskRules } from '../policy/masks.ts';
 import { operationRules } from '../policy/operations.ts';
 import type { ConnectAnswer, FlowQuestion, Granted, Refused } from '../policy/types.ts';
+import { readCancelRequest } from '../protocols/postgres/cancel-key.ts';
 import { AgentGone, AgentInput } from './agent-input.ts';
-import type { FlowCancels } from './cancel-keys.ts';
+import type { Cancellable, FlowCancels } from './cancel-keys.ts';
 import { DeniedByPolicy } from './denied-by-policy.ts';
 import { answerFor, farewell } from './farewell.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
@@ -50,8 +51,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** The name this agent last resolved to the address; asked only where the decision may depend on it. */
   readonly resolvedName?: () => Promise<string | null>;
-  /** The keys by which PostgreSQL's sessions are cancelled, of a flow that is granted so. */
-  readonly cancelsOf: (grant: Granted) => FlowCancels;
+  /** The keys by which PostgreSQL's sessions are cancelled. */
+  readonly cancels: FlowCancels;
   /** Where the agent is in another network namespace than the worker: sockets to reach servers from there. */
   readonly sockets?: SocketPool | null;
   /** Told when the server's side is open: from here on the flow needs nobody but its two ends. */
@@ -72,7 +73,7 @@ export class Session {
   readonly #policy: PolicyInForce;
   readonly #clock: Clock;
   readonly #resolvedName: () => Promise<string | null>;
-  readonly #cancelsOf: SessionOptions['cancelsOf'];
+  readonly #cancels: FlowCancels;
   readonly #onEstablished: () => void;
   readonly #relay: Relay;
   readonly #draft: FlowDraft;
@@ -83,13 +84,15 @@ export class Session {
   #governed: Governed | null = null;
   /** Set where policy has masks for this flow. */
   #masked: Masked | null = null;
-  #cancels: FlowCancels | null = null;
+  /** What a request to cancel is for. */
+  #cancelled: Cancellable | null = null;
+  #dnsName: string | null = null;
   #cut: Ending | null = null;
 
   constructor(options: SessionOptions) {
     const { agent, facts, policy, worker, clock, sockets = null, relay = streamRelay } = options;
     this.#resolvedName = options.resolvedName ?? (async () => null);
-    this.#cancelsOf = options.cancelsOf;
+    this.#cancels = options.cancels;
     this.#onEstablished = options.onEstablished ?? ignore;
     this.#agent = agent;
     this.#facts = facts;
@@ -127,7 +130,7 @@ export class Session {
     } catch (error) {
       ending = this.#endingOf(error);
     }
-    this.#cancels?.end();
+    this.#cancels.end();
     ending = this.#cut ?? ending;
     await this.#close(ending);
     return this.#draft.finish(ending.reason, ending.detail, this.#clock.monotonic() - begun);
@@ -151,7 +154,8 @@ export class Session {
       if (answer.kind === 'deny') this.#draft.decision = answer;
       const recognised = await this.#look();
       if (answer.kind !== 'deny') {
-        question = await this.#withDnsName({ ...question, seen: seenOf(recognised) });
+        question = { ...question, ...(await this.#nameOfCancelled(recognised)), seen: seenOf(recognised) };
+        question = await this.#withDnsName(question);
         answer = decide(prepared, question);
       }
     } else {
@@ -160,8 +164,17 @@ export class Session {
     if (answer.kind === 'inspect') throw new Error('policy asked to see what it was shown');
     this.#draft.decision = answer;
     if (answer.kind === 'deny') throw new DeniedByPolicy(answer);
+    this.#dnsName = question.dnsName ?? null;
     this.#govern(question, answer);
     return answer;
+  }
+
+  /** A request to cancel is decided by what the agent had resolved for its session: it resolves nothing itself. */
+  async #nameOfCancelled(recognised: Recognised): Promise<Pick<FlowQuestion, 'dnsName'>> {
+    if (recognised.protocol !== 'postgres' || recognised.opening.kind !== 'cancel') return {};
+    this.#cancelled = await this.#cancels.find(readCancelRequest(recognised.opening.raw));
+    const dnsName = this.#cancelled?.server.dnsName ?? null;
+    return dnsName === null ? {} : { dnsName };
   }
 
   /** @throws DeniedByPolicy where rules about operations, or masks, could not be kept */
@@ -223,8 +236,6 @@ export class Session {
 
   async #open(grant: Granted): Promise<Opened> {
     const { prepared, contexts } = this.#policy;
-    const cancels = this.#cancelsOf(grant);
-    this.#cancels = cancels;
     try {
       return await openerFor(
         grant,
@@ -237,7 +248,9 @@ export class Session {
         contexts,
         limits: prepared.source.limits,
         ip: this.#facts.dstIp,
-        cancels,
+        cancels: this.#cancels,
+        cancelled: this.#cancelled,
+        dnsName: this.#dnsName,
       });
     } finally {
       this.#draft.connectMs = this.#upstream.connectMs;

@@ -14,9 +14,9 @@ import { duplicateFd } from '../kernel/descriptors.ts';
 import type { KernelFlow } from '../kernel/facts.ts';
 import { MaskEngine } from '../mask/engine.ts';
 import { preparePolicy } from '../policy/decide.ts';
-import type { CompiledPolicy, Granted } from '../policy/types.ts';
+import type { CompiledPolicy } from '../policy/types.ts';
 import { CancelDesk } from './cancel-desk.ts';
-import { CancelKeys, FlowCancels, placeOf } from './cancel-keys.ts';
+import { CancelKeys, FlowCancels } from './cancel-keys.ts';
 import { Doors } from './doors.ts';
 import { maxFlows, readLimits } from './flow-limit.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
@@ -126,7 +126,7 @@ export class Worker {
       case 'cancel':
         this.#cancelDesk.asked(message);
         break;
-      case 'cancel-key':
+      case 'cancel-found':
         this.#cancelDesk.answered(message);
         break;
       case 'retire':
@@ -268,8 +268,7 @@ export class Worker {
   ): Promise<void> {
     const { facts } = flow;
     const resolvedName = (): Promise<string | null> => this.#names.ask(facts.agentId, facts.dstIp);
-    const cancelsOf = (grant: Granted): FlowCancels =>
-      new FlowCancels(this.#cancelKeys, placeOf(facts, grant), this.#cancelDesk.translate);
+    const cancels = new FlowCancels(this.#cancelKeys, facts, this.#cancelDesk.find);
     const worker = this.#number;
     const clock = this.#clock;
     const onEstablished = (): void => this.#changed();
@@ -281,7 +280,7 @@ export class Worker {
       clock,
       sockets,
       resolvedName,
-      cancelsOf,
+      cancels,
       onEstablished,
     });
     this.#sessions.add(session);

@@ -311,6 +311,42 @@ t.test('nobody cancels what is not his, and the server hears nothing of who trie
   await raw.running.stop();
 });
 
+t.test('whatever the server takes for replication, Sluice does', async (t) => {
+  const walsenders = (): number => world.postgres.log.split('replication connection authorized').length - 1;
+  const before = walsenders();
+  const spelled = ['t', 'TR', 'true', 'True', 'y', 'yE', 'yes', 'on', 'ON', '1', 'database'];
+  for (const value of spelled) {
+    const raw = rawSession(AGENTS.shop, '--set', `replication=${value}`);
+    t.match(await raw.waitFor('error'), { error: { code: '28000', message: /asks for replication/ } }, value);
+    await raw.running.finished;
+  }
+  t.equal(walsenders(), before);
+  for (const value of spelled) {
+    const raw = rawSession(AGENTS.stock, '--set', `replication=${value}`);
+    await raw.waitFor('ready');
+    await raw.running.stop();
+  }
+  await until('as many walsenders', () => walsenders() === before + spelled.length);
+  const others = [
+    'replication=Database',
+    'Replication=true',
+    'options=-c replication=true',
+    'replication=o',
+    'replication=2',
+  ];
+  for (const setting of others) {
+    const raw = rawSession(AGENTS.shop, '--set', setting);
+    await raw.waitFor('error');
+    await raw.running.finished;
+  }
+  for (const value of ['off', 'F', '0', 'n']) {
+    const raw = rawSession(AGENTS.shop, '--set', `replication=${value}`);
+    await raw.waitFor('ready');
+    await raw.running.stop();
+  }
+  t.equal(walsenders(), before + spelled.length);
+});
+
 t.test('replication: nobody without a rule, and backups with one', async (t) => {
   const before = connections();
   const target = join(world.dir, 'denied');

@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import type { CompiledPolicy, Granted } from '../../policy/types.ts';
 import type { AgentInput } from '../agent-input.ts';
-import type { FlowCancels } from '../cancel-keys.ts';
+import type { Cancellable, FlowCancels } from '../cancel-keys.ts';
 import type { Recognised } from '../recognise.ts';
 import type { RelayOptions } from '../relay.ts';
 import type { TlsContexts } from '../tls-context.ts';
@@ -24,6 +24,10 @@ export interface Opening {
   /** Address the agent asked for. */
   readonly ip: string;
   readonly cancels: FlowCancels;
+  /** The session that a request to cancel is for; null: none of this agent's. */
+  readonly cancelled: Cancellable | null;
+  /** What the agent had resolved, where policy asked. */
+  readonly dnsName: string | null;
 }
 
 export interface Opened {

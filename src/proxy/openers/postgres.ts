@@ -11,12 +11,11 @@ import { cancelRequest, readCancelRequest } from '../../protocols/postgres/cance
 import { SaslReply } from '../../protocols/postgres/sasl-reply.ts';
 import { StartFilter } from '../../protocols/postgres/start-filter.ts';
 import { readSslAnswer, SSL_REQUEST } from '../../protocols/postgres/startup.ts';
-import type { FlowCancels } from '../cancel-keys.ts';
 import { DeniedByPolicy } from '../denied-by-policy.ts';
 import { firstChunk } from '../first-chunk.ts';
 import type { ByteFilter } from '../relay.ts';
 import { UpstreamError } from '../upstream-error.ts';
-import { agentHead, connectServer, type Opener, tlsOf } from './opener.ts';
+import { agentHead, connectServer, type Opener, type Opening, tlsOf } from './opener.ts';
 
 export const openPostgres: Opener = async (opening) => {
   const { recognised, upstream, limits } = opening;
@@ -24,7 +23,7 @@ export const openPostgres: Opener = async (opening) => {
     throw new UpstreamError('internal_error', 'a PostgreSQL flow without a start-up packet');
   }
   const { opening: said } = recognised;
-  const cancelling = said.kind === 'cancel' ? await translated(opening.cancels, said.raw) : null;
+  const cancelling = said.kind === 'cancel' ? translated(opening, said.raw) : null;
   const tls = tlsOf(opening, []);
   const raw = await connectServer(opening);
   await askForTls(raw, limits.handshakeTimeoutMs);
@@ -34,7 +33,8 @@ export const openPostgres: Opener = async (opening) => {
     const relay = { agentHead: cancelling, serverHead: null, agentFilter: onlyHead(), serverFilter: null };
     return { server, relay };
   }
-  const serverFilter = new StartFilter({ keyFor: (key) => opening.cancels.issue(key) });
+  const session = { port: opening.grant.upstreamPort, name: tls.serverName, dnsName: opening.dnsName };
+  const serverFilter = new StartFilter({ keyFor: (key) => opening.cancels.issue(session, key) });
   return {
     server,
     relay: {
@@ -77,10 +77,10 @@ function onlyHead(): ByteFilter {
  *
  * @throws DeniedByPolicy when it is for no session this agent has with this server; the server then hears nothing of it
  */
-async function translated(cancels: FlowCancels, raw: Buffer): Promise<Buffer> {
-  const request = readCancelRequest(raw);
-  const key = await cancels.translate(request);
-  if (key !== null) return cancelRequest({ ...request, key });
+function translated({ cancelled, grant }: Opening, raw: Buffer): Buffer {
+  const { serverName, upstreamPort } = grant;
+  if (cancelled?.server.port === upstreamPort && cancelled.server.name === serverName?.name)
+    return cancelRequest({ ...readCancelRequest(raw), key: cancelled.key });
   const reason = 'no session of this agent with this server has that process and key';
   throw new DeniedByPolicy({ kind: 'deny', rule: null, code: 'cancel_denied', reason });
 }

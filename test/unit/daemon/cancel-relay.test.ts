@@ -4,6 +4,7 @@ import type { CancelAnswer, CancelQuestion } from '#src/proxy/ipc.ts';
 
 const digest = 'ab'.repeat(32);
 const KEY = '7265616c';
+const server = { port: 5432, name: 'db.test', dnsName: null };
 
 interface TestPeer extends Peer {
   readonly told: (CancelQuestion | CancelAnswer)[];
@@ -25,7 +26,7 @@ function make(count: number) {
 
 const question = (number: number): CancelQuestion => ({ type: 'cancel', question: number, digest });
 const answer = (number: number, key: string | null): CancelAnswer => {
-  return { type: 'cancel-key', question: number, digest, key };
+  return { type: 'cancel-found', question: number, digest, session: key === null ? null : { key, server } };
 };
 /** The daemon's own number of the last question. */
 const asked = (peer: TestPeer): number => peer.told.at(-1)?.question ?? -1;
@@ -112,5 +113,17 @@ t.test('what a worker says is checked', async (t) => {
     t.notOk(isCancelAnswer({ ...answer(1, KEY), ...wrong }), JSON.stringify(wrong));
   }
   for (const key of [1, 'xy', 'ff', 'ff'.repeat(257), '7265616', undefined])
-    t.notOk(isCancelAnswer({ ...answer(1, KEY), key }), String(key));
+    t.notOk(isCancelAnswer({ ...answer(1, KEY), session: { key, server } }), String(key));
+  for (const wrong of [
+    { port: -1 },
+    { port: 65_536 },
+    { name: 1 },
+    { name: 'x'.repeat(256) },
+    { dnsName: 1 },
+  ]) {
+    const session = { key: KEY, server: { ...server, ...wrong } };
+    t.notOk(isCancelAnswer({ ...answer(1, KEY), session }), JSON.stringify(wrong));
+  }
+  for (const session of [undefined, 1, {}, { key: KEY }, { key: KEY, server: null }])
+    t.notOk(isCancelAnswer({ ...answer(1, KEY), session }), JSON.stringify(session));
 });

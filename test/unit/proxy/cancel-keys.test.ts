@@ -2,9 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { CancelRelay, type Peer } from '#src/daemon/cancel-relay.ts';
+import { CancelRelay } from '#src/daemon/cancel-relay.ts';
 import { agentId } from '#src/policy/agent-id.ts';
 import type { CompiledTls } from '#src/policy/types.ts';
+import type { DaemonMessage } from '#src/proxy/ipc.ts';
 import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
 import { authentication, message, packet, startupMessage, uint32 } from '#test/support/postgres-packets.ts';
 import {
@@ -56,20 +57,25 @@ async function serverWith(teardown: Teardown, key: Buffer): Promise<Server> {
   return Object.assign(server, { cancels });
 }
 
+/** What the agent has resolved last, as the forwarder knows it. */
+let resolved: string | null = null;
+
 /** Workers with a daemon between them. */
-async function workers(teardown: Teardown, count: number): Promise<TestProxy[]> {
+async function workers(teardown: Teardown, count: number, compiled = shop): Promise<TestProxy[]> {
   const proxies: TestProxy[] = [];
-  for (let index = 0; index < count; index += 1) proxies.push(await TestProxy.start(teardown, shop));
-  const peers = proxies.map(
-    ({ worker }, key): Peer => ({ key, send: (told) => setImmediate(() => void worker.handle(told)) }),
-  );
+  for (let index = 0; index < count; index += 1) proxies.push(await TestProxy.start(teardown, compiled));
+  const peers = proxies.map(({ worker }, key) => ({
+    key,
+    send: (told: DaemonMessage) => setImmediate(() => void worker.handle(told)),
+  }));
   const relay = new CancelRelay(() => peers);
   for (const [index, proxy] of proxies.entries()) {
     const peer = peers[index];
     if (peer === undefined) throw new Error('a worker without its end');
     proxy.told = (told) => {
       if (told.type === 'cancel') relay.asked(peer, told);
-      else if (told.type === 'cancel-key') relay.answered(peer, told);
+      else if (told.type === 'cancel-found') relay.answered(peer, told);
+      else if (told.type === 'name') peer.send({ ...told, name: resolved });
     };
   }
   return proxies;
@@ -161,6 +167,43 @@ t.test('two sessions with the same process and key at their servers have each th
   await readAll(agent);
   t.same(server.cancels, [request(PROCESS, Buffer.from('same'))]);
 });
+
+t.test(
+  'a session by a name that was resolved is cancelled by that name, however long ago it was',
+  async (t) => {
+    const server = await serverWith(t.teardown, Buffer.from('real'));
+    const hosts = [SERVER_NAME.replace(/^[^.]+/, '*'), 'other.test'];
+    const named = destination({ protocol: 'postgres', hosts, tls: { ...tls, serverName: null } });
+    const proxies = await workers(t.teardown, 2, { ...shop, destinations: [named] });
+    const [one] = proxies;
+    if (one === undefined) throw new Error('no workers');
+    resolved = SERVER_NAME;
+    const session = await open(one, server, 4);
+    for (const since of [null, 'other.test', SERVER_NAME]) {
+      resolved = since;
+      for (const proxy of proxies) {
+        const agent = await proxy.agent(server);
+        agent.end(request(session.process, session.key));
+        await readAll(agent);
+        t.match(await proxy.report(), { reason: 'ok', tls: { server_name: SERVER_NAME } });
+        t.same(server.cancels.splice(0), [request(PROCESS, Buffer.from('real'))], String(since));
+      }
+    }
+    await refused(t, one, server, request(PROCESS, randomBytes(4)), 'a guess');
+    const before = server.connections;
+    await one.worker.handle({
+      type: 'policy',
+      policy: {
+        ...shop,
+        destinations: [destination({ protocol: 'postgres', tls: { ...tls, serverName: 'moved.test' } })],
+      },
+    });
+    await refused(t, one, server, request(PROCESS, session.key), 'policy means another server by now');
+    t.equal(server.connections, before);
+    session.agent.resetAndDestroy();
+    await one.report();
+  },
+);
 
 t.test('a retired worker answers for its sessions', async (t) => {
   const server = await serverWith(t.teardown, Buffer.from('real'));
