@@ -40,16 +40,19 @@ export interface CellFacts {
   /** Null: nothing is to be done with the column's values. */
   readonly masker: ValueMasker | null;
   readonly onHits: OnHits;
+  /** What looks like a number in a value of unknown type may be a text, and is to become what it becomes as one. */
+  readonly numbersAreTexts?: boolean;
 }
 
 /** Values in values: an array of composites of arrays, … */
 const DEPTH_MAX = 6;
 
 /** Null: its values pass as they are. */
-export function cellOf({ typeOid, format, masker, onHits }: CellFacts): Cell | null {
+export function cellOf(facts: CellFacts): Cell | null {
+  const { typeOid, format, masker, onHits, numbersAreTexts = false } = facts;
   const family = familyOf(typeOid);
   if (masker === null || (masker.whole === null && !isLookedAt(family, typeOid, format))) return null;
-  const values = new Values(masker, onHits);
+  const values = new Values(masker, onHits, numbersAreTexts);
   const whole = (bytes: Buffer): Masked =>
     format === 0 ? values.text(family, typeOid, bytes, 0) : values.binary(typeOid, bytes, 0);
   return {
@@ -87,7 +90,10 @@ class Values {
   readonly #onHits: OnHits;
   readonly #isWhole: boolean;
 
-  constructor(masker: ValueMasker, onHits: OnHits) {
+  readonly #numbersAreTexts: boolean;
+
+  constructor(masker: ValueMasker, onHits: OnHits, numbersAreTexts: boolean) {
+    this.#numbersAreTexts = numbersAreTexts;
     this.#masker = masker;
     this.#onHits = onHits;
     this.#isWhole = masker.whole !== null;
@@ -223,7 +229,8 @@ class Values {
     const masked = nested?.(bytes, (element) => this.#anyText(element, depth + 1));
     if (masked !== undefined) return masked ?? undefined;
     const plain = this.#plain(bytes);
-    if (plain === undefined || plain === null || !NUMBER.test(bytes.toString('latin1'))) return plain;
+    if (plain === undefined || plain === null || this.#numbersAreTexts) return plain;
+    if (!NUMBER.test(bytes.toString('latin1'))) return plain;
     return NUMBER.test(Buffer.from(plain).toString('latin1')) ? plain : null;
   }
 

@@ -46,7 +46,7 @@ function binaryCell(masker: ValueMasker, onHits: OnHits): Cell | null {
 /** A number is a text, as everywhere in requests. */
 function textCell(masker: ValueMasker, onHits: OnHits): Cell | null {
   const text = cellOf({ typeOid: TEXT, format: 0, masker, onHits });
-  const any = cellOf({ typeOid: 0, format: 0, masker, onHits });
+  const any = cellOf({ typeOid: 0, format: 0, masker, onHits, numbersAreTexts: true });
   if (text === null || any === null) return null;
   return { ...text, whole: (bytes) => (typeOfText(0, bytes) === TEXT ? text : any).whole(bytes) };
 }

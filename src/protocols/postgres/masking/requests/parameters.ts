@@ -109,7 +109,7 @@ export class Parameters {
   #cell(plan: Plan, index: number, format: number, value: Buffer | null): Cell | null {
     const { typeOid, masker } = plan(index);
     const own = format === 0 && value !== null ? typeOfText(typeOid, value) : typeOid;
-    return cellOf({ typeOid: own, format, masker, onHits: this.#onHits });
+    return cellOf({ typeOid: own, format, masker, onHits: this.#onHits, numbersAreTexts: format === 0 });
   }
 
   #planOf(statement: string): Plan {

@@ -114,7 +114,9 @@ const IGNORED: OnHits = () => {
 
 function maskLeaf(masker: ValueMasker, leaf: string, onHits: OnHits): Masked {
   const bytes = Buffer.from(leaf, 'utf8');
-  return cellOf({ typeOid: typeOfText(0, bytes), format: 0, masker, onHits })?.whole(bytes);
+  return cellOf({ typeOid: typeOfText(0, bytes), format: 0, masker, onHits, numbersAreTexts: true })?.whole(
+    bytes,
+  );
 }
 
 /** Something is masked or observed. */
@@ -257,7 +259,13 @@ class Rewriting {
     if (value === null) return false;
     const typeOid = typeOfText(this.#valueAt(start)?.typeOid ?? 0, value);
     const masker = this.#ofColumns(start) ?? this.#maskers.forAll;
-    let masked = cellOf({ typeOid, format: 0, masker, onHits: this.#onHits })?.whole(value);
+    let masked = cellOf({
+      typeOid,
+      format: 0,
+      masker,
+      onHits: this.#onHits,
+      numbersAreTexts: true,
+    })?.whole(value);
     if (masked === undefined && this.#isPainted(start, end)) {
       masked = said(this.#painted.toString('latin1', start, end), mark) ?? null;
       this.#onHits(FOUND);

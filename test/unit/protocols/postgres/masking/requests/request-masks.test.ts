@@ -129,6 +129,7 @@ const BINDS: readonly BindCase[] = [
   },
   { name: 'json of no type', came: `{"a": "${CARD}"}`, gone: `{"a": "${MASKED}"}` },
   { name: 'an array', type: 1009, came: `{x,"${CARD}"}`, gone: `{x,"${MASKED}"}` },
+  { name: 'an array of no type with a number', came: `{x,${CARD}}`, gone: `{x,"${MASKED}"}` },
   { name: 'an array of no type', came: `{x,"a ${CARD}"}`, gone: `{x,"a ${MASKED}"}` },
   {
     name: 'an array in binary',
