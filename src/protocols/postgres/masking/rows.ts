@@ -60,10 +60,11 @@ export class RowMasker {
       here = next;
     }
     this.#ask(bytes);
-    if (this.#parts.length === 0) return { end: here, instead: null };
+    const parts = this.#parts;
+    if (parts.length === 0) return { end: here, instead: null };
     // Those that were asked about at once come after the others.
-    const parts = this.#parts.sort((one, other) => one.start - other.start);
-    return { end: here, instead: assemble(bytes, starts, here, parts) };
+    parts.sort((one, other) => one.start - other.start);
+    return { end: here, instead: [assemble(bytes, starts, here, parts)] };
   }
 
   /** One row. */
@@ -89,6 +90,7 @@ export class RowMasker {
     const { searchedAs } = cell;
     if (
       searchedAs === undefined ||
+      cell.masker.whole !== null ||
       end - start > VALUE_MAX_BYTES ||
       (searchedAs === 'parts' && isQuoted(bytes, start, end))
     ) {
@@ -155,27 +157,42 @@ interface Part {
   readonly masked: Uint8Array | null;
 }
 
-/** Rows that change are written anew; what is between them are views of the bytes. */
-function assemble(
-  bytes: Buffer,
-  starts: readonly number[],
-  end: number,
-  parts: readonly Part[],
-): Uint8Array[] {
-  const out: Uint8Array[] = [];
-  let untouched = starts[0] ?? 0;
+/** The rows from the first of the starts to the end, with the parts, in their order, in place of what was there. */
+function assemble(bytes: Buffer, starts: readonly number[], end: number, parts: readonly Part[]): Buffer {
+  const first = starts[0] ?? end;
+  let size = end - first;
+  for (const part of parts) size += growthOf(part);
+  const out = Buffer.allocUnsafe(size);
+  let from = first;
+  let to = 0;
   let next = 0;
-  for (const [index, start] of starts.entries()) {
-    const rowEnd = starts[index + 1] ?? end;
-    const first = next;
-    while ((parts[next]?.start ?? rowEnd) < rowEnd) next += 1;
-    if (next === first) continue;
-    if (start > untouched) out.push(bytes.subarray(untouched, start));
-    out.push(rebuilt(bytes, start, rowEnd, parts.slice(first, next)));
-    untouched = rowEnd;
+  for (let row = 0; row < starts.length && next < parts.length; row += 1) {
+    const start = starts[row] ?? end;
+    const rowEnd = starts[row + 1] ?? end;
+    if ((parts[next]?.start ?? end) >= rowEnd) continue;
+    // Where its length is written anew when it is known.
+    const head = to + start - from;
+    let length = rowEnd - start - 1;
+    for (let part = parts[next]; part !== undefined && part.start < rowEnd; part = parts[next]) {
+      to += bytes.copy(out, to, from, part.start);
+      const { masked } = part;
+      to = out.writeInt32BE(masked === null ? NULL_LENGTH : masked.length, to);
+      if (masked !== null) {
+        out.set(masked, to);
+        to += masked.length;
+      }
+      from = part.end;
+      length += growthOf(part);
+      next += 1;
+    }
+    out.writeUInt32BE(length, head + 1);
   }
-  if (end > untouched) out.push(bytes.subarray(untouched, end));
+  bytes.copy(out, to, from, end);
   return out;
+}
+
+function growthOf({ start, end, masked }: Part): number {
+  return 4 + (masked?.length ?? 0) - (end - start);
 }
 
 /** What was only observed is given back as it was. */
@@ -190,26 +207,6 @@ function isSame(masked: Uint8Array | null, bytes: Buffer, start: number, end: nu
 function isQuoted(bytes: Buffer, start: number, end: number): boolean {
   for (let at = start; at < end; at += 1) if (bytes[at] === BACKSLASH || bytes[at] === QUOTE) return true;
   return false;
-}
-
-function rebuilt(bytes: Buffer, at: number, end: number, parts: readonly Part[]): Buffer {
-  let size = end - at;
-  for (const part of parts) size += 4 + (part.masked?.length ?? 0) - (part.end - part.start);
-  const out = Buffer.allocUnsafe(size);
-  let from = at;
-  let to = 0;
-  for (const part of parts) {
-    to += bytes.copy(out, to, from, part.start);
-    to = out.writeInt32BE(part.masked === null ? NULL_LENGTH : part.masked.length, to);
-    if (part.masked !== null) {
-      out.set(part.masked, to);
-      to += part.masked.length;
-    }
-    from = part.end;
-  }
-  bytes.copy(out, to, from, end);
-  out.writeUInt32BE(size - 1, 1);
-  return out;
 }
 
 function unlike(): RangeError {
