@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "scanner.h"
 
+#include "digit_run.h"
+#include "vectorscan.h"
+
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 namespace sluice {
 
@@ -16,6 +20,10 @@ constexpr size_t kPadding = 64;
 // Far beyond what an expression of bounded length and few reports for each byte come to; memory, not time, is
 // bounded by it.
 constexpr size_t kMaxMatches = 16 * 1024 * 1024;
+// What stays allocated for matches, 512 KiB: as many as batches have that nobody made to have many.
+constexpr size_t kKeptMatches = 64 * 1024;
+// Fewer are in too many texts for it to be worth asking.
+constexpr size_t kManyDigits = 8;
 
 int Collect(unsigned id, unsigned long long, unsigned long long to, unsigned, void *context) {
   auto *matches = static_cast<std::vector<Match> *>(context);
@@ -29,11 +37,13 @@ Napi::Error ScanError(Napi::Env env, const char *what, hs_error_t error) {
   return Napi::Error::New(env, std::string(what) + " failed with code " + std::to_string(error));
 }
 
-Napi::Value ToArray(Napi::Env env, const std::vector<uint32_t> &numbers) {
-  if (numbers.empty())
+template <typename T> Napi::Value ToArray(Napi::Env env, const std::vector<T> &found) {
+  static_assert(sizeof(T) % sizeof(uint32_t) == 0);
+  if (found.empty())
     return env.Null();
-  auto array = Napi::Uint32Array::New(env, numbers.size());
-  memcpy(array.Data(), numbers.data(), numbers.size() * sizeof(uint32_t));
+  const size_t bytes = found.size() * sizeof(T);
+  auto array = Napi::Uint32Array::New(env, bytes / sizeof(uint32_t));
+  memcpy(array.Data(), found.data(), bytes);
   return array;
 }
 
@@ -47,22 +57,40 @@ Napi::Function Scanner::Init(Napi::Env env) {
                      });
 }
 
-// new Scanner(expressions, caseless): two arrays of one length. An expression's number is its id.
+struct Scanner::Expressions {
+  std::vector<const char *> texts;
+  std::vector<unsigned> flags;
+  std::vector<unsigned> ids;
+
+  void Add(const std::string &text, unsigned flag, unsigned id) {
+    texts.push_back(text.c_str());
+    flags.push_back(flag);
+    ids.push_back(id);
+  }
+};
+
+// new Scanner(expressions, caseless, digits): three arrays of one length. An expression's number is its id;
+// digits: how many there are at least in a run (digit_run.h) of each of its matches.
 Scanner::Scanner(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Scanner>(info) {
   Napi::Env env = info.Env();
   auto given = info[0].As<Napi::Array>();
   auto caseless = info[1].As<Napi::Array>();
+  auto digits = info[2].As<Napi::Array>();
   std::vector<std::string> texts;
-  std::vector<unsigned> flags;
-  for (uint32_t i = 0; i < given.Length(); i++) {
+  for (uint32_t i = 0; i < given.Length(); i++)
     texts.push_back(given.Get(i).As<Napi::String>().Utf8Value());
-    bool either = caseless.Get(i).ToBoolean();
-    flags.push_back(HS_FLAG_DOTALL | (either ? HS_FLAG_CASELESS : 0));
+  Expressions all, any, many;
+  for (uint32_t i = 0; i < texts.size(); i++) {
+    const unsigned flags = HS_FLAG_DOTALL | (caseless.Get(i).ToBoolean() ? HS_FLAG_CASELESS : 0);
+    const size_t least = digits.Get(i).As<Napi::Number>().Uint32Value();
+    all.Add(texts[i], flags, i);
+    (least >= kManyDigits ? many : any).Add(texts[i], flags, i);
+    if (least >= kManyDigits)
+      least_digits_ = std::min(least_digits_, least);
   }
-  std::vector<const char *> expressions;
-  for (const auto &text : texts)
-    expressions.push_back(text.c_str());
-  Compile(env, expressions, flags);
+  any_.database = Compile(env, any, HS_MODE_BLOCK);
+  digits_.database = Compile(env, many, HS_MODE_BLOCK);
+  stream_ = Compile(env, all, HS_MODE_STREAM);
   size_ = static_cast<int64_t>(Memory());
   Napi::MemoryManagement::AdjustExternalMemory(env, size_);
 }
@@ -71,38 +99,41 @@ Scanner::~Scanner() {
   Napi::MemoryManagement::AdjustExternalMemory(Env(), -size_);
 }
 
-void Scanner::Compile(Napi::Env env, const std::vector<const char *> &expressions,
-                      const std::vector<unsigned> &flags) {
-  std::vector<unsigned> ids;
-  for (unsigned id = 0; id < expressions.size(); id++)
-    ids.push_back(id);
-  for (unsigned mode : {HS_MODE_BLOCK, HS_MODE_STREAM}) {
-    hs_database_t *database = nullptr;
-    hs_compile_error_t *problem = nullptr;
-    hs_error_t error =
-        hs_compile_multi(expressions.data(), flags.data(), ids.data(), static_cast<unsigned>(ids.size()),
-                         mode, nullptr, &database, &problem);
-    if (error != HS_SUCCESS) {
-      std::string message = "expression " + std::to_string(problem->expression) + ": " + problem->message;
-      hs_free_compile_error(problem);
-      throw Napi::Error::New(env, message);
-    }
-    (mode == HS_MODE_BLOCK ? block_ : stream_).reset(database);
-    // It grows to what both need.
-    hs_scratch_t *scratch = scratch_.release();
-    error = hs_alloc_scratch(database, &scratch);
-    scratch_.reset(scratch);
-    if (error != HS_SUCCESS)
-      throw ScanError(env, "hs_alloc_scratch", error);
+// Null where there is nothing to compile.
+Database Scanner::Compile(Napi::Env env, const Expressions &expressions, unsigned mode) {
+  if (expressions.texts.empty())
+    return nullptr;
+  const Vectorscan &engine = ChosenVectorscan();
+  if (!engine.finds)
+    throw Napi::Error::New(env, "the library misses matches on this processor");
+  hs_database_t *compiled = nullptr;
+  hs_compile_error_t *problem = nullptr;
+  hs_error_t error = hs_compile_multi(expressions.texts.data(), expressions.flags.data(),
+                                      expressions.ids.data(), static_cast<unsigned>(expressions.texts.size()),
+                                      mode, &engine.platform, &compiled, &problem);
+  if (error != HS_SUCCESS) {
+    const bool one = problem->expression >= 0;
+    const unsigned id = one ? expressions.ids[static_cast<size_t>(problem->expression)] : 0;
+    std::string message = (one ? "expression " + std::to_string(id) + ": " : "") + problem->message;
+    hs_free_compile_error(problem);
+    throw Napi::Error::New(env, message);
   }
+  Database database(compiled);
+  // It grows to what all need.
+  hs_scratch_t *scratch = scratch_.release();
+  error = hs_alloc_scratch(compiled, &scratch);
+  scratch_.reset(scratch);
+  if (error != HS_SUCCESS)
+    throw ScanError(env, "hs_alloc_scratch", error);
+  return database;
 }
 
-// What of memory both forms of the expressions and the room to scan in take.
+// What of memory the forms of the expressions and the room to scan in take.
 size_t Scanner::Memory() const {
   size_t total = 0;
   size_t size = 0;
-  for (const hs_database_t *database : {block_.get(), stream_.get()}) {
-    if (hs_database_size(database, &size) == HS_SUCCESS)
+  for (const hs_database_t *database : {any_.database.get(), digits_.database.get(), stream_.get()}) {
+    if (database && hs_database_size(database, &size) == HS_SUCCESS)
       total += size;
   }
   if (hs_scratch_size(scratch_.get(), &size) == HS_SUCCESS)
@@ -118,6 +149,24 @@ Napi::Value Scanner::Size(const Napi::CallbackInfo &info) {
 // of each; wanted: whether texts of a column are to be scanned, by column.
 Napi::Value Scanner::Scan(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
+  std::vector<Found> found;
+  Forget();
+  try {
+    ScanAll(env, info, found);
+  } catch (...) {
+    Forget();
+    throw;
+  }
+  // Those of one group come after those of the other, by the batch.
+  auto before = [](const Found &a, const Found &b) {
+    return std::tie(a.text, a.end, a.id) < std::tie(b.text, b.end, b.id);
+  };
+  if (!std::is_sorted(found.begin(), found.end(), before))
+    std::sort(found.begin(), found.end(), before);
+  return ToArray(env, found);
+}
+
+void Scanner::ScanAll(Napi::Env env, const Napi::CallbackInfo &info, std::vector<Found> &found) {
   auto bytes = info[0].As<Napi::Uint8Array>();
   auto texts = info[1].As<Napi::Uint32Array>();
   uint32_t count = info[2].As<Napi::Number>().Uint32Value();
@@ -128,66 +177,94 @@ Napi::Value Scanner::Scan(const Napi::CallbackInfo &info) {
   const size_t length = bytes.ElementLength();
   const uint8_t *columns = wanted.Data();
   const size_t known = wanted.ElementLength();
-  std::vector<uint32_t> found;
+  const bool has_any = any_.database != nullptr;
   const uint32_t *text = texts.Data();
-  Forget();
   for (uint32_t index = 0; index < count; index++, text += 3) {
     if (text[2] >= known || !columns[text[2]])
       continue;
     if (text[0] > text[1] || text[1] > length)
       throw Napi::RangeError::New(env, "a text out of bounds");
-    AddText(data + text[0], text[1] - text[0], {index, 0, text[0]});
-    if (copied_ >= kTogether)
-      ScanTexts(env, found);
+    const uint8_t *from = data + text[0];
+    const size_t size = text[1] - text[0];
+    const size_t readable = length - text[0];
+    if (has_any) {
+      any_.copies.Put(from, size, readable);
+      any_.copies.Keep(size, {index, 0, text[0]});
+      if (any_.copies.size() >= kTogether)
+        ScanTexts(env, any_, found);
+    }
+    if (size >= least_digits_ && HasDigitRun(digits_.copies.Put(from, size, readable), size, least_digits_)) {
+      digits_.copies.Keep(size, {index, 0, text[0]});
+      if (digits_.copies.size() >= kTogether)
+        ScanTexts(env, digits_, found);
+    }
   }
-  if (copied_ > 0)
-    ScanTexts(env, found);
-  return ToArray(env, found);
+  for (Group *group : {&any_, &digits_}) {
+    if (group->copies.size() > 0)
+      ScanTexts(env, *group, found);
+  }
 }
 
 void Scanner::Forget() {
-  copied_ = 0;
+  any_.copies.Forget();
+  digits_.copies.Forget();
+  // Room for many matches is not kept for the next, who will hardly need it.
+  if (matches_.capacity() > kKeptMatches)
+    std::vector<Match>().swap(matches_);
+}
+
+void Copies::Forget() {
+  used_ = 0;
   texts_.clear();
 }
 
-void Scanner::AddText(const uint8_t *bytes, size_t length, Text text) {
-  const size_t needed = copied_ + length + 2 + kPadding;
-  if (copy_.size() < needed)
-    copy_.resize(std::max(needed, kTogether + kTogether / 2));
-  if (copied_ == 0)
-    copy_[copied_++] = kLineFeed;
-  text.start = static_cast<uint32_t>(copied_);
+const uint8_t *Copies::Put(const uint8_t *from, size_t length, size_t readable) {
+  const size_t needed = used_ + length + 2 + kPadding;
+  if (bytes_.size() < needed)
+    bytes_.resize(std::max(needed, kTogether + kTogether / 2));
+  if (used_ == 0)
+    bytes_[used_++] = kLineFeed;
+  uint8_t *to = bytes_.data() + used_;
+  // Most are short, and a call for each would take longer than the copying.
+  if (length <= 32 && readable >= 32) {
+    memcpy(to, from, 16);
+    memcpy(to + 16, from + 16, 16);
+  } else if (length > 0) {
+    memcpy(to, from, length);
+  }
+  return to;
+}
+
+void Copies::Keep(size_t length, Text text) {
+  text.start = static_cast<uint32_t>(used_);
   texts_.push_back(text);
-  if (length > 0)
-    memcpy(copy_.data() + copied_, bytes, length);
-  copied_ += length;
-  copy_[copied_++] = kLineFeed;
+  used_ += length;
+  bytes_[used_++] = kLineFeed;
 }
 
 // Scans what was copied together, and forgets it.
-void Scanner::ScanTexts(Napi::Env env, std::vector<uint32_t> &found) {
+void Scanner::ScanTexts(Napi::Env env, Group &group, std::vector<Found> &found) {
   matches_.clear();
-  hs_error_t error = hs_scan(block_.get(), reinterpret_cast<const char *>(copy_.data()),
-                             static_cast<unsigned>(copied_), 0, scratch_.get(), Collect, &matches_);
-  if (error != HS_SUCCESS) {
-    Forget();
+  Copies &copies = group.copies;
+  hs_error_t error =
+      ChosenVectorscan().scan(group.database.get(), copies.bytes(), static_cast<unsigned>(copies.size()), 0,
+                              scratch_.get(), Collect, &matches_);
+  if (error != HS_SUCCESS)
     throw ScanError(env, "hs_scan", error);
-  }
   SortMatches();
   // All texts of a call together, as one: what they are found to hold is told at once.
-  if (found.size() / 3 + matches_.size() > kMaxMatches) {
-    Forget();
+  if (found.size() + matches_.size() > kMaxMatches)
     throw ScanError(env, "hs_scan", HS_SCAN_TERMINATED);
-  }
+  const std::vector<Text> &texts = copies.texts();
   size_t at = 0;
   for (const Match &match : matches_) {
     // The line feed behind a text still belongs to it.
-    while (at + 1 < texts_.size() && match.end > texts_[at + 1].start)
+    while (at + 1 < texts.size() && match.end > texts[at + 1].start)
       at++;
-    const Text &text = texts_[at];
-    found.insert(found.end(), {text.index, match.id, match.end - text.start + text.origin});
+    const Text &text = texts[at];
+    found.push_back({text.index, match.id, match.end - text.start + text.origin});
   }
-  Forget();
+  copies.Forget();
 }
 
 // The library tells them in an order of its own.
@@ -212,25 +289,26 @@ ScanStream::ScanStream(const Napi::CallbackInfo &info) : Napi::ObjectWrap<ScanSt
   Napi::Env env = info.Env();
   auto scanner = info[0].As<Napi::Object>();
   scanner_ = Scanner::Unwrap(scanner);
-  hs_error_t error = hs_open_stream(scanner_->stream_.get(), 0, &stream_);
+  hs_stream_t *stream = nullptr;
+  hs_error_t error = hs_open_stream(scanner_->stream_.get(), 0, &stream);
   if (error != HS_SUCCESS)
     throw ScanError(env, "hs_open_stream", error);
+  stream_.reset(stream);
   keeper_ = Napi::Persistent(scanner);
+  Feed(env, &kLineFeed, 1);
+  // Last: of what is not made there is nothing to take back.
   if (hs_stream_size(scanner_->stream_.get(), &size_) == HS_SUCCESS)
     Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(size_));
-  Feed(env, &kLineFeed, 1);
 }
 
 ScanStream::~ScanStream() {
-  if (!stream_)
-    return;
-  hs_close_stream(stream_, nullptr, nullptr, nullptr);
-  Napi::MemoryManagement::AdjustExternalMemory(Env(), -static_cast<int64_t>(size_));
+  if (stream_)
+    Napi::MemoryManagement::AdjustExternalMemory(Env(), -static_cast<int64_t>(size_));
 }
 
 // Leaves in the scanner what ends in these bytes.
 void ScanStream::Feed(Napi::Env env, const uint8_t *bytes, size_t length) {
-  auto &copy = scanner_->copy_;
+  auto &piece = scanner_->piece_;
   scanner_->Forget();
   auto &matches = scanner_->matches_;
   matches.clear();
@@ -238,13 +316,13 @@ void ScanStream::Feed(Napi::Env env, const uint8_t *bytes, size_t length) {
     throw Napi::Error::New(env, "a stream that has ended");
   // In pieces, as it is copied.
   for (size_t at = 0; at < length; at += kTogether) {
-    const size_t piece = std::min(kTogether, length - at);
-    if (copy.size() < piece + kPadding)
-      copy.resize(piece + kPadding);
-    memcpy(copy.data(), bytes + at, piece);
-    hs_error_t error =
-        hs_scan_stream(stream_, reinterpret_cast<const char *>(copy.data()), static_cast<unsigned>(piece), 0,
-                       scanner_->scratch_.get(), Collect, &matches);
+    const size_t count = std::min(kTogether, length - at);
+    if (piece.size() < count + kPadding)
+      piece.resize(count + kPadding);
+    memcpy(piece.data(), bytes + at, count);
+    hs_error_t error = ChosenVectorscan().scan_stream(
+        stream_.get(), reinterpret_cast<const char *>(piece.data()), static_cast<unsigned>(count), 0,
+        scanner_->scratch_.get(), Collect, &matches);
     if (error != HS_SUCCESS)
       throw ScanError(env, "hs_scan_stream", error);
   }
@@ -257,12 +335,7 @@ void ScanStream::Feed(Napi::Env env, const uint8_t *bytes, size_t length) {
 }
 
 Napi::Value ScanStream::Take(Napi::Env env) {
-  std::vector<uint32_t> found;
-  for (const Match &match : scanner_->matches_) {
-    found.push_back(match.id);
-    found.push_back(match.end);
-  }
-  return ToArray(env, found);
+  return ToArray(env, scanner_->matches_);
 }
 
 // push(chunk): [expression, end in the chunk]… or null
@@ -277,8 +350,7 @@ Napi::Value ScanStream::End(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   Feed(env, &kLineFeed, 1);
   Napi::Value found = Take(env);
-  hs_close_stream(stream_, nullptr, nullptr, nullptr);
-  stream_ = nullptr;
+  stream_.reset();
   Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(size_));
   return found;
 }

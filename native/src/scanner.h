@@ -5,6 +5,9 @@
 // Before each text and behind it the scanner sees a line feed, and no text sees another's bytes. Texts are
 // copied together before they are scanned: one call for thousands of short ones, and room behind the last
 // byte, beyond which some versions of the library read.
+//
+// Expressions of which every match holds many digits (digit_run.h) are the dear ones, as there is no literal
+// to look for. In a batch they are looked for by themselves, in texts that hold as many.
 #pragma once
 
 #include "errors.h"
@@ -28,7 +31,20 @@ struct ScratchFree {
   }
 };
 
+struct StreamClose {
+  void operator()(hs_stream_t *stream) const {
+    hs_close_stream(stream, nullptr, nullptr, nullptr);
+  }
+};
+
 struct Match {
+  uint32_t id;
+  uint32_t end;
+};
+
+// What is told of a match: three numbers for the caller.
+struct Found {
+  uint32_t text;
   uint32_t id;
   uint32_t end;
 };
@@ -40,6 +56,37 @@ struct Text {
   uint32_t origin;
 };
 
+// Texts that were copied together, a line feed before each and behind it, with room to read behind them.
+class Copies {
+public:
+  // Puts a text behind the others, where it does not count yet. `readable`: as many bytes there are from
+  // `from` on.
+  const uint8_t *Put(const uint8_t *from, size_t length, size_t readable);
+  // The text that was put last counts.
+  void Keep(size_t length, Text text);
+  void Forget();
+  size_t size() const {
+    return used_;
+  }
+  const char *bytes() const {
+    return reinterpret_cast<const char *>(bytes_.data());
+  }
+  const std::vector<Text> &texts() const {
+    return texts_;
+  }
+
+private:
+  std::vector<uint8_t> bytes_;
+  size_t used_ = 0;
+  std::vector<Text> texts_;
+};
+
+// Expressions that are looked for in a batch together, and the texts they are looked for in.
+struct Group {
+  Database database;
+  Copies copies;
+};
+
 class Scanner : public Napi::ObjectWrap<Scanner> {
 public:
   static Napi::Function Init(Napi::Env env);
@@ -48,24 +95,25 @@ public:
 
 private:
   friend class ScanStream;
-  void Compile(Napi::Env env, const std::vector<const char *> &expressions,
-               const std::vector<unsigned> &flags);
-  void AddText(const uint8_t *bytes, size_t length, Text text);
+  struct Expressions;
+  Database Compile(Napi::Env env, const Expressions &expressions, unsigned mode);
   void Forget();
-  void ScanTexts(Napi::Env env, std::vector<uint32_t> &found);
+  void ScanTexts(Napi::Env env, Group &group, std::vector<Found> &found);
+  void ScanAll(Napi::Env env, const Napi::CallbackInfo &info, std::vector<Found> &found);
   void SortMatches();
   Napi::Value Scan(const Napi::CallbackInfo &info);
   size_t Memory() const;
   Napi::Value Size(const Napi::CallbackInfo &info);
 
-  Database block_;
+  Group any_;
+  Group digits_;
+  // Fewer digits are in no match of the second group.
+  size_t least_digits_ = SIZE_MAX;
   Database stream_;
   std::unique_ptr<hs_scratch_t, ScratchFree> scratch_;
   int64_t size_ = 0;
-  // What is scanned: so many bytes, and always room behind them.
-  std::vector<uint8_t> copy_;
-  size_t copied_ = 0;
-  std::vector<Text> texts_;
+  // What of a stream is scanned, and room behind it.
+  std::vector<uint8_t> piece_;
   std::vector<Match> matches_;
 };
 
@@ -84,7 +132,7 @@ private:
 
   Napi::ObjectReference keeper_;
   Scanner *scanner_ = nullptr;
-  hs_stream_t *stream_ = nullptr;
+  std::unique_ptr<hs_stream_t, StreamClose> stream_;
   size_t size_ = 0;
   uint64_t total_ = 0;
 };

@@ -127,7 +127,11 @@ export interface Addon {
     gatherMicroseconds: number,
     onReady: () => void,
   ) => NativeRing;
-  readonly Scanner: new (expressions: readonly string[], caseless: readonly boolean[]) => NativeScanner;
+  readonly Scanner: new (
+    expressions: readonly string[],
+    caseless: readonly boolean[],
+    digits: readonly number[],
+  ) => NativeScanner;
   readonly ScanStream: new (scanner: NativeScanner) => NativeScanStream;
   readonly DescriptorReader: new (
     fd: number,

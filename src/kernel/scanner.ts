@@ -8,6 +8,11 @@ export interface Expression {
   readonly expression: string;
   /** ASCII letters in either case. */
   readonly caseless: boolean;
+  /**
+   * At least so many digits are in every match with nothing but digits and bytes from space to slash between them; default: 0.
+   * What has many is searched for only where there are as many.
+   */
+  readonly digits?: number;
 }
 
 export class BatchScanner {
@@ -19,6 +24,7 @@ export class BatchScanner {
       this.#native = new (addon().Scanner)(
         expressions.map(({ expression }) => expression),
         expressions.map(({ caseless }) => caseless),
+        expressions.map(({ digits = 0 }) => digits),
       );
     } catch (cause) {
       throw new SluiceError('POLICY', 'the detectors of the policy cannot be searched for', { cause });

@@ -9,11 +9,13 @@ import { MaskKeys } from './action.ts';
 import { customDetector } from './custom.ts';
 import { type Detector, type Found, type Needle, OUTSIDE, type Place, type Window } from './detector.ts';
 import { BUILT_IN } from './detectors/index.ts';
+import { digitsInRun } from './digit-run.ts';
 import type { Scanner } from './scanner.ts';
 
 export type MakeScanner = (needles: readonly Needle[]) => Scanner;
 
-const nativeScanner: MakeScanner = (needles) => new BatchScanner(needles);
+const nativeScanner: MakeScanner = (needles) =>
+  new BatchScanner(needles.map((needle) => ({ ...needle, digits: digitsInRun(needle.expression) })));
 
 /** Where masks go by columns alone. */
 const FINDS_NOTHING: Scanner = {

@@ -100,7 +100,11 @@ const NEEDLE_BYTES = 12;
 
 export const iban: Detector = {
   name: 'iban',
-  needles: [{ expression: '[^0-9A-Za-z][A-Z]{2}[0-9]{2} ?[0-9A-Z]{4} ?[0-9A-Z]{4}', caseless: false }],
+  // One for each country: literals are looked for several times as fast as any two capitals.
+  needles: Object.keys(LENGTHS).map((country) => ({
+    expression: `[^0-9A-Za-z]${country}[0-9]{2} ?[0-9A-Z]{4} ?[0-9A-Z]{4}`,
+    caseless: false,
+  })),
   before: NEEDLE_BYTES + 4,
   after: LONGEST + 8,
   confirm: (window, end) => {
