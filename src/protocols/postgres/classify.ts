@@ -31,6 +31,12 @@ const READING_SETTINGS: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   ['client_encoding', new Set(['utf8', 'utf-8', 'unicode'])],
 ]);
 
+/**
+ * pg_dump gives it to a setting by a name that it takes from pg_settings, because older servers do not know it. No setting that
+ * is looked for here takes it, and no role is named so.
+ */
+const OF_DUMPS = 'view, foreign-table';
+
 /** Settings that say as whom the session acts. */
 const ROLE_SETTINGS: ReadonlySet<string> = new Set(['role', 'session_authorization']);
 
@@ -142,6 +148,7 @@ class Statement {
 
   /** `null`: which one it is, or to what it is set, only shows when it is run. */
   #takeSetting(name: string | null, value: string | null): void {
+    if (name === null && value === OF_DUMPS) return;
     const harmless = name === null ? undefined : READING_SETTINGS.get(name);
     if (name === null || (harmless !== undefined && !harmless.has(value ?? ''))) this.changesReading = true;
     if (name === null || ROLE_SETTINGS.has(name)) this.#add('privilege-change');

@@ -10,6 +10,7 @@ import { maskJson, type TextMask } from './json-text.ts';
 import { longValue } from './long-value.ts';
 import { mapArray, mapRecord } from './nested-binary.ts';
 import { mapArrayText, mapCompositeText } from './nested-text.ts';
+import { isRangeText } from './range-text.ts';
 import { isText, standIn } from './same-length.ts';
 import { BOOL, elementOf, type Family, familyOf } from './types.ts';
 
@@ -223,6 +224,7 @@ class Values {
     if (depth >= DEPTH_MAX) return this.#plain(bytes);
     if (first === BACKSLASH && BYTEA.test(bytes.toString('latin1'))) return this.#byteaText(bytes);
     const opens = first === BRACE || first === BRACKET;
+    if ((opens || first === PARENTHESIS) && isRangeText(bytes.toString('latin1'))) return this.#range(bytes);
     // No array is JSON as it is written: `{1,2}`, `[0:1]={1,2}`.
     if (opens && isJson(bytes)) return this.#json(bytes);
     const nested = opens ? mapArrayText : first === PARENTHESIS ? mapCompositeText : null;
@@ -232,6 +234,12 @@ class Values {
     if (plain === undefined || plain === null || this.#numbersAreTexts) return plain;
     if (!NUMBER.test(bytes.toString('latin1'))) return plain;
     return NUMBER.test(Buffer.from(plain).toString('latin1')) ? plain : null;
+  }
+
+  /** With a bound masked it would be another range, or none. */
+  #range(bytes: Buffer): Masked {
+    const said = Buffer.from(bytes.toString('latin1').replace(/["\\]/g, ''), 'latin1');
+    return this.#typed(bytes) === null || this.#typed(said) === null ? null : undefined;
   }
 
   /** Arrays and composites have a structure that nothing else fits by chance. */
