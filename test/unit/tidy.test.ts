@@ -159,7 +159,7 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
   ['src/protocols/postgres/large-objects.ts', 'test/unit/protocols/postgres/statement-gate.test.ts'],
   ['src/protocols/postgres/codes.ts', 'test/unit/protocols/postgres/*.test.ts'],
   [
-    'src/protocols/postgres/masking/{exchange,facts-cache,names,pull,result,rows,to-agent,to-server}.ts',
+    'src/protocols/postgres/masking/{exchange,facts-cache,pull,result,rows,to-agent,to-server}.ts',
     'test/unit/protocols/postgres/masking/masked-session.test.ts',
   ],
   [

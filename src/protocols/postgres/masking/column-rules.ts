@@ -111,6 +111,18 @@ export const ANY_COLUMN = { schema: null, table: null, column: null } as const;
 export function reachesIn(catalog: Catalog | null): (relation: Relation, rule: ColumnRule) => Reach {
   return (relation, rule) => {
     const shown = catalog?.shows(rule, relation) ?? 'by its name';
-    return shown === 'no' && rule.mayMeanTable(relation) ? 'by its name' : shown;
+    if (shown !== 'no' || (catalog !== null && isSettled(relation))) return shown;
+    return rule.mayMeanTable(relation) ? 'by its name' : 'no';
   };
+}
+
+/** Schemas in which nobody makes tables. */
+const OF_THE_SYSTEM: ReadonlySet<string | null> = new Set(['pg_catalog', 'information_schema']);
+/** What drivers ask for types and tables, and find in pg_catalog before they look anywhere else. */
+const CATALOGS =
+  /^pg_(?:am|attrdef|attribute|class|collation|constraint|database|description|enum|extension|index|inherits|namespace|operator|proc|range|roles|settings|type)$/;
+
+/** No table is made by that name after the database was asked; a CTE is none, as far as is known. */
+function isSettled({ schema, name, isCte }: Relation): boolean {
+  return isCte === true || OF_THE_SYSTEM.has(schema) || (schema === null && CATALOGS.test(name));
 }

@@ -94,6 +94,11 @@ export class LookUp {
     return this.#isStale ? null : this.#options.keeper.current();
   }
 
+  /** What was known before this session changed anything. */
+  get last(): Catalog | null {
+    return this.#options.keeper.current();
+  }
+
   /** This session may have made, renamed or changed tables: to be asked again as soon as may be. */
   expire(): void {
     this.#isStale = true;

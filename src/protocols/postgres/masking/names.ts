@@ -52,7 +52,10 @@ export class Names {
     if (this.#columns.rules.length === 0) return;
     if (facts === null || facts.changesTables) this.#lookUp?.expire();
     if (this.lasting || facts?.lasts === false) return;
-    this.lasting = this.#columns.anyTouched(facts, this.#lookUp?.catalog ?? null);
+    // Code finds nothing to prepare or declare in a database that had no such column when it was asked.
+    const finds = facts?.runsCode !== true || this.#columns.meanSomething(this.#lookUp?.last ?? null);
+    const said = facts === null || finds ? facts : { ...facts, runsCode: false };
+    this.lasting = this.#columns.anyTouched(said, this.#lookUp?.catalog ?? null);
   }
 
   /** Whether code of the database may say what is said about the statement. */

@@ -14,6 +14,8 @@ import { type CopyShape, copyShape } from './copy-shape.ts';
 export interface Relation {
   readonly schema: string | null;
   readonly name: string;
+  /** A CTE of the statement has the name: it is most likely that. */
+  readonly isCte?: boolean;
 }
 
 /** What a text says, as far as it matters to masking. */
@@ -80,6 +82,7 @@ export function readsStatistics(facts: StatementFacts | null): boolean {
 class Reader {
   readonly #relations: Relation[] = [];
   readonly #aliases = new Set<string>();
+  readonly #ctes = new Set<string>();
   readonly #names = new Set<string>();
   readonly #lastNames = new Set<string>();
   readonly #copies: CopyShape[] = [];
@@ -94,7 +97,9 @@ class Reader {
     let takesAll = this.#takesAll;
     for (const name of this.#lastNames) takesAll ||= this.#aliases.has(name);
     return {
-      relations: this.#relations,
+      relations: this.#relations.map((relation) =>
+        relation.schema === null && this.#ctes.has(relation.name) ? { ...relation, isCte: true } : relation,
+      ),
       names: this.#names,
       takesAll,
       runsCode: this.#runsCode,
@@ -128,6 +133,7 @@ class Reader {
       this.#aliases.add(relname);
     }
     for (const alias of [aliasname, ctename]) if (typeof alias === 'string') this.#aliases.add(alias);
+    if (typeof ctename === 'string') this.#ctes.add(ctename);
     for (const text of [sval, name]) if (typeof text === 'string') this.#names.add(text);
     if ('A_Star' in node) this.#takesAll = true;
     // Columns by other names: `people AS p (a, b, c)`, `WITH p (a, b) AS …`.

@@ -484,8 +484,6 @@ t.test('a denial of a statement is told, whatever the statement touched', async 
   ] as const) {
     toServer(query(sql));
     t.match(toAgent(error, ready), expected, sql);
-    toServer(parse('', sql), bind('', ''), execute(''), sync);
-    t.match(toAgent(error, ready), expected, `${sql}, prepared`);
   }
 });
 

@@ -72,6 +72,30 @@ t.test('as long as nobody knows the tables any of them may be a view of it', asy
   t.notOk(touched('select upper(name) from others', null));
 });
 
+t.test(
+  'a rule for a column of any table leaves the system and names of CTEs alone once the tables are known',
+  async (t) => {
+    const any = new ColumnRule({ schema: null, table: null, column: 'ssn' });
+    const known = new Catalog([any], 1_000, [{ ...column, tableOid: 10, attribute: 2, table: 'people' }]);
+    const reached = (sql: string, asked: Catalog | null): boolean =>
+      touches(statementFacts(Buffer.from(sql)), any, reachesIn(asked));
+    for (const sql of [
+      'with recursive tree (a, b) as (select t.oid, t.typname from pg_catalog.pg_type t) select b || a from tree',
+      'select (select c.* from information_schema.columns c)',
+    ]) {
+      t.notOk(reached(sql, known), sql);
+      t.ok(reached(sql, null), sql);
+    }
+    for (const sql of [
+      'with people as (select * from others) select upper(ssn) from people',
+      'with x (a) as (select ssn from people) select lower(a) from x',
+      'with x (a) as (select * from newer) select lower(a) from x',
+      'select lower(a) from newer n (a)',
+    ])
+      t.ok(reached(sql, known), sql);
+  },
+);
+
 t.test('statistics hold values of all columns', async (t) => {
   for (const name of ['pg_stats', 'pg_statistic', 'pg_catalog.pg_stats_ext'])
     t.ok(readsStatistics(statementFacts(Buffer.from(`select * from ${name}`))), name);

@@ -1,0 +1,54 @@
+/** What was prepared in a session may come out of a later statement, where it can have touched a column that is meant. */
+import t from 'tap';
+import { Catalog, type MeantColumn } from '#src/protocols/postgres/masking/catalog.ts';
+import { ColumnRules } from '#src/protocols/postgres/masking/column-rules.ts';
+import { Exchange } from '#src/protocols/postgres/masking/exchange.ts';
+import { LookUp } from '#src/protocols/postgres/masking/look-up.ts';
+import { Names } from '#src/protocols/postgres/masking/names.ts';
+import { statementFacts } from '#src/protocols/postgres/masking/touch.ts';
+import { loadParser } from '#src/protocols/postgres/parser.ts';
+import { SSN } from '#test/support/masks.ts';
+
+await loadParser();
+const columns = new ColumnRules(SSN.columns);
+const { rules } = columns;
+const own = {
+  rule: 0,
+  tableOid: 10,
+  attribute: 2,
+  schema: 'public',
+  table: 'people',
+  column: 'ssn',
+  columns: [],
+};
+
+/** Whether it lasts, after these were run, in a database with these columns; null: it was not asked. */
+function lasting(meant: readonly MeantColumn[] | null, ...statements: string[]): boolean {
+  const known = meant === null ? null : new Catalog(rules, 100, meant);
+  const keeper = { current: () => known, isDue: () => false, keep: () => {}, expire: () => {} };
+  const lookUp = new LookUp({
+    rules,
+    exchange: new Exchange(),
+    keeper,
+    mayWrite: () => false,
+    write: () => {},
+  });
+  const names = new Names(columns, lookUp);
+  for (const sql of statements) names.ran(statementFacts(Buffer.from(sql)));
+  return names.lasting;
+}
+
+t.test('what touches a meant column and is prepared or declared lasts', async (t) => {
+  t.ok(lasting([own], 'prepare p as select upper(ssn) from people'));
+  t.ok(lasting([own], 'declare c cursor for select ssn from people'));
+  t.notOk(lasting([own], 'select ssn from people'));
+  t.notOk(lasting([own], 'prepare p as select 1'));
+});
+
+t.test('code lasts, but for a database that has no such column', async (t) => {
+  t.ok(lasting(null, 'do $$ begin end $$'));
+  t.ok(lasting([own], 'do $$ begin end $$'));
+  t.notOk(lasting([], 'do $$ begin end $$', 'do $$ begin end $$'));
+  t.ok(lasting([], 'create table people (ssn text)', 'prepare p as select upper(ssn) from people'));
+  t.ok(lasting([], 'not sql'), 'nobody knows what it is');
+});
