@@ -26,7 +26,10 @@ const operations = `operations:
     functions: [pg_sleep]
     action: observe
 `;
-const sluice = await TestSluice.start(world, { policy: worldPolicy(world, { more: operations }) });
+const rules = `
+  - { name: replicating, agents: [${AGENTS.shop}], destinations: [db], action: allow, replication: true }`;
+const policy = worldPolicy(world, { rules, more: operations });
+const sluice = await TestSluice.start(world, { policy });
 
 const env = { PGPASSWORD: POSTGRES.password };
 const connection = `host=${POSTGRES.name} hostaddr=${FAR.ipv4} user=${POSTGRES.user} dbname=${POSTGRES.database} sslmode=disable`;
