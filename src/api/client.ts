@@ -14,6 +14,9 @@ import type {
   Enrolled,
   EnrolRequest,
   FollowEvent,
+  HoldAnswered,
+  HoldList,
+  HoldStatus,
   PolicyApplied,
   PolicyDocument,
   RunGranted,
@@ -91,6 +94,14 @@ export class ApiClient {
 
   enrol(request: EnrolRequest): Promise<Enrolled> {
     return this.#json('POST', '/v1/enrol', request, SELF_TEST_TIMEOUT_MS);
+  }
+
+  holds(): Promise<HoldList> {
+    return this.#json('GET', '/v1/holds');
+  }
+
+  answerHold(answer: HoldAnswered): Promise<HoldStatus> {
+    return this.#json('POST', '/v1/holds/answer', answer);
   }
 
   /** Answers when every worker is replaced. */

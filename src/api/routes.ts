@@ -34,6 +34,9 @@ const MAX_PATH_LENGTH = 4096;
 /** NAME_MAX. Names of runs are shorter; one that is too long arrives, so that the daemon can say what is allowed. */
 const MAX_NAME_LENGTH = 255;
 
+/** As that of a rule. */
+const MAX_REASON_LENGTH = 500;
+
 export const ROUTES: readonly Route[] = [
   {
     method: 'GET',
@@ -93,6 +96,25 @@ export const ROUTES: readonly Route[] = [
         agent: stringMember(body, 'agent', MAX_NAME_LENGTH),
         now: booleanMember(body, 'now'),
       }),
+  },
+  {
+    method: 'GET',
+    path: '/v1/holds',
+    maxBodyBytes: 0,
+    call: (backend) => backend.holds(),
+  },
+  {
+    method: 'POST',
+    path: '/v1/holds/answer',
+    maxBodyBytes: MAX_SMALL_BODY_BYTES,
+    call: (backend, { body }) => {
+      const answer = {
+        id: stringMember(body, 'id', MAX_NAME_LENGTH),
+        approved: booleanMember(body, 'approved'),
+      };
+      if (body['reason'] === undefined) return backend.answerHold(answer);
+      return backend.answerHold({ ...answer, reason: stringMember(body, 'reason', MAX_REASON_LENGTH) });
+    },
   },
   {
     method: 'POST',

@@ -261,6 +261,40 @@ export interface WorkersRestarted {
   readonly draining: readonly DrainingStatus[];
 }
 
+/** Something that waits for an answer. */
+export interface HoldStatus {
+  /** By which it is answered; never given twice. */
+  readonly id: string;
+  /** Name of the agent in the policy; null if it is none of the policy's. */
+  readonly agent: string | null;
+  /** Id of the flow. */
+  readonly flow: string;
+  /** Names of the rules that hold it. */
+  readonly rules: readonly string[];
+  /** What is to be done; one for each operation of the message, 16 at the most, as with the other lists. */
+  readonly verbs: readonly string[];
+  /** What it is about: `schema.table`, `function()`. */
+  readonly objects: readonly string[];
+  /** What the lists had no room for. */
+  readonly more: number;
+  /** RFC 3339. */
+  readonly since: string;
+  /** RFC 3339; what nobody has answered then is denied. */
+  readonly until: string;
+}
+
+export interface HoldList {
+  /** Oldest first. */
+  readonly holds: readonly HoldStatus[];
+}
+
+export interface HoldAnswered {
+  readonly id: string;
+  readonly approved: boolean;
+  /** Told to the agent where it is denied. */
+  readonly reason?: string;
+}
+
 export interface ApiBackend {
   status(): Promise<Status>;
   /** Stored records that match, oldest first; the newest `filter.limit` of them. */
@@ -277,6 +311,10 @@ export interface ApiBackend {
   agents(limit: number): Promise<AgentList>;
   /** Makes running processes agents. Throws when there is no such process, unit or agent, or it is another's. */
   enrol(request: EnrolRequest): Promise<Enrolled>;
+  /** What waits for an answer. */
+  holds(): Promise<HoldList>;
+  /** Answers what waits. Throws when nothing waits under that id. */
+  answerHold(answer: HoldAnswered): Promise<HoldStatus>;
   /** Replaces every worker, one after the other, without breaking a flow. Throws while that is under way. */
   restartWorkers(): Promise<WorkersRestarted>;
   /** Runs the canary connect now. A failed test is an answer, not an error. */

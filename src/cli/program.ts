@@ -14,6 +14,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['agents', async () => (await import('./agents.ts')).registerAgents],
   ['status', async () => (await import('./status.ts')).registerStatus],
   ['flows', async () => (await import('./flows.ts')).registerFlows],
+  ['holds', async () => (await import('./holds.ts')).registerHolds],
   ['workers', async () => (await import('./workers.ts')).registerWorkers],
   ['policy', async () => (await import('./policy.ts')).registerPolicy],
   ['unit', async () => (await import('./unit.ts')).registerUnit],

@@ -2,11 +2,13 @@
  * The Unix sockets that are closed to agents: which file each is bound to now, so that the kernel knows it under any
  * name, and where it lies, so that it knows one that a service makes anew before this has looked again.
  */
+
 import { closeSync, constants, openSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type FileId, fileIdOf } from '../identity/file-id.ts';
 import type { ClosedSockets } from '../kernel/enrolment.ts';
 import { agentId } from '../policy/agent-id.ts';
+import type { CompiledPolicy } from '../policy/types.ts';
 
 /** Not in node:fs; asm-generic/fcntl.h. A socket cannot be opened in another way. */
 const O_PATH = 0o10000000;
@@ -101,4 +103,9 @@ export function findClosedSockets(paths: readonly string[]): FoundSockets {
       if (place !== null) places.push({ ...place, id });
     }
   return { files, places, watched };
+}
+
+/** The path of a policy that has this id. */
+export function closedSocketOf(policy: Pick<CompiledPolicy, 'closedSockets'>, id: number): string | null {
+  return policy.closedSockets.find((path) => closedSocketId(path) === id) ?? null;
 }

@@ -25,12 +25,13 @@ import { agentId } from '../policy/agent-id.ts';
 import { dnsPolicy } from '../policy/dns-names.ts';
 import { FlowStore } from '../store/flow-store.ts';
 import { listAgents } from './agents.ts';
-import { closedSocketId } from './closed-sockets.ts';
+import { closedSocketOf } from './closed-sockets.ts';
 import type { Enroller } from './enrol.ts';
 import { type AgentTables, enrolmentTables } from './enrolment.ts';
 import { ExeWatch } from './exe-watch.ts';
 import { ForwarderProcess } from './forwarder-process.ts';
 import type { Handover } from './handover.ts';
+import { Holds } from './holds.ts';
 import type { DnsSockets, Listeners } from './listeners.ts';
 import type { Namespaces } from './namespaces.ts';
 import { type DaemonOptions, reservedAgents } from './options.ts';
@@ -73,6 +74,10 @@ export class Daemon {
   readonly processes: Processes;
   readonly enroller: Enroller;
   readonly policies: PolicyKeeper;
+  readonly holds = new Holds(
+    (key, message) => this.#pool?.send(key, message),
+    (line) => this.note(line),
+  );
   readonly runs: Runs;
   readonly ledger: Ledger;
   readonly store: FlowStore;
@@ -166,10 +171,10 @@ export class Daemon {
       timeOf: (bootNs) => this.#bootClock.rfc3339(bootNs),
       nowNs: () => this.#bootClock.nowNs(),
       toldUntilMs: () => this.#pool?.toldUntilMs() ?? Infinity,
-      agentName: (id) => this.#agentName(id),
+      agentName: (id) => this.policies.agentName(id),
       inboundRule: (id) => this.policies.policy.inbound.find((rule) => rule.id === id)?.name ?? null,
       policyRevision: () => this.policies.policy.revision,
-      closedSocket: (id) => this.#closedSocket(id),
+      closedSocket: (id) => closedSocketOf(this.policies.policy, id),
       tier: () => this.tier.state.tier,
       ignoredAgent: canaryId,
     });
@@ -207,6 +212,7 @@ export class Daemon {
         this.ledger.workerDied(worker);
         this.#log(`worker ${worker} died: ${how}`);
       },
+      holds: this.holds,
       onNameQuestion: (key, question) => this.#forwarder?.ask(key, question),
       onReady: (worker) => this.namespaces.workerReady(worker),
       onSockets: (worker, claim, reply) => this.namespaces.socketsFor(worker, claim, reply),
@@ -291,17 +297,9 @@ export class Daemon {
     return join(this.options.runtimeDirectory, 'canary.sock');
   }
 
-  #closedSocket(id: number): string | null {
-    return this.policies.policy.closedSockets.find((path) => closedSocketId(path) === id) ?? null;
-  }
-
-  #agentName(id: number): string | null {
-    return this.policies.policy.agents.find((agent) => agent.id === id)?.name ?? null;
-  }
-
   #anyAgentName(id: number): string | null {
     const reserved = Object.values(reservedAgents).find((name) => agentId(name) === id);
-    return reserved ?? this.#agentName(id);
+    return reserved ?? this.policies.agentName(id);
   }
 
   /** Who is an agent now, the first `limit` of them. */

@@ -53,6 +53,11 @@ export class PolicyKeeper {
     return this.#tables;
   }
 
+  /** Null: it is none of the policy's. */
+  agentName(id: number): string | null {
+    return this.policy.agents.find((agent) => agent.id === id)?.name ?? null;
+  }
+
   state(): PolicyState {
     return {
       revision: this.#policy.revision,

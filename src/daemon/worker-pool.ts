@@ -9,8 +9,9 @@
 import { monotonicMs } from '../core/clock.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
-import type { NameAnswer, NameQuestion } from '../proxy/ipc.ts';
+import type { DaemonMessage, NameAnswer, NameQuestion } from '../proxy/ipc.ts';
 import { CancelRelay, isCancelAnswer, isCancelQuestion } from './cancel-relay.ts';
+import type { Holds } from './holds.ts';
 import { isNameQuestion } from './name-claim.ts';
 import type { WorkerUser } from './user.ts';
 import {
@@ -47,6 +48,8 @@ export interface PoolOptions {
   readonly onDeath: (worker: number, how: string) => void;
   /** A worker wants to know a name; it is answered by `answerName` with the same key, or in time by nobody. */
   readonly onNameQuestion: (key: number, question: NameQuestion) => void;
+  /** Told of what waits in workers for somebody's answer. */
+  readonly holds: Holds;
   /** It takes connections, for the first time or again. */
   readonly onReady: (worker: number) => void;
   /** It asks for sockets in another network namespace, and is answered by `reply`. */
@@ -172,8 +175,12 @@ export class WorkerPool {
 
   /** Gives a worker the answer to its question; whether it is still the one that asked, it sees by itself. */
   answerName(key: number, { question, agentId, ip, name }: NameAnswer): void {
-    for (const process of this.#all())
-      if (process.key === key) process.send({ type: 'name', question, agentId, ip, name });
+    this.send(key, { type: 'name', question, agentId, ip, name });
+  }
+
+  /** To the process with this key, if it is still there. */
+  send(key: number, message: DaemonMessage): void {
+    for (const process of this.#all()) if (process.key === key) process.send(message);
   }
 
   /** Hands descriptors to a worker that is running; it gets duplicates. */
@@ -306,6 +313,7 @@ export class WorkerPool {
     else if (isNameQuestion(claim)) this.#options.onNameQuestion(key, claim);
     else if (isCancelQuestion(claim)) this.#cancels.asked(process, claim);
     else if (isCancelAnswer(claim)) this.#cancels.answered(process, claim);
+    else if (this.#options.holds.heard(key, claim)) return;
     else if (claim['type'] === 'stats') {
       process.openFlows = numberOf(claim['openFlows']);
       process.accepted = numberOf(claim['accepted']);
@@ -326,6 +334,7 @@ export class WorkerPool {
 
   #ended(process: WorkerProcess, how: string): void {
     const { number } = process;
+    this.#options.holds.ended(process.key);
     const slot = this.#slots[number];
     if (this.#draining.delete(process)) {
       const inOrder = this.#stopping && how === ORDERLY_END;

@@ -182,8 +182,12 @@ export interface FlowMasks {
 /** Counts of operations: SQL statements, so far. */
 export interface FlowOperations {
   readonly total: number;
-  /** By a rule, or because they were not understood. */
+  /** By a rule, because they were not understood, or because they were held and not approved. */
   readonly denied: number;
+  /** That had to wait for somebody's answer. */
+  readonly held: number;
+  /** Of those, the ones that were let pass. */
+  readonly approved: number;
   /** That a rule which only observes would have denied. */
   readonly observed: number;
 }

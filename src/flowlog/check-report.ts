@@ -97,7 +97,9 @@ const isReport = shape<WorkerFlowReport>({
     upstream_port: orNull(port),
   }),
   tls: orNull(isTls),
-  operations: orNull(shape<FlowOperations>({ total: count, denied: count, observed: count })),
+  operations: orNull(
+    shape<FlowOperations>({ total: count, denied: count, held: count, approved: count, observed: count }),
+  ),
   masks: orNull(shape<FlowMasks>({ masked: count, observed: count })),
   bytes: shape<FlowRecord['bytes']>({ agent_to_server: count, server_to_agent: count }),
   timings: shape<FlowRecord['timings']>({

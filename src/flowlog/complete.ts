@@ -136,8 +136,8 @@ export function completeRecord(
   };
 }
 
-function operationsOf({ total, denied, observed }: FlowOperations): FlowOperations {
-  return { total, denied, observed };
+function operationsOf({ total, denied, held, approved, observed }: FlowOperations): FlowOperations {
+  return { total, denied, held, approved, observed };
 }
 
 function tlsOf(tls: NonNullable<FlowRecord['tls']>): FlowRecord['tls'] {

@@ -149,6 +149,8 @@ function compileOperationRule(entry: OperationEntry): CompiledOperationRule {
     columns: (entry.columns ?? []).map(parseColumnPattern),
     columnsOtherThan: entry.columns_other_than?.map(parseColumnPattern) ?? null,
     action: entry.action,
+    holdTimeoutMs:
+      entry.action === 'hold' ? 1_000 * (entry.hold?.timeout_seconds ?? DEFAULTS.holdTimeoutSeconds) : null,
     reason: entry.reason ?? null,
   };
 }

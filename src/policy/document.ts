@@ -82,7 +82,8 @@ export interface OperationEntry {
   readonly functions?: readonly string[];
   readonly columns?: readonly string[];
   readonly columns_other_than?: readonly string[];
-  readonly action: 'deny' | 'observe';
+  readonly action: 'deny' | 'hold' | 'observe';
+  readonly hold?: { readonly timeout_seconds: number };
   readonly reason?: string;
 }
 
@@ -135,6 +136,7 @@ export const DEFAULTS = {
   connectTimeoutMs: 10_000,
   handshakeTimeoutMs: 10_000,
   minimumTier: 'base',
+  holdTimeoutSeconds: 300,
   maskDirection: 'responses',
   maskAction: 'redact',
   maskEffect: 'mask',

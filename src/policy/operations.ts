@@ -13,6 +13,8 @@ import type { ColumnPattern, CompiledOperationRule, FlowQuestion, NamePattern } 
 export interface OperationAnswer {
   /** The first rule that denies it; null: it may pass. */
   readonly denied: CompiledOperationRule | null;
+  /** Those by which somebody is to be asked, unless it is denied. */
+  readonly held: readonly CompiledOperationRule[];
   /** Whether a rule that only observes fits. */
   readonly observed: boolean;
 }
@@ -30,14 +32,18 @@ export function judgeOperation(
   operation: Operation,
 ): OperationAnswer {
   let denied: CompiledOperationRule | null = null;
+  let held = NONE;
   let observed = false;
   for (const rule of rules) {
     if (!fitsOperation(rule, operation)) continue;
     if (rule.action === 'observe') observed = true;
+    else if (rule.action === 'hold') held = [...held, rule];
     else denied ??= rule;
   }
-  return { denied, observed };
+  return { denied, held, observed };
 }
+
+const NONE: readonly CompiledOperationRule[] = [];
 
 /** A key of a rule, as documents have it. */
 export type OperationCondition =

@@ -88,8 +88,10 @@ export interface CompiledOperationRule {
   readonly columns: readonly ColumnPattern[];
   /** It takes or sets one that is none of these; null: does not matter. */
   readonly columnsOtherThan: readonly ColumnPattern[] | null;
-  /** `observe`: counted as if it were denied, and let pass. */
-  readonly action: 'deny' | 'observe';
+  /** `hold`: waits until somebody approves or denies it; `observe`: counted as if it were denied, and let pass. */
+  readonly action: 'deny' | 'hold' | 'observe';
+  /** So long one waits at the most, and is then denied; null unless the action is `hold`. */
+  readonly holdTimeoutMs: number | null;
   readonly reason: string | null;
 }
 

@@ -8,6 +8,7 @@
  * A worker that is to be replaced is told `retire`, says `retired`, and is silent until it is `adopted`, so that no
  * message is cut in two when its channel goes from one daemon to the next. `drained` is its last word.
  */
+import type { Held } from '../flow/hold.ts';
 import type { FlowRecord, WorkerFlowReport } from '../flow/record.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import type { SessionServer } from './cancel-keys.ts';
@@ -62,11 +63,33 @@ export interface CancelAnswer {
   } | null;
 }
 
+/** What people say to something that is held. */
+export interface HoldAnswer {
+  /** As the worker has numbered it. */
+  readonly hold: number;
+  readonly approved: boolean;
+  /** Told to the agent. */
+  readonly reason: string | null;
+}
+
+/** Something waits until it is answered, or is `released`. */
+export interface HeldMessage {
+  readonly type: 'held';
+  /** Number by which the worker knows the answer again. */
+  readonly hold: number;
+  readonly held: Held;
+  /** By which the server would take a request to cancel it, in hex. */
+  readonly cancelKey: string | null;
+}
+
 export type DaemonMessage =
   | InitMessage
   | NameAnswer
   | CancelQuestion
   | CancelAnswer
+  | ({ readonly type: 'hold-answer' } & HoldAnswer)
+  /** An agent has asked, by way of another worker, to cancel what waits under this key. */
+  | { readonly type: 'cancel-held'; readonly key: string }
   | { readonly type: 'policy'; readonly policy: CompiledPolicy }
   | {
       readonly type: 'retire';
@@ -96,6 +119,9 @@ export type WorkerMessage =
   | NameQuestion
   | CancelQuestion
   | CancelAnswer
+  | HeldMessage
+  | { readonly type: 'released'; readonly hold: number }
+  | { readonly type: 'cancel-held'; readonly key: string }
   | { readonly type: 'policy-applied'; readonly revision: FlowRecord['policy_revision'] }
   | { readonly type: 'flows'; readonly flows: readonly ReportedFlow[] }
   /** Asks for unconnected sockets in an agent's network namespace; they come by the line of namespace-line.ts. */

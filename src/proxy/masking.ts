@@ -20,11 +20,10 @@ import { RequestMasks } from '../protocols/postgres/masking/requests/request-mas
 import { maskStartup } from '../protocols/postgres/masking/requests/startup.ts';
 import { StatementMasker } from '../protocols/postgres/masking/requests/statement-masker.ts';
 import { ValueMaskers } from '../protocols/postgres/masking/requests/value-maskers.ts';
-import { chain } from './filter-chain.ts';
+import type { Reading } from './layers.ts';
 import type { StatementMasks } from './operations.ts';
 import { readableSession } from './readable-session.ts';
 import type { Recognised } from './recognise.ts';
-import type { RelayOptions } from './relay.ts';
 
 /** One for all flows of a worker: what a text says depends on nothing else. */
 const facts = new FactsCache();
@@ -35,8 +34,8 @@ const CATALOG_AGE_MAX_MS = 60_000;
 const CATALOGS_MAX = 256;
 
 export interface Masked {
-  /** The relay's options with the masking put in. */
-  readonly wrap: (relay: RelayOptions) => RelayOptions;
+  /** Null: there is nothing to read. */
+  readonly reading: Reading | null;
   readonly counts: () => FlowMasks;
   /** What the agent began with, masked. */
   readonly recognised: Recognised | null;
@@ -62,7 +61,7 @@ export function maskFlow(options: MaskingOptions): Masked | null {
   if (opening === null) return null;
   const found = { masked: 0, observed: 0 };
   const counts = (): FlowMasks => ({ ...found });
-  const asItIs: Masked = { wrap: (relay) => relay, counts, recognised, statements: null };
+  const asItIs: Masked = { reading: null, counts, recognised, statements: null };
   if (opening === 'none') return asItIs;
   const onHits: OnHits = (hits) => {
     for (const { observed, count } of hits) found[observed ? 'observed' : 'masked'] += count;
@@ -82,20 +81,13 @@ export function maskFlow(options: MaskingOptions): Masked | null {
     requests: requests?.session ?? null,
     keeper: hasColumns ? catalogs.keeperOf(server, opening.database, columns) : null,
   });
+  const { toServer, toAgent } = session;
   return {
     counts,
     recognised:
       recognised?.protocol === 'postgres' ? { ...recognised, opening: { ...opening, raw } } : recognised,
     statements: requests?.statements ?? null,
-    wrap: (relay) => ({
-      ...relay,
-      agentFilter: chain(relay.agentFilter, session.toServer),
-      serverFilter: chain(relay.serverFilter, {
-        push: (chunk) => session.toAgent.push(chunk),
-        done: false,
-        back: () => session.questions(),
-      }),
-    }),
+    reading: { toServer, toAgent, questions: () => session.questions() },
   };
 }
 

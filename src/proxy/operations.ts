@@ -8,20 +8,14 @@ import type { CompiledOperationRule } from '../policy/types.ts';
 import { ClassifyCache } from '../protocols/postgres/classify-cache.ts';
 import type { Denial, Denials } from '../protocols/postgres/denials.ts';
 import { StatementGate } from '../protocols/postgres/statement-gate.ts';
-import { chain } from './filter-chain.ts';
+import type { Approver } from './approver.ts';
+import { Holder } from './holder.ts';
+import type { Gating } from './layers.ts';
 import { readableSession } from './readable-session.ts';
 import type { Recognised } from './recognise.ts';
-import type { RelayOptions } from './relay.ts';
 
 /** One for all flows of a worker: what a text means depends on nothing else. */
 const cache = new ClassifyCache();
-
-export interface Governed {
-  /** The relay's options with the reading put in. */
-  readonly wrap: (relay: RelayOptions) => RelayOptions;
-  /** Null where there are no rules. */
-  readonly counts: () => FlowOperations | null;
-}
 
 /** Masks for what stands in statements, which are kept where statements are judged. */
 export interface StatementMasks {
@@ -29,48 +23,100 @@ export interface StatementMasks {
   readonly denials: Denials;
 }
 
-/**
- * Null where the operations of this flow cannot be read, so that rules about them could not be kept. `agentTls`: the
- * flow goes on inside the agent's own TLS. Without rules there are masks for what stands in statements.
- */
-export function governOperations(
-  rules: readonly CompiledOperationRule[],
-  recognised: Recognised | null,
-  agentTls: boolean,
-  masks: StatementMasks | null = null,
-): Governed | null {
+export interface GovernOptions {
+  readonly rules: readonly CompiledOperationRule[];
+  readonly recognised: Recognised | null;
+  /** The flow goes on inside the agent's own TLS. */
+  readonly agentTls: boolean;
+  /** Who is asked about what policy holds. */
+  readonly approver: Approver;
+  /** Id of the flow. */
+  readonly flow: string;
+  /** Null: it is none of the policy's. */
+  readonly agent: string | null;
+  /** For what stands in statements; kept without rules as well. */
+  readonly masks: StatementMasks | null;
+}
+
+export interface Governed {
+  /** Null: there is nothing to read. */
+  readonly gating: Gating | null;
+  /** Null where there are no rules. */
+  readonly counts: () => FlowOperations | null;
+  /** The flow is over: nothing waits any more. */
+  readonly close: () => void;
+}
+
+/** Null where the operations of this flow cannot be read, so that rules about them could not be kept. */
+export function governOperations(options: GovernOptions): Governed | null {
+  const { rules, recognised, agentTls, approver, flow, agent, masks } = options;
   const opening = readableSession(recognised, agentTls);
   if (opening === null) return null;
-  const counts = { total: 0, denied: 0, observed: 0 };
-  if (opening === 'none') return { wrap: (relay) => relay, counts: () => ({ ...counts }) };
+  const counts = { total: 0, denied: 0, held: 0, approved: 0, observed: 0 };
+  const countsNow = (): FlowOperations | null => (rules.length === 0 ? null : { ...counts });
+  if (opening === 'none') {
+    // What the server is asked to cancel may wait here.
+    if (recognised?.protocol === 'postgres') approver.cancel(cancelKeyOf(recognised.opening.raw));
+    return { gating: null, counts: countsNow, close: () => undefined };
+  }
   // Done before the first statement.
   if (opening.privileged && rules.length > 0) return null;
+  let wake = (): void => undefined;
+  const holder = new Holder({
+    rules,
+    approver,
+    flow,
+    agent,
+    onHeld: (count) => {
+      counts.held += count;
+    },
+    onAnswered: (count, approved) => {
+      counts[approved ? 'approved' : 'denied'] += count;
+    },
+  });
   const gate = new StatementGate({
     startupBytes: opening.raw.length,
     classify: cache.classify,
     judge: (operation) => {
-      const { denied, observed } = judgeOperation(rules, operation);
+      const { denied, held, observed } = judgeOperation(rules, operation);
       counts.total += 1;
       if (observed) counts.observed += 1;
-      if (denied === null) return null;
+      if (denied === null) return held.length > 0 ? 'hold' : null;
       counts.denied += 1;
       return denialBy(denied, operation.verb);
     },
+    decide: (operations) => holder.decide(operations),
     onRefused: () => {
       counts.total += 1;
       counts.denied += 1;
     },
     ...masks,
     callsPass: rules.length === 0,
+    onTerminate: () => holder.release('the agent has left'),
+    onKey: (key) => {
+      holder.cancelKey = key.toString('hex');
+    },
+  });
+  holder.start((answer) => {
+    gate.toServer.answer(answer);
+    wake();
   });
   return {
-    wrap: (relay) => ({
-      ...relay,
-      agentFilter: chain(relay.agentFilter, gate.toServer),
-      serverFilter: chain(relay.serverFilter, gate.toAgent),
-    }),
-    counts: () => (rules.length === 0 ? null : { ...counts }),
+    gating: {
+      gate,
+      onAnswer: (call) => {
+        wake = call;
+      },
+      release: () => holder.release('the agent has left'),
+    },
+    counts: countsNow,
+    close: () => holder.release('the flow has ended'),
   };
+}
+
+/** As the server has told it: a request to cancel is length, code, and the content of BackendKeyData. */
+function cancelKeyOf(request: Buffer): string {
+  return request.subarray(8).toString('hex');
 }
 
 function denialBy({ name, reason }: CompiledOperationRule, verb: string): Denial {

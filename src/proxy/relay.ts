@@ -24,6 +24,12 @@ export interface ByteFilter {
   readonly done: boolean;
   /** Asked after each push: what is to be sent the other way now, past the other direction's filter. */
   readonly back?: () => readonly Uint8Array[];
+  /** It keeps what it gets until something else has happened: its source is not read on. */
+  readonly full?: boolean;
+  /** Takes what is to be called when that has happened: it is pushed nothing then, and has something to give. */
+  readonly onReady?: (wake: () => void) => void;
+  /** Its source has ended: what is still to be sent. */
+  readonly end?: () => readonly Uint8Array[];
 }
 
 export interface RelayOptions {
@@ -55,6 +61,8 @@ export interface Relay {
 /** Writes that may wait to be taken; beyond, their source is stopped, however few bytes they are: each costs some hundred. */
 const MAX_WAITING_WRITES = 1_024;
 
+const NOTHING = Buffer.alloc(0);
+
 /** One direction. */
 class Pipe {
   bytes = 0;
@@ -65,6 +73,7 @@ class Pipe {
   /** Whether a write will tell that it was taken. */
   #awaitsWrites = false;
   #stopped = false;
+  #inFilter = false;
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #landing: Landing | null;
@@ -77,6 +86,7 @@ class Pipe {
     this.#landing = landingOf(from);
     this.#filter = filter;
     this.#onFilterError = onFilterError;
+    filter?.onReady?.(this.#onReady);
   }
 
   /** @param head bytes read before; they go first. */
@@ -91,7 +101,8 @@ class Pipe {
     this.#from.on('end', this.#onEnd);
     if (this.#landing === null) this.#from.on('data', this.#onData);
     // With the head still waiting to be taken, reading begins at `drain`.
-    if (!this.#to.writableNeedDrain && !this.#awaitsWrites) this.#from.resume();
+    if (!this.#to.writableNeedDrain && !this.#awaitsWrites && this.#filter?.full !== true)
+      this.#from.resume();
   }
 
   stop(): void {
@@ -162,14 +173,35 @@ class Pipe {
 
   #filtered(chunk: Uint8Array, filter: ByteFilter): void {
     try {
-      for (const part of filter.push(chunk)) this.#send(part);
-      const back = filter.back?.() ?? [];
-      if (back.length > 0) this.opposite?.inject(back);
-      if (filter.done) this.#filter = null;
+      this.#inFilter = true;
+      const parts = filter.push(chunk);
+      this.#inFilter = false;
+      this.#pass(filter, parts);
     } catch (error) {
-      this.#onFilterError(error instanceof Error ? error : new Error(String(error)));
+      this.#inFilter = false;
+      this.#broken(error);
     }
   }
+
+  #pass(filter: ByteFilter, parts: readonly Uint8Array[]): void {
+    for (const part of parts) this.#send(part);
+    const back = filter.back?.() ?? [];
+    if (back.length > 0) this.opposite?.inject(back);
+    if (filter.done) this.#filter = null;
+    else if (filter.full === true) this.#onFull();
+  }
+
+  #broken(error: unknown): void {
+    this.#onFilterError(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  readonly #onReady = (): void => {
+    // What happens while it is pushed to, that push gives.
+    if (this.#stopped || this.#filter === null || this.#inFilter) return;
+    flushBorrowed();
+    this.#filtered(NOTHING, this.#filter);
+    if (!this.#to.writableNeedDrain && !this.#awaitsWrites) this.#onDrain();
+  };
 
   /** Sends what nobody has sent. Nothing once its side has ended. */
   inject(parts: readonly Uint8Array[]): void {
@@ -180,15 +212,26 @@ class Pipe {
   }
 
   readonly #onDrain = (): void => {
-    if (this.#from.readableEnded) return;
+    if (this.#stopped || this.#from.readableEnded || this.#filter?.full === true) return;
     unwatchStalled(this.#from);
     this.#from.resume();
   };
+
+  #endFilter(): void {
+    const filter = this.#filter;
+    if (filter?.end === undefined) return;
+    try {
+      this.#pass(filter, filter.end());
+    } catch (error) {
+      this.#broken(error);
+    }
+  }
 
   readonly #onEnd = (): void => {
     // After a FIN nothing is read any more, so a reset that follows it must be asked for, too.
     watchStalled(this.#from);
     flushBorrowed();
+    this.#endFilter();
     // What was still to be filtered may have ended the flow: then there is an answer to be given.
     if (!this.#stopped) this.#to.end();
   };

@@ -19,10 +19,12 @@ import { operationRules } from '../policy/operations.ts';
 import type { ConnectAnswer, FlowQuestion, Granted, Refused } from '../policy/types.ts';
 import { readCancelRequest } from '../protocols/postgres/cancel-key.ts';
 import { AgentGone, AgentInput } from './agent-input.ts';
+import { type Approver, NO_APPROVER } from './approver.ts';
 import type { Cancellable, FlowCancels } from './cancel-keys.ts';
 import { DeniedByPolicy } from './denied-by-policy.ts';
 import { answerFor, farewell } from './farewell.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
+import { readInLayers } from './layers.ts';
 import { type Catalogs, type Masked, maskFlow } from './masking.ts';
 import { openerFor } from './openers/index.ts';
 import type { Opened } from './openers/opener.ts';
@@ -58,6 +60,8 @@ export interface SessionOptions {
   /** Told when the server's side is open: from here on the flow needs nobody but its two ends. */
   readonly onEstablished?: () => void;
   readonly relay?: Relay;
+  /** Who is asked about what policy holds; nobody by default, and it is denied. */
+  readonly approver?: Approver;
 }
 
 /** How it ended. `refused`: the agent has not heard from the server yet and can be told in its own words. */
@@ -76,6 +80,7 @@ export class Session {
   readonly #cancels: FlowCancels;
   readonly #onEstablished: () => void;
   readonly #relay: Relay;
+  readonly #approver: Approver;
   readonly #draft: FlowDraft;
   readonly #input: AgentInput;
   readonly #upstream: Upstream;
@@ -99,6 +104,7 @@ export class Session {
     this.#policy = policy;
     this.#clock = clock;
     this.#relay = relay;
+    this.#approver = options.approver ?? NO_APPROVER;
     this.#input = new AgentInput(agent);
     this.#upstream = new Upstream(clock, sockets);
     this.#draft = new FlowDraft({
@@ -195,7 +201,15 @@ export class Session {
     const [first] = rules;
     const statements = this.#masked?.statements ?? null;
     if (first === undefined && statements === null) return;
-    this.#governed = governOperations(rules, this.#recognised, agentTls, statements);
+    this.#governed = governOperations({
+      rules,
+      recognised: this.#recognised,
+      agentTls,
+      approver: this.#approver,
+      flow: this.#facts.id,
+      agent: question.agent,
+      masks: statements,
+    });
     if (this.#governed !== null || first === undefined) return;
     this.#refuse(
       first.name,
@@ -262,10 +276,10 @@ export class Session {
   async #carry(opened: Opened): Promise<Ending> {
     this.#draft.established = true;
     this.#onEstablished();
-    // Statements are judged before masks follow them: what is denied never gets to the server.
-    const governed = this.#governed?.wrap(opened.relay) ?? opened.relay;
-    const relay = this.#masked?.wrap(governed) ?? governed;
+    const { gating = null } = this.#governed ?? {};
+    const relay = readInLayers(opened.relay, gating, this.#masked?.reading ?? null);
     const result = await this.#relay.run(this.#agent, opened.server, relay);
+    this.#governed?.close();
     this.#draft.operations = this.#governed?.counts() ?? null;
     this.#draft.masks = this.#masked?.counts() ?? null;
     const { tls } = this.#draft;

@@ -20,6 +20,7 @@ import { CancelKeys, FlowCancels } from './cancel-keys.ts';
 import { Doors } from './doors.ts';
 import { maxFlows, readLimits } from './flow-limit.ts';
 import { describeDefect, FlowDraft } from './flow-report.ts';
+import { HoldDesk } from './hold-desk.ts';
 import type { DaemonMessage, InitMessage, ListenerHandle, WorkerMessage } from './ipc.ts';
 import { Catalogs } from './masking.ts';
 import { NameDesk } from './name-desk.ts';
@@ -76,6 +77,7 @@ export class Worker {
   readonly #names: NameDesk;
   readonly #cancelKeys = new CancelKeys();
   readonly #cancelDesk: CancelDesk;
+  readonly #holds: HoldDesk;
   readonly #sessions = new Set<Session>();
   /** Each closes one. */
   readonly #listeners: (() => void)[] = [];
@@ -108,6 +110,7 @@ export class Worker {
     this.#reports = new ReportBatch((flows) => this.#send({ type: 'flows', flows }));
     this.#names = new NameDesk((question) => this.#send(question));
     this.#cancelDesk = new CancelDesk(this.#cancelKeys, this.#clock, (message) => this.#send(message));
+    this.#holds = new HoldDesk((message) => this.#send(message));
   }
 
   /** Resolves when the message has taken effect; for `stop`, when the last flow has been reported. */
@@ -128,6 +131,12 @@ export class Worker {
         break;
       case 'cancel-found':
         this.#cancelDesk.answered(message);
+        break;
+      case 'hold-answer':
+        this.#holds.answered(message);
+        break;
+      case 'cancel-held':
+        this.#holds.cancelled(message.key);
         break;
       case 'retire':
         await this.#retire(message.graceMs);
@@ -282,6 +291,7 @@ export class Worker {
       resolvedName,
       cancels,
       onEstablished,
+      approver: this.#holds,
     });
     this.#sessions.add(session);
     const report = await session.run();
@@ -375,6 +385,8 @@ export class Worker {
     if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
     this.#drainTimer = setTimeout(() => this.#cutDrained(), graceMs);
     this.#closeListeners();
+    // The list of what waits does not go from one daemon to the next.
+    this.#holds.close('the daemon is being replaced');
     await this.#until(() => [...this.#sessions].every(({ established }) => established), SETTLE_MS);
     this.#closeElsewhere();
     if (!begun) void this.#leave();
@@ -408,6 +420,7 @@ export class Worker {
     });
     const held = this.#held ?? [];
     this.#held = null;
+    this.#holds.open();
     for (const message of held) this.#sendNow(message);
     this.#sendStats();
   }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { systemClock } from '#src/core/clock.ts';
 import type { CompiledMask } from '#src/policy/types.ts';
 import { StartupReader } from '#src/protocols/postgres/startup.ts';
+import { readInLayers } from '#src/proxy/layers.ts';
 import { Catalogs, maskFlow } from '#src/proxy/masking.ts';
 import type { ByteFilter } from '#src/proxy/relay.ts';
 import { engineOf } from './masks.ts';
@@ -86,7 +87,7 @@ function filtersOf(
   const recognised = { protocol: 'postgres', opening, rest: reader.rest() } as const;
   const masked = maskFlow({ masks, engine, catalogs, recognised, agentTls: false, server: 's' });
   const none = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
-  const { agentFilter, serverFilter } = masked?.wrap(none) ?? none;
+  const { agentFilter, serverFilter } = readInLayers(none, null, masked?.reading ?? null);
   if (agentFilter === null || serverFilter === null) throw new Error('the flow cannot be masked');
   return { agentFilter, serverFilter };
 }

@@ -147,6 +147,7 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
   ['src/protocols/dns/codes.ts', 'test/unit/protocols/dns/*.test.ts'],
   ['src/proxy/readable-session.ts', 'test/unit/proxy/{masking,operations}.test.ts'],
   ['src/proxy/denied-by-policy.ts', 'test/unit/proxy/{cancel-keys,session}.test.ts'],
+  ['src/proxy/{approver,layers}.ts', 'test/unit/proxy/{masking,operations}.test.ts'],
   ['src/proxy/first-chunk.ts', 'test/unit/proxy/openers/*.test.ts'],
   ['src/proxy/openers/{index,opener,upgrade}.ts', 'test/unit/proxy/session.test.ts'],
   ['src/api/{follow,paths}.ts', 'test/unit/api/server.test.ts'],
@@ -175,7 +176,6 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
     'test/unit/protocols/postgres/masking/requests/copy-in.test.ts',
   ],
   ['src/protocols/postgres/denials.ts', 'test/unit/protocols/postgres/statement-gate.test.ts'],
-  ['src/protocols/postgres/message-rewriter.ts', 'test/unit/protocols/postgres/masking/*.test.ts'],
   [
     'src/protocols/postgres/masking/{copy-binary,copy-fields,copy-pieces,copy-shape}.ts',
     'test/unit/protocols/postgres/masking/copy-out.test.ts',

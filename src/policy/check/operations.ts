@@ -7,8 +7,12 @@ import { checkReferences, destinationsOf, namesOf } from './rules.ts';
 export function checkOperations(root: Cursor): void {
   const rules = root.get('operations');
   checkUniqueNames(rules, 'rule about operations');
-  for (const rule of rules.items())
+  for (const rule of rules.items()) {
     checkReadDestinations(root, rule, 'operations', 'a rule about operations');
+    const action = rule.get('action').text;
+    if (action !== null && action !== 'hold' && rule.get('hold').present)
+      rule.get('hold').error('`hold` has no meaning without `action: hold`', 'leave it out');
+  }
 }
 
 /**

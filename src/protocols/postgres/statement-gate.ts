@@ -9,22 +9,32 @@
  * Statements come in Query and Parse. Prepared ones are read when they are prepared; executing them needs no second
  * look, because policy cannot change within a flow. A call by function number (FunctionCall) is read as the same call in a
  * SELECT where it is of large objects, whose functions have numbers of their own; any other is denied.
+ *
+ * A statement may have to wait for its decision (../layer.ts). Nothing of it is at the server then, everything before it is, and what
+ * the agent sends after it waits behind it; what the server says goes on. Denied in the end, it is one that was denied at once.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import type { Operation } from '../../flow/operation.ts';
+import { LATER } from '../layer.ts';
 import { errorAnswer } from './answers.ts';
 import type { Classified } from './classify.ts';
 import { type Denial, Denials } from './denials.ts';
 import { CALL_MAX_LENGTH, LARGE_OBJECT_FUNCTIONS } from './large-objects.ts';
-import { HEADER_BYTES, type LeftOut, MessageRewriter, type Plan } from './message-rewriter.ts';
+import { HEADER_BYTES, type LeftOut, MessageRewriter, type Plan, type Whole } from './message-rewriter.ts';
 import { STATEMENT_MAX_BYTES } from './parser.ts';
 
 export interface GateOptions {
   /** Of the start-up packet, which goes before the first message. */
   readonly startupBytes: number;
   readonly classify: (text: Buffer) => Classified;
-  /** Null: it may pass. */
-  readonly judge: (operation: Operation) => Denial | null;
+  /** Null: it may pass. `hold`: somebody is to be asked, unless it is denied for another operation of the same text. */
+  readonly judge: (operation: Operation) => Denial | 'hold' | null;
+  /** Asks about a text that holds these; null: it may pass. LATER: the answer is given to `toServer`. */
+  readonly decide: (operations: readonly Operation[]) => Denial | null | typeof LATER;
+  /** The agent has ended the session behind a statement that waits. */
+  readonly onTerminate: () => void;
+  /** The key the server would take a request to cancel by, as it stands in the message. */
+  readonly onKey: (key: Buffer) => void;
   /** A text was not understood and is denied for it. */
   readonly onRefused: () => void;
   /** Masks what stands in a text that may pass; null: it passes as it is. */
@@ -38,8 +48,11 @@ export interface GateOptions {
 const QUERY = 0x51; // 'Q'
 const PARSE = 0x50; // 'P'
 const FUNCTION_CALL = 0x46; // 'F'
+const COPY_DATA = 0x64; // 'd'
 const ERROR_RESPONSE = 0x45; // 'E'
 const PARAMETER_STATUS = 0x53; // 'S'
+const BACKEND_KEY = 0x4b; // 'K'
+const TERMINATE = 0x58; // 'X'
 
 /**
  * What else a client may send (protocol documentation, "Message Formats"): Bind, Close, Describe, Execute, Flush, Sync,
@@ -53,6 +66,8 @@ const PARSE_MAX_LENGTH = STATEMENT_MAX_BYTES + 65_536 + 4 * 65_535;
 const ERROR_MAX_LENGTH = 65_536;
 /** The two parameters that are read are short. */
 const PARAMETER_MAX_LENGTH = 4_096;
+/** Process and, since protocol 3.2, up to 256 bytes of key. */
+const KEY_MAX_LENGTH = 264;
 
 const READ_OTHERWISE: Denial = {
   sqlState: '42501',
@@ -122,11 +137,41 @@ class Settings {
   }
 }
 
+/** Finds the end of the session among messages that wait. What is no message shows when they are read. */
+class TerminateWatch {
+  #head = Buffer.alloc(0);
+  #skip = 0;
+
+  /** From the beginning of a message on. */
+  restart(): void {
+    this.#head = Buffer.alloc(0);
+    this.#skip = 0;
+  }
+
+  sees(bytes: Uint8Array): boolean {
+    let at = 0;
+    while (at < bytes.length) {
+      const skipped = Math.min(this.#skip, bytes.length - at);
+      this.#skip -= skipped;
+      at += skipped;
+      const part = bytes.subarray(at, at + HEADER_BYTES - this.#head.length);
+      this.#head = Buffer.concat([this.#head, part]);
+      at += part.length;
+      if (this.#head[0] === TERMINATE) return true;
+      if (this.#head.length < HEADER_BYTES) return false;
+      this.#skip = Math.max(0, this.#head.readUInt32BE(1) - 4);
+      this.#head = Buffer.alloc(0);
+    }
+    return false;
+  }
+}
+
 /** What the agent sends. */
-class ToServer extends MessageRewriter {
+class ToServer extends MessageRewriter<Denial | null> {
   readonly #options: GateOptions;
   readonly #settings: Settings;
   readonly #denials: Denials;
+  readonly #terminates = new TerminateWatch();
 
   constructor(options: GateOptions, settings: Settings, denials: Denials) {
     super('agent');
@@ -145,23 +190,51 @@ class ToServer extends MessageRewriter {
     return 'pass';
   }
 
-  protected override whole(bytes: Buffer, at: number, end: number): Uint8Array | null {
+  protected override looksAt(type: number): boolean {
+    return type !== COPY_DATA;
+  }
+
+  protected override whole(bytes: Buffer, at: number, end: number): Whole {
     const message = bytes.subarray(at, end);
-    if (message[0] === FUNCTION_CALL) return this.#called(message);
-    const isQuery = message[0] === QUERY;
-    const text = isQuery ? this.#textOfQuery(message) : this.#textOfParse(message);
+    const text = this.#textOf(message);
+    if (text === null) return this.#leftOut(QUERY, BY_NUMBER).instead();
     const denial = this.#judge(text);
-    if (denial !== null) return this.#denials.substitute(isQuery ? QUERY : PARSE, denial);
-    return this.#rewritten(message, text);
+    if (denial === null) return this.#rewritten(message, text);
+    if (denial !== LATER) return this.#deny(message, denial);
+    this.#terminates.restart();
+    return LATER;
+  }
+
+  protected override decided(message: Buffer, answer: Denial | null): Buffer | null {
+    if (answer !== null) return this.#deny(message, answer);
+    const text = this.#textOf(message);
+    if (text !== null && this.#settings.fits(text)) return this.#rewritten(message, text);
+    // The server has said meanwhile that it reads otherwise than it did.
+    this.#options.onRefused();
+    return this.#deny(message, READ_OTHERWISE);
+  }
+
+  protected override waits(bytes: Uint8Array): void {
+    if (this.#terminates.sees(bytes)) this.#options.onTerminate();
+  }
+
+  /** Null: it calls a function of which it does not show what it is. */
+  #textOf(message: Buffer): Buffer | null {
+    if (message[0] === FUNCTION_CALL) return this.#textOfCall(message);
+    return message[0] === QUERY ? this.#textOfQuery(message) : this.#textOfParse(message);
+  }
+
+  #deny(message: Buffer, denial: Denial): Buffer {
+    return this.#denials.substitute(message[0] === PARSE ? PARSE : QUERY, denial);
   }
 
   #rewritten(message: Buffer, text: Buffer): Buffer | null {
     const { rewrite, onRefused } = this.#options;
-    const made = rewrite?.(text) ?? null;
+    const made = message[0] === FUNCTION_CALL ? null : (rewrite?.(text) ?? null);
     if (made === null) return null;
     if (!Buffer.isBuffer(made)) {
       onRefused();
-      return this.#denials.substitute(message[0] === QUERY ? QUERY : PARSE, made);
+      return this.#deny(message, made);
     }
     const start = text.byteOffset - message.byteOffset;
     const rest = message.subarray(start + text.length);
@@ -176,12 +249,10 @@ class ToServer extends MessageRewriter {
   }
 
   /** Judged as what it would be in a statement. */
-  #called(message: Buffer): Uint8Array | null {
+  #textOfCall(message: Buffer): Buffer | null {
     if (message.length < HEADER_BYTES + 4) throw this.refused('a call of no function');
     const name = LARGE_OBJECT_FUNCTIONS.get(message.readUInt32BE(HEADER_BYTES));
-    if (name === undefined) return this.#leftOut(QUERY, BY_NUMBER).instead();
-    const denial = this.#judge(Buffer.from(`SELECT pg_catalog.${name}()`, 'latin1'));
-    return denial === null ? null : this.#denials.substitute(QUERY, denial);
+    return name === undefined ? null : Buffer.from(`SELECT pg_catalog.${name}()`, 'latin1');
   }
 
   #leftOut(substitute: number, denial: Denial): LeftOut {
@@ -193,8 +264,8 @@ class ToServer extends MessageRewriter {
     };
   }
 
-  #judge(text: Buffer): Denial | null {
-    const { classify, judge, onRefused } = this.#options;
+  #judge(text: Buffer): Denial | null | typeof LATER {
+    const { classify, judge, decide, onRefused } = this.#options;
     const refuse = (denial: Denial): Denial => {
       onRefused();
       return denial;
@@ -205,12 +276,16 @@ class ToServer extends MessageRewriter {
     if (read.kind === 'syntax-error') return refuse(syntaxError(read.message));
     if (read.kind === 'too-complex') return refuse(TOO_COMPLEX);
     let first: Denial | null = null;
+    let holds = false;
     // Each is judged, so that each is counted: one that is denied takes the others with it.
     for (const operation of read.operations) {
-      const denial = judge(operation);
-      first ??= denial;
+      const verdict = judge(operation);
+      if (verdict === 'hold') holds = true;
+      else first ??= verdict;
     }
-    return first ?? (read.changesReading ? refuse(CHANGES_READING) : null);
+    if (first !== null) return first;
+    if (read.changesReading) return refuse(CHANGES_READING);
+    return holds ? decide(read.operations) : null;
   }
 
   #textOfQuery(message: Buffer): Buffer {
@@ -232,18 +307,25 @@ class ToServer extends MessageRewriter {
 
 /** What the server sends, start-up and authentication included. */
 class ToAgent extends MessageRewriter {
+  readonly #options: GateOptions;
   readonly #settings: Settings;
   readonly #denials: Denials;
 
-  constructor(settings: Settings, denials: Denials) {
+  constructor(options: GateOptions, settings: Settings, denials: Denials) {
     super('server');
+    this.#options = options;
     this.#settings = settings;
     this.#denials = denials;
   }
 
+  protected override looksAt(type: number): boolean {
+    return type === ERROR_RESPONSE || type === PARAMETER_STATUS || type === BACKEND_KEY;
+  }
+
   protected override plan(type: number, length: number): Plan {
+    if (!this.looksAt(type)) return 'pass';
     if (type === ERROR_RESPONSE) return length > ERROR_MAX_LENGTH ? 'pass' : 'whole';
-    if (type !== PARAMETER_STATUS) return 'pass';
+    if (type === BACKEND_KEY) return length > KEY_MAX_LENGTH ? 'pass' : 'whole';
     if (length > PARAMETER_MAX_LENGTH) throw this.refused('a parameter that is too long');
     return 'whole';
   }
@@ -255,19 +337,23 @@ class ToAgent extends MessageRewriter {
       this.#settings.learn(name, value);
       return null;
     }
+    if (message[0] === BACKEND_KEY) {
+      this.#options.onKey(Buffer.from(message.subarray(HEADER_BYTES)));
+      return null;
+    }
     const denial = this.#denials.take(message);
     return denial === null ? null : errorAnswer({ severity: 'ERROR', ...denial });
   }
 }
 
 export class StatementGate {
-  readonly toServer: MessageRewriter;
+  readonly toServer: MessageRewriter<Denial | null>;
   readonly toAgent: MessageRewriter;
 
   constructor(options: GateOptions) {
     const settings = new Settings();
     const { denials = new Denials() } = options;
     this.toServer = new ToServer(options, settings, denials);
-    this.toAgent = new ToAgent(settings, denials);
+    this.toAgent = new ToAgent(options, settings, denials);
   }
 }

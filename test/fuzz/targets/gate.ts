@@ -48,7 +48,10 @@ function gate(): StatementGate {
     startupBytes: STARTUP.length,
     classify: cache.classify,
     judge: ({ effects }) => (effects.has('schema-destruction') ? denial : null),
+    decide: () => null,
     onRefused: () => {},
+    onTerminate: () => {},
+    onKey: () => {},
   });
 }
 

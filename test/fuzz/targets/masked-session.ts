@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { ProtocolError } from '#src/core/protocol-error.ts';
 import { loadParser } from '#src/protocols/postgres/parser.ts';
+import { readInLayers } from '#src/proxy/layers.ts';
 import { Catalogs, maskFlow } from '#src/proxy/masking.ts';
 import { CARDS, engineOf, SSN } from '#test/support/masks.ts';
 import { messagesOf, recorded, type Turn } from '#test/support/recorded-sessions.ts';
@@ -57,7 +58,7 @@ function play(turns: readonly Turn[], lengths: readonly number[] | null): Played
     server: 's',
   });
   const none = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
-  const { agentFilter, serverFilter } = masked?.wrap(none) ?? none;
+  const { agentFilter, serverFilter } = readInLayers(none, null, masked?.reading ?? null);
   if (agentFilter === null || serverFilter === null) throw new Error('nothing is masked');
   const [agent, server]: [Uint8Array[], Uint8Array[]] = [[], []];
   let held = 0;

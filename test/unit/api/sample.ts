@@ -1,5 +1,7 @@
 /** A flow record, a status and a backend for tests of the API and of the CLI. */
+
 import { EventEmitter } from 'node:events';
+import { ApiError } from '#src/api/errors.ts';
 import type { FlowFilter } from '#src/api/flow-filter.ts';
 import { flowMatcher } from '#src/api/flow-filter.ts';
 import type {
@@ -8,6 +10,9 @@ import type {
   ApiBackend,
   Enrolled,
   EnrolRequest,
+  HoldAnswered,
+  HoldList,
+  HoldStatus,
   PolicyApplied,
   PolicyDocument,
   RunGranted,
@@ -118,6 +123,8 @@ export class FakeBackend implements ApiBackend {
   agentList: AgentProcess[] = [];
   enrolled: EnrolRequest[] = [];
   enrolAnswer: Enrolled | null = null;
+  holdList: HoldStatus[] = [];
+  answeredHolds: HoldAnswered[] = [];
   selfTestAnswer: SelfTestStatus = { at: '2026-01-31T12:00:00.000Z', ok: true, detail: 'canary refused' };
   /** Tests have more clients than Node takes for a leak. */
   readonly #live = new EventEmitter<{ flow: [FlowRecord]; listening: [] }>().setMaxListeners(0);
@@ -164,6 +171,17 @@ export class FakeBackend implements ApiBackend {
     this.released.push(cgroupPath);
     if (cgroupPath !== this.runAnswer.cgroupPath) throw new SluiceError('CONFIG', 'not a cgroup of a run');
     return { removed: true };
+  }
+
+  async holds(): Promise<HoldList> {
+    return { holds: this.holdList };
+  }
+
+  async answerHold(answer: HoldAnswered): Promise<HoldStatus> {
+    this.answeredHolds.push(answer);
+    const found = this.holdList.find(({ id }) => id === answer.id);
+    if (found === undefined) throw new ApiError('NOT_FOUND', 'nothing waits under that id');
+    return found;
   }
 
   async agents(limit: number): Promise<AgentList> {

@@ -10,6 +10,8 @@ const COMMANDS: readonly string[][] = [
   ['agents'],
   ['status'],
   ['flows'],
+  ['holds', 'approve'],
+  ['holds', 'deny'],
   ['workers', 'restart'],
   ['policy', 'check'],
   ['policy', 'explain'],

@@ -69,12 +69,16 @@ t.test('the first that denies is told; what only observes lets pass', async (t) 
   const watch = { ...compiled('effects: [write], ', 'observe'), name: 'watch' };
   const deny = { ...compiled('effects: [code], '), name: 'deny' };
   const other = { ...compiled(''), name: 'other' };
-  t.strictSame(judgeOperation([watch, deny], operation(['write'])), { denied: null, observed: true });
+  t.strictSame(judgeOperation([watch, deny], operation(['write'])), {
+    denied: null,
+    held: [],
+    observed: true,
+  });
   t.match(judgeOperation([watch, deny, other], operation(['write', 'code'])), {
     denied: { name: 'deny' },
     observed: true,
   });
-  t.strictSame(judgeOperation([deny], operation(['read'])), { denied: null, observed: false });
+  t.strictSame(judgeOperation([deny], operation(['read'])), { denied: null, held: [], observed: false });
 });
 
 t.test('a rule counts for a flow unless it certainly means another server or agent', async (t) => {
@@ -101,4 +105,14 @@ operations: [{name: r, agents: [web], destinations: [db], action: deny}]`),
   t.equal(ask({ seen: seen('http') }), 0, 'it is another protocol');
   t.equal(ask({ seen: seen('tls') }), 1, 'inside the agent’s own TLS it may be this one');
   t.equal(ask({}), 1, 'so it may where nobody looks');
+});
+
+t.test('what holds is told unless something denies', async (t) => {
+  const hold = { ...compiled('effects: [write], ', 'hold'), name: 'hold' };
+  const deny = { ...compiled('effects: [code], '), name: 'deny' };
+  t.equal(hold.holdTimeoutMs, 300_000, 'five minutes');
+  t.equal(compiled('hold: {timeout_seconds: 7}, ', 'hold').holdTimeoutMs, 7_000);
+  t.equal(deny.holdTimeoutMs, null);
+  t.match(judgeOperation([deny, hold], operation(['write'])), { denied: null, held: [{ name: 'hold' }] });
+  t.match(judgeOperation([hold, deny], operation(['write', 'code'])), { denied: { name: 'deny' } });
 });

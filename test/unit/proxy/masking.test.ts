@@ -1,10 +1,12 @@
 import t from 'tap';
 import type { CompiledMask } from '#src/policy/types.ts';
 import { loadParser } from '#src/protocols/postgres/parser.ts';
-import { Catalogs, maskFlow } from '#src/proxy/masking.ts';
+import { NO_APPROVER } from '#src/proxy/approver.ts';
+import { readInLayers } from '#src/proxy/layers.ts';
+import { Catalogs, type Masked, maskFlow } from '#src/proxy/masking.ts';
 import { governOperations } from '#src/proxy/operations.ts';
 import type { Recognised } from '#src/proxy/recognise.ts';
-import type { ByteFilter } from '#src/proxy/relay.ts';
+import type { ByteFilter, RelayOptions } from '#src/proxy/relay.ts';
 import { CARDS, engineOf, mask, SSN } from '#test/support/masks.ts';
 import { authentication, cancelRequest, message, startupMessage } from '#test/support/postgres-packets.ts';
 import { STARTUP as raw, startup } from './recognised-startup.ts';
@@ -23,6 +25,8 @@ function flow(
 ) {
   return maskFlow({ masks, engine: engineOf(masks), catalogs, recognised, agentTls, server: 's' });
 }
+const layered = (masked: Masked | null, before: RelayOptions = relay): RelayOptions =>
+  readInLayers(before, null, masked?.reading ?? null);
 const push = (filter: ByteFilter | null, ...bytes: Buffer[]): string =>
   Buffer.concat(filter?.push(Buffer.concat(bytes)) ?? []).toString('latin1');
 const text = (value: string): Buffer => Buffer.from(`${value}\0`);
@@ -30,7 +34,7 @@ const ready = message('Z', Buffer.from('I'));
 
 t.test('what a server says is masked', async (t) => {
   const masked = flow([CARDS, mask({ name: 'o', detectors: ['card'], effect: 'observe' })], startup());
-  const { serverFilter } = masked?.wrap(relay) ?? relay;
+  const { serverFilter } = layered(masked);
   const notice = message('N', text('M4111111111111111'), Buffer.alloc(1));
   t.match(push(serverFilter, authentication(0), notice), /M\*{12}1111\0/);
   t.strictSame(masked?.counts(), { masked: 1, observed: 1 });
@@ -47,7 +51,7 @@ t.test('the filters that are there already go first', async (t) => {
     },
   });
   const before = { ...relay, agentFilter: first('agent'), serverFilter: first('server') };
-  const { agentFilter, serverFilter } = flow([CARDS], startup())?.wrap(before) ?? relay;
+  const { agentFilter, serverFilter } = layered(flow([CARDS], startup()), before);
   push(agentFilter, Buffer.from('x'));
   push(serverFilter, Buffer.from('y'));
   t.strictSame(seen, ['agent x', 'server y']);
@@ -56,7 +60,7 @@ t.test('the filters that are there already go first', async (t) => {
 t.test('the tables of a database are asked once for all its sessions, and again after a while', async (t) => {
   const catalogs = catalogsOf();
   const asks = (): boolean => {
-    const { agentFilter, serverFilter } = flow([SSN], startup(), false, catalogs)?.wrap(relay) ?? relay;
+    const { agentFilter, serverFilter } = layered(flow([SSN], startup(), false, catalogs));
     push(agentFilter, raw);
     push(serverFilter, authentication(0), ready);
     const question = serverFilter?.back?.() ?? [];
@@ -80,7 +84,7 @@ t.test('where masks cannot be kept there is nothing that keeps them', async (t) 
 t.test('a request to cancel passes', async (t) => {
   const cancel = { kind: 'cancel' as const, raw: cancelRequest(4) };
   const masked = flow([CARDS], { protocol: 'postgres', opening: cancel, rest: Buffer.alloc(0) });
-  t.equal(masked?.wrap(relay), relay);
+  t.equal(layered(masked), relay);
   t.equal(masked?.statements, null);
 });
 
@@ -98,9 +102,21 @@ t.test(
       masked?.recognised?.protocol === 'postgres' &&
         masked.recognised.opening.raw.includes('************1111'),
     );
-    const governed = governOperations([], masked?.recognised ?? null, false, masked?.statements);
+    const governed = governOperations({
+      rules: [],
+      recognised: masked?.recognised ?? null,
+      agentTls: false,
+      approver: NO_APPROVER,
+      flow: '00',
+      agent: null,
+      masks: masked?.statements ?? null,
+    });
     t.equal(governed?.counts(), null, 'no rules are counted');
-    const { agentFilter, serverFilter } = masked?.wrap(governed?.wrap(relay) ?? relay) ?? relay;
+    const { agentFilter, serverFilter } = readInLayers(
+      relay,
+      governed?.gating ?? null,
+      masked?.reading ?? null,
+    );
     push(
       agentFilter,
       masked?.recognised?.protocol === 'postgres' ? masked.recognised.opening.raw : Buffer.alloc(0),

@@ -3,11 +3,15 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { CompiledOperationRule } from '#src/policy/types.ts';
 import { loadParser } from '#src/protocols/postgres/parser.ts';
-import { governOperations } from '#src/proxy/operations.ts';
+import { type Approver, NO_APPROVER, type Question } from '#src/proxy/approver.ts';
+import { readInLayers } from '#src/proxy/layers.ts';
+import { Catalogs, maskFlow } from '#src/proxy/masking.ts';
+import { type Governed, governOperations } from '#src/proxy/operations.ts';
 import type { Recognised } from '#src/proxy/recognise.ts';
-import type { ByteFilter } from '#src/proxy/relay.ts';
+import type { ByteFilter, RelayOptions } from '#src/proxy/relay.ts';
+import { CARDS, engineOf } from '#test/support/masks.ts';
 import { policyOf } from '#test/support/policy-text.ts';
-import { cancelRequest, message } from '#test/support/postgres-packets.ts';
+import { authentication, cancelRequest, message, uint32 } from '#test/support/postgres-packets.ts';
 import { STARTUP as raw, startup } from './recognised-startup.ts';
 
 await loadParser();
@@ -23,32 +27,41 @@ const rule = (change: Partial<CompiledOperationRule> = {}): CompiledOperationRul
   columns: [],
   columnsOtherThan: null,
   action: 'deny',
+  holdTimeoutMs: null,
   reason: null,
   ...change,
 });
 
 const relay = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
+const govern = (
+  rules: readonly CompiledOperationRule[],
+  recognised: Recognised | null,
+  agentTls: boolean,
+  approver = NO_APPROVER,
+) => governOperations({ rules, recognised, agentTls, approver, flow: '00', agent: 'a', masks: null });
+const layered = (governed: Governed | null, before: RelayOptions = relay): RelayOptions =>
+  readInLayers(before, governed?.gating ?? null, null);
 const query = (text: string): Buffer => message('Q', Buffer.from(`${text}\0`));
 const push = (filter: ByteFilter | null, ...bytes: Buffer[]): string =>
   Buffer.concat(filter?.push(Buffer.concat(bytes)) ?? []).toString('latin1');
 
 t.test('statements are judged, counted, and denied with the rule and its reason', async (t) => {
-  const governed = governOperations(
+  const governed = govern(
     [rule({ reason: 'no' }), rule({ name: 'o', effects: ['read'], action: 'observe' })],
     startup(),
     false,
   );
-  const { agentFilter, serverFilter } = governed?.wrap(relay) ?? relay;
+  const { agentFilter, serverFilter } = layered(governed);
   const sent = push(agentFilter, raw, query('SELECT 1; SELECT 2'), query('DROP TABLE t'), query('SELEC'));
   t.ok(sent.startsWith(raw.toString('latin1')), 'the start-up packet is no message');
-  t.strictSame(governed?.counts(), { total: 4, denied: 2, observed: 2 });
+  t.strictSame(governed?.counts(), { total: 4, denied: 2, held: 0, approved: 0, observed: 2 });
   const token = /sluice_denied_\w+/.exec(sent)?.[0] ?? '';
   const answer = push(serverFilter, message('E', Buffer.from(`M"${token}"\0\0`)));
   t.match(answer, /Sluice: DROP is denied by rule "r": no\0/);
 });
 
 t.test('the filter of authentication goes first', async (t) => {
-  const governed = governOperations([rule()], startup(), false);
+  const governed = govern([rule()], startup(), false);
   const seen: string[] = [];
   const first: ByteFilter = {
     done: false,
@@ -57,29 +70,135 @@ t.test('the filter of authentication goes first', async (t) => {
       return [message('Z', Buffer.from('I'))];
     },
   };
-  const { serverFilter } = governed?.wrap({ ...relay, serverFilter: first }) ?? relay;
+  const { serverFilter } = layered(governed, { ...relay, serverFilter: first });
   t.equal(push(serverFilter, Buffer.from('x')), message('Z', Buffer.from('I')).toString('latin1'));
   t.strictSame(seen, ['x']);
   t.equal(serverFilter?.done, false);
 });
 
 t.test('where operations cannot be read there is nothing that governs', async (t) => {
-  t.equal(governOperations([rule()], startup(true), false), null, 'replication');
-  t.equal(governOperations([rule()], startup(false, true), false), null, 'a role set by the start-up');
-  t.equal(governOperations([rule()], startup(), true), null, "the agent's own TLS");
-  t.equal(governOperations([rule()], null, false), null, 'nobody looked');
-  t.equal(governOperations([rule()], { protocol: 'unknown' } as Recognised, false), null);
+  t.equal(govern([rule()], startup(true), false), null, 'replication');
+  t.equal(govern([rule()], startup(false, true), false), null, 'a role set by the start-up');
+  t.equal(govern([rule()], startup(), true), null, "the agent's own TLS");
+  t.equal(govern([rule()], null, false), null, 'nobody looked');
+  t.equal(govern([rule()], { protocol: 'unknown' } as Recognised, false), null);
 });
 
-t.test('a request to cancel passes', async (t) => {
-  const cancel = { kind: 'cancel' as const, raw: cancelRequest(4) };
-  const governed = governOperations(
-    [rule()],
-    { protocol: 'postgres', opening: cancel, rest: Buffer.alloc(0) },
-    false,
+/** Keeps what it is asked. */
+function approverOf() {
+  const asked: Question[] = [];
+  const cancelled: string[] = [];
+  const approver: Approver = {
+    ask: (question) => {
+      asked.push(question);
+      return () => undefined;
+    },
+    cancel: (key) => cancelled.push(key),
+  };
+  return { approver, asked, cancelled };
+}
+const HOLD = rule({ action: 'hold', holdTimeoutMs: 60_000 });
+
+t.test('what is held waits for its answer, which wakes the relay', async (t) => {
+  const { approver, asked } = approverOf();
+  const governed = govern([HOLD], startup(), false, approver);
+  const { agentFilter, serverFilter } = layered(governed);
+  let woken = 0;
+  agentFilter?.onReady?.(() => {
+    woken += 1;
+  });
+  push(serverFilter, message('K', Buffer.from('key!')));
+  t.equal(push(agentFilter, raw, query('DROP TABLE t'), query('SELECT 1')).length, raw.length);
+  t.match(asked, [{ held: { flow: '00', agent: 'a', verbs: ['DROP'] }, cancelKey: '6b657921' }]);
+  t.notOk(agentFilter?.full);
+  push(agentFilter, query(`SELECT '${'x'.repeat(65_536)}'`));
+  t.ok(agentFilter?.full);
+  t.equal(woken, 0);
+  asked[0]?.answered({ approved: true, reason: null });
+  t.equal(woken, 1);
+  t.match(push(agentFilter), /^Q....DROP TABLE t\0Q....SELECT 1\0Q/s);
+  t.notOk(agentFilter?.full);
+  t.match(governed?.counts(), { total: 3, denied: 0, held: 1, approved: 1 });
+});
+
+t.test(
+  'an agent that ends its side, or the session, gets the statement denied and nothing else held',
+  async (t) => {
+    for (const ends of ['its side', 'the session', 'the flow']) {
+      const { approver, asked } = approverOf();
+      const governed = govern([HOLD], startup(), false, approver);
+      const { agentFilter } = layered(governed);
+      push(agentFilter, raw, query('DROP TABLE t'), query('DROP TABLE u'));
+      if (ends === 'the flow') governed?.close();
+      const sent = ends === 'its side' ? agentFilter?.end?.() : agentFilter?.push(message('X'));
+      t.match(
+        Buffer.concat(sent ?? []).toString('latin1'),
+        /^Q....sluice_denied_\w+\0Q....sluice_denied/s,
+        ends,
+      );
+      t.equal(asked.length, 1);
+      t.match(governed?.counts(), { total: 2, denied: 2, held: 2, approved: 0 });
+    }
+  },
+);
+
+t.test('without an approver what would have to wait is denied', async (t) => {
+  const governed = govern([HOLD], startup(), false);
+  t.match(push(layered(governed).agentFilter, raw, query('DROP TABLE t')), /sluice_denied/);
+  t.match(governed?.counts(), { denied: 1, held: 1 });
+});
+
+t.test('masks see what the gate has made of each message, cut once', async (t) => {
+  const { approver, asked } = approverOf();
+  const governed = govern([HOLD, rule({ effects: ['code'] })], startup(), false, approver);
+  const masks = [CARDS];
+  const masked = maskFlow({
+    masks,
+    engine: engineOf(masks),
+    catalogs: new Catalogs({ now: () => new Date(0), monotonic: () => 0 } as never),
+    recognised: startup(),
+    agentTls: false,
+    server: 's',
+  });
+  const { agentFilter, serverFilter } = readInLayers(
+    relay,
+    governed?.gating ?? null,
+    masked?.reading ?? null,
   );
-  t.equal(governed?.wrap(relay), relay);
-  t.strictSame(governed?.counts(), { total: 0, denied: 0, observed: 0 });
+  const text = (value: string): Buffer => Buffer.from(`${value}\0`);
+  const ready = message('Z', Buffer.from('I'));
+  push(serverFilter, authentication(0), ready);
+  const sent = push(agentFilter, raw, query('DO $$ $$'), query('SELECT 1'), query('DROP TABLE t'));
+  const token = /sluice_denied_\w+/.exec(sent)?.[0] ?? '';
+  t.match(
+    push(serverFilter, message('E', text(`M"${token}"`), Buffer.alloc(1)), ready),
+    /DO is denied by rule/,
+  );
+  const column = Buffer.concat([
+    text('c'),
+    Buffer.alloc(6),
+    uint32(25),
+    Buffer.from([255, 255]),
+    uint32(0xffff_ffff),
+    Buffer.alloc(2),
+  ]);
+  const described = message('T', Buffer.from([0, 1]), column);
+  const row = message('D', Buffer.from([0, 1]), uint32(16), Buffer.from('4111111111111111'));
+  const answer = push(serverFilter, described, row, message('C', text('SELECT 1')), ready);
+  t.match(answer, /\*{12}1111/, 'while a statement waits');
+  asked[0]?.answered({ approved: true, reason: null });
+  t.match(push(agentFilter), /^Q....DROP TABLE t\0$/s);
+  t.match(push(serverFilter, message('C', text('DROP TABLE')), ready), /DROP TABLE/);
+});
+
+t.test('a request to cancel passes, and what waits under its key is told', async (t) => {
+  const { approver, cancelled } = approverOf();
+  const cancel = { kind: 'cancel' as const, raw: cancelRequest(4) };
+  const flow = { protocol: 'postgres' as const, opening: cancel, rest: Buffer.alloc(0) };
+  const governed = govern([rule()], flow, false, approver);
+  t.equal(layered(governed), relay);
+  t.strictSame(governed?.counts(), { total: 0, denied: 0, held: 0, approved: 0, observed: 0 });
+  t.strictSame(cancelled, ['0000126707070707']);
 });
 
 t.test('a policy, and what tries to get around it', async (t) => {
@@ -87,8 +206,7 @@ t.test('a policy, and what tries to get around it', async (t) => {
   const { operations } = policyOf(readFileSync(join(fixtures, 'evasions.yaml'), 'utf8'));
   const setting = (name: string, value: string): Buffer => message('S', Buffer.from(`${name}\0${value}\0`));
   const denied = (text: string): string => {
-    const { agentFilter, serverFilter } =
-      governOperations(operations, startup(), false)?.wrap(relay) ?? relay;
+    const { agentFilter, serverFilter } = layered(govern(operations, startup(), false));
     push(serverFilter, setting('client_encoding', 'UTF8'), setting('standard_conforming_strings', 'on'));
     push(agentFilter, raw);
     const sent = push(agentFilter, query(text));

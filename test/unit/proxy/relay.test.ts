@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import t from 'tap';
 import { type RelayResult, streamRelay } from '#src/proxy/relay.ts';
+import { until } from '#test/support/command.ts';
 import { endOf, readAll, readBytes, type Teardown } from './harness.ts';
 import { socketPair as pair } from './socket-pair.ts';
 
@@ -93,6 +94,72 @@ t.test('a filter rewrites what the server sends until it is done', async (t) => 
   t.equal((await readBytes(agent, 5)).toString(), 'FIRST');
   server.end('second');
   t.equal((await readAll(agent)).toString(), 'second');
+});
+
+/** Keeps what it gets until it is opened; gives the rest at the end. */
+function sluiceGate() {
+  const kept: Uint8Array[] = [];
+  let open = false;
+  let wake = (): void => undefined;
+  const filter = {
+    done: false,
+    push: (chunk: Uint8Array) => {
+      if (chunk.length > 0) kept.push(chunk);
+      return open ? kept.splice(0) : [];
+    },
+    get full() {
+      return kept.length > 0;
+    },
+    onReady: (call: () => void) => {
+      wake = call;
+    },
+    end: () => [...kept.splice(0), Buffer.from('end')],
+  };
+  return {
+    filter,
+    kept,
+    open: () => {
+      open = true;
+      wake();
+    },
+  };
+}
+
+t.test(
+  'a filter that is full is not read for, gives what it has when it says so, and the other way goes on',
+  async (t) => {
+    const { filter, kept, open } = sluiceGate();
+    const { agent, server, agentSide } = await relayed(t.teardown, { ...nothing, agentFilter: filter });
+    agent.write('first');
+    server.write('meanwhile');
+    await readBytes(agent, 9);
+    await until('what the filter keeps', () => kept.length === 1);
+    t.ok(agentSide.isPaused());
+    agent.write('second');
+    open();
+    t.equal((await readBytes(server, 11)).toString(), 'firstsecond');
+    agent.end();
+    t.equal((await readAll(server)).toString(), 'end');
+  },
+);
+
+t.test('at the end of its source a filter gives what it has kept, before the end goes on', async (t) => {
+  const { filter } = sluiceGate();
+  const full = { ...filter, full: false };
+  const { agent, server } = await relayed(t.teardown, { ...nothing, agentFilter: full });
+  agent.end('kept');
+  t.equal((await readAll(server)).toString(), 'keptend');
+});
+
+t.test('what is said to a filter of a flow that is over changes nothing', async (t) => {
+  const { filter, kept, open } = sluiceGate();
+  const { agent, result } = await relayed(t.teardown, { ...nothing, agentFilter: filter });
+  agent.write('first');
+  await until('what the filter keeps', () => kept.length === 1);
+  agent.resetAndDestroy();
+  t.match(await result, { end: 'agent_reset', bytesAgentToServer: 0 });
+  open();
+  t.equal(kept.length, 1);
 });
 
 t.test('a filter that throws ends the flow before its bytes pass', async (t) => {

@@ -34,7 +34,7 @@ t.test('names that are not there, effects that are none, and malformed names are
     /effects\[0\]: must be one of read, write/,
   ]);
   t.equal(rule('destinations: [db], relations: [a.b.c], action: deny').length, 1);
-  t.match(rule('destinations: [db], action: allow'), [/must be one of deny, observe/]);
+  t.match(rule('destinations: [db], action: allow'), [/must be one of deny, hold, observe/]);
   t.match(rule('action: deny'), [/"destinations" is missing/]);
 });
 
@@ -51,4 +51,13 @@ t.test(
 t.test('a name is given once', async (t) => {
   const one = '{name: r, destinations: [db], action: deny}';
   t.match(errorsOf(`${BASE}  - ${one}\n  - ${one}`), [/another rule about operations is named "r"/]);
+});
+
+t.test('how long is said where something is held, and only there', async (t) => {
+  t.strictSame(rule('destinations: [db], action: hold'), []);
+  t.strictSame(rule('destinations: [db], action: hold, hold: {timeout_seconds: 3600}'), []);
+  t.match(rule('destinations: [db], action: hold, hold: {timeout_seconds: 3601}'), [/timeout_seconds/]);
+  t.match(rule('destinations: [db], action: deny, hold: {timeout_seconds: 1}'), [
+    /`hold` has no meaning without `action: hold`/,
+  ]);
 });

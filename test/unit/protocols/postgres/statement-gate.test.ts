@@ -2,14 +2,18 @@
 import t from 'tap';
 import { ProtocolError } from '#src/core/protocol-error.ts';
 import type { Effect } from '#src/flow/operation.ts';
+import { LATER } from '#src/protocols/layer.ts';
+import { errorAnswer } from '#src/protocols/postgres/answers.ts';
 import { classify } from '#src/protocols/postgres/classify.ts';
 import type { Denial } from '#src/protocols/postgres/denials.ts';
 import { loadParser, STATEMENT_MAX_BYTES } from '#src/protocols/postgres/parser.ts';
 import { StatementGate } from '#src/protocols/postgres/statement-gate.ts';
+import { play, type Step } from '#test/support/playbook.ts';
 import { authentication, message, startupMessage, uint32 } from '#test/support/postgres-packets.ts';
 import { mutate, seededRandom, splitsOf, wipe } from '#test/support/splits.ts';
 
 await loadParser();
+const LEFT: Denial = { sqlState: '42501', message: 'left', hint: 'never' };
 const DENIED: Denial = { sqlState: '42501', message: 'not that', hint: 'never' };
 const STARTUP = startupMessage({ user: 'u' });
 
@@ -32,20 +36,29 @@ const GREETING = Buffer.concat([
 
 function gateOf(startupBytes = 0, denies: Effect = 'schema-destruction') {
   const counts = { judged: 0, refused: 0 };
+  const asked: string[] = [];
+  const keys: string[] = [];
   const gate = new StatementGate({
     startupBytes,
     classify,
     judge: ({ effects }) => {
       counts.judged += 1;
+      if (effects.has('unbounded-write')) return 'hold';
       return effects.has(denies) ? DENIED : null;
+    },
+    decide: (operations) => {
+      asked.push(operations.map(({ verb }) => verb).join('+'));
+      return LATER;
     },
     onRefused: () => {
       counts.refused += 1;
     },
+    onTerminate: () => gate.toServer.answer(LEFT),
+    onKey: (key) => keys.push(key.toString('hex')),
   });
   const toServer = (...bytes: Buffer[]): Buffer => Buffer.concat(gate.toServer.push(Buffer.concat(bytes)));
   const toAgent = (...bytes: Buffer[]): Buffer => Buffer.concat(gate.toAgent.push(Buffer.concat(bytes)));
-  return { gate, counts, toServer, toAgent };
+  return { gate, counts, asked, keys, toServer, toAgent };
 }
 
 /** With each token by a fixed one of its length: tokens are random. */
@@ -262,4 +275,121 @@ t.test('no bytes make it do anything but pass a value or throw its error', async
       }
     }
   }
+});
+
+/** Two layers, in which somebody is asked about an UPDATE or DELETE without a condition. */
+function stage() {
+  const { gate, asked, toAgent } = gateOf();
+  toAgent(GREETING);
+  return { toServer: gate.toServer, toAgent: gate.toAgent, asked };
+}
+const playGate = (t: Parameters<typeof play>[0], steps: readonly Step<Denial | null>[]): void =>
+  play(t, stage, steps, plain);
+const stands = (n: number): string => `sluice_denied_${'0'.repeat(24)}_${n}`;
+const held = query('DELETE FROM t');
+const row = message('D', Buffer.alloc(40, 5));
+const answerOf = (denial: Denial): Buffer => errorAnswer({ severity: 'ERROR', ...denial });
+
+t.test(
+  'nothing of a statement that waits is at the server; what the server says goes on; approved, it passes as it was',
+  async (t) =>
+    playGate(t, [
+      { agent: [query('SELECT 1'), held, query('SELECT 2')] },
+      { asks: ['DELETE'] },
+      { toServer: query('SELECT 1') },
+      { server: [row, ready] },
+      { toAgent: [row, ready] },
+      { agent: query('SELECT 3') },
+      { toServer: [] },
+      { answer: null },
+      { toServer: [held, query('SELECT 2'), query('SELECT 3')] },
+      { agent: query('SELECT 4') },
+      { toServer: query('SELECT 4') },
+    ]),
+);
+
+t.test('denied after it has waited it is denied as at once', async (t) =>
+  playGate(t, [
+    { agent: held },
+    { asks: ['DELETE'] },
+    { answer: DENIED },
+    { toServer: query(stands(1)) },
+    { agent: query('DROP TABLE t') },
+    { toServer: query(stands(2)) },
+  ]),
+);
+
+t.test('a pipeline waits from the Parse on and keeps its order, with two of them to be decided', async (t) =>
+  playGate(t, [
+    {
+      agent: [
+        parse('a', 'SELECT 1'),
+        message('B'),
+        message('E'),
+        parse('b', 'UPDATE t SET a = 1', 1),
+        message('B'),
+        message('E'),
+      ],
+    },
+    { asks: ['UPDATE'] },
+    { toServer: [parse('a', 'SELECT 1'), message('B'), message('E')] },
+    { agent: [parse('c', 'DELETE FROM t'), message('S')] },
+    { answer: null },
+    { asks: ['DELETE'] },
+    { toServer: [parse('b', 'UPDATE t SET a = 1', 1), message('B'), message('E')] },
+    { answer: DENIED },
+    { toServer: [parse('', stands(1)), message('S')] },
+  ]),
+);
+
+t.test('of several statements in one text all are told, and one that is denied needs no answer', async (t) =>
+  playGate(t, [
+    { agent: query('SELECT 1; DELETE FROM t') },
+    { asks: ['SELECT+DELETE'] },
+    { answer: null },
+    { toServer: query('SELECT 1; DELETE FROM t') },
+    { agent: query('DELETE FROM t; DROP TABLE t') },
+    { asks: [] },
+    { toServer: query(stands(1)) },
+    { agent: query('DELETE FROM t; SET client_encoding = SJIS') },
+    { asks: [] },
+    { toServer: query(stands(2)) },
+  ]),
+);
+
+t.test(
+  'an agent that ends the session behind a statement that waits does not wait for the answer',
+  async (t) =>
+    playGate(t, [
+      { agent: [held, message('S'), message('d', Buffer.from('X')), message('X')] },
+      { asks: ['DELETE'] },
+      { toServer: [query(stands(1)), message('S'), message('d', Buffer.from('X')), message('X')] },
+    ]),
+);
+
+t.test('approved, it is read again by what the server has said meanwhile', async (t) =>
+  playGate(t, [
+    { agent: query("DELETE FROM t WHERE 'ä' = 'ä'") },
+    { asks: ['DELETE'] },
+    { server: parameter('client_encoding', 'SJIS') },
+    { toAgent: parameter('client_encoding', 'SJIS') },
+    { answer: null },
+    { toServer: query(stands(1)) },
+  ]),
+);
+
+t.test('the error about what stands for it becomes the denial', async (t) => {
+  const { gate, toAgent, toServer } = gateOf();
+  toAgent(GREETING);
+  toServer(held);
+  gate.toServer.answer(DENIED);
+  const token = tokenIn(toServer());
+  t.equal(toAgent(errorAbout(token)).toString('latin1'), answerOf(DENIED).toString('latin1'));
+});
+
+t.test('the key to cancel by is told', async (t) => {
+  const { keys, toAgent } = gateOf();
+  const key = message('K', uint32(4711), uint32(0x07070707));
+  t.strictSame(toAgent(key), key);
+  t.strictSame(keys, ['0000126707070707']);
 });

@@ -1,0 +1,37 @@
+/**
+ * Who says whether what policy holds may pass: a port, behind which may be people at a command line, a chat, another service.
+ *
+ * What nobody approves is denied, whyever: no approver, no answer in time, an approver that is gone.
+ */
+import type { Held } from '../flow/hold.ts';
+
+export interface Verdict {
+  readonly approved: boolean;
+  /** Told to the agent where it is denied. */
+  readonly reason: string | null;
+}
+
+export interface Question {
+  readonly held: Held;
+  /** By which the server would take a request to cancel what the agent waits for; null: it has given none. */
+  readonly cancelKey: string | null;
+  /** Called once at the most, never before `ask` has returned. */
+  readonly answered: (verdict: Verdict) => void;
+  /** The agent has asked to cancel; the question is taken back by then. */
+  readonly cancelled: () => void;
+}
+
+/** Takes the question back: nobody waits for its answer any more. */
+export type Withdraw = () => void;
+
+export interface Approver {
+  /** Why nobody can be asked, in words that end a sentence; or what takes the question back. */
+  ask(question: Question): Withdraw | string;
+  /** An agent asks to cancel whatever waits under this key. */
+  cancel(key: string): void;
+}
+
+export const NO_APPROVER: Approver = {
+  ask: () => 'nobody can approve it here',
+  cancel: () => undefined,
+};

@@ -1,0 +1,81 @@
+/**
+ * A worker's questions about what policy holds: people answer them by way of the daemon, which keeps the list.
+ *
+ * Bounded, because everything that waits has a flow, a text and a timer, and one agent must not take the room of the others.
+ * While there is no daemon nobody can be asked: what waits is denied, and so is what would have to.
+ */
+import type { Approver, Question, Withdraw } from './approver.ts';
+import type { HoldAnswer, WorkerMessage } from './ipc.ts';
+
+/** Each has a text of 128 KiB at most and 128 KiB behind it. */
+const WAITING_MAX = 256;
+const WAITING_PER_AGENT_MAX = 64;
+
+export class HoldDesk implements Approver {
+  readonly #send: (message: WorkerMessage) => void;
+  readonly #waiting = new Map<number, Question>();
+  #next = 0;
+  /** Why nobody can be asked now; null: the daemon is there. */
+  #closed: string | null = null;
+
+  constructor(send: (message: WorkerMessage) => void) {
+    this.#send = send;
+  }
+
+  ask(question: Question): Withdraw | string {
+    if (this.#closed !== null) return this.#closed;
+    const { agent } = question.held;
+    if (this.#waiting.size >= WAITING_MAX) return 'too many wait for approval already';
+    if (this.#count((other) => other.held.agent === agent) >= WAITING_PER_AGENT_MAX)
+      return 'too much of this agent waits for approval already';
+    const hold = this.#next;
+    this.#next += 1;
+    this.#waiting.set(hold, question);
+    const { held, cancelKey } = question;
+    this.#send({ type: 'held', hold, held, cancelKey });
+    return () => {
+      if (this.#waiting.delete(hold)) this.#send({ type: 'released', hold });
+    };
+  }
+
+  /** An agent asks to cancel; where what it means waits in another worker, the daemon passes it on. */
+  cancel(key: string): void {
+    this.cancelled(key);
+    if (this.#closed === null) this.#send({ type: 'cancel-held', key });
+  }
+
+  /** Somebody has answered. What is not waited for any more is left alone. */
+  answered({ hold, approved, reason }: HoldAnswer): void {
+    const question = this.#take(hold);
+    question?.answered({ approved, reason });
+  }
+
+  /** Some agent has asked to cancel. */
+  cancelled(key: string): void {
+    for (const [hold, question] of [...this.#waiting])
+      if (question.cancelKey === key) this.#take(hold)?.cancelled();
+  }
+
+  /** Denies what waits; nothing is asked until it is opened again. @param why in words that end a sentence */
+  close(why: string): void {
+    this.#closed = why;
+    for (const hold of [...this.#waiting.keys()])
+      this.#take(hold)?.answered({ approved: false, reason: why });
+  }
+
+  open(): void {
+    this.#closed = null;
+  }
+
+  #take(hold: number): Question | null {
+    const question = this.#waiting.get(hold) ?? null;
+    if (this.#waiting.delete(hold)) this.#send({ type: 'released', hold });
+    return question;
+  }
+
+  #count(fits: (question: Question) => boolean): number {
+    let count = 0;
+    for (const question of this.#waiting.values()) if (fits(question)) count += 1;
+    return count;
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * Statements that wait for somebody's answer: sessions of psql and psycopg against a real PostgreSQL whose own log says what it
+ * had and when, and `sluice holds` beside them.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import type { HoldStatus } from '#src/api/types.ts';
+import { until } from '#test/support/command.ts';
+import { FAR } from '#test/support/network.ts';
+import { POSTGRES } from '#test/support/postgres.ts';
+import { PYTHON } from '#test/support/python.ts';
+import { TestSluice } from '#test/support/sluice.ts';
+import { World } from '#test/support/world.ts';
+import { AGENTS, worldPolicy } from '#test/support/world-policy.ts';
+
+t.setTimeout(240_000);
+const world = await World.open();
+t.teardown(() => world.close());
+const operations = `operations:
+  - name: ask-first
+    agents: [${AGENTS.shop}]
+    destinations: [db]
+    effects: [unbounded-write, schema-destruction]
+    action: hold
+    hold: {timeout_seconds: 60}
+    reason: People look at it.
+  - name: soon
+    agents: [${AGENTS.stock}]
+    destinations: [db]
+    effects: [unbounded-write]
+    action: hold
+    hold: {timeout_seconds: 1}
+masks:
+  - name: secrets
+    agents: [${AGENTS.shop}]
+    destinations: [db]
+    columns: [vault.secret]
+`;
+const sluice = await TestSluice.start(world, { policy: worldPolicy(world, { more: operations }) });
+
+const env = { PGPASSWORD: POSTGRES.password };
+const connection = `host=${POSTGRES.name} hostaddr=${FAR.ipv4} user=${POSTGRES.user} dbname=${POSTGRES.database} sslmode=disable`;
+
+let files = 0;
+function fileOf(text: string): string {
+  files += 1;
+  const file = join(world.dir, `file-${files}`);
+  writeFileSync(file, text, { mode: 0o644 });
+  return file;
+}
+
+const psql = (agent: string, script: string) =>
+  sluice.run(agent, ['psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-f', fileOf(script), connection], { env });
+const python = (script: string) => sluice.run(AGENTS.shop, [PYTHON, fileOf(script), connection], { env });
+
+async function holds(): Promise<HoldStatus[]> {
+  const { stdout } = await sluice.cli(['holds', '--output', 'json']);
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as HoldStatus);
+}
+const waiting = (): Promise<HoldStatus> => until('something that waits', async () => (await holds())[0]);
+const inLog = (text: string): boolean => world.postgres.log.includes(text);
+
+t.test(
+  'it waits with nothing of it at the server, is approved, and runs; denied, the session goes on',
+  async (t) => {
+    const session = psql(
+      AGENTS.shop,
+      `create temp table held_one (a int);
+     insert into held_one values (41);
+     update held_one set a = a + 1;
+     select a from held_one;
+     begin;
+     delete from held_one;
+     select 'in the block';
+     rollback;
+     select count(*) from held_one;
+     select secret from vault;`,
+    );
+    const first = await waiting();
+    t.match(first, { agent: AGENTS.shop, rules: ['ask-first'], verbs: ['UPDATE'], objects: ['held_one'] });
+    t.notMatch(JSON.stringify(first), /a \+ 1/);
+    t.notOk(inLog('update held_one'), 'the server has nothing of it');
+    t.match(await sluice.cli(['holds', 'approve', first.id]), {
+      code: 0,
+      stdout: /^approved: UPDATE held_one/,
+    });
+    const second = await until('the next', async () => (await holds()).find(({ id }) => id !== first.id));
+    t.match(second.verbs, ['DELETE']);
+    t.match(await sluice.cli(['holds', 'deny', second.id, '--reason', 'after the backup']), { code: 0 });
+    t.match(await sluice.cli(['holds', 'approve', second.id]), {
+      code: 1,
+      stderr: /nothing waits under that id/,
+    });
+    const done = await session;
+    t.match(done.stdout, /^42\n1\n\*/, done.stderr);
+    t.notMatch(done.stdout, /in the block/);
+    t.match(
+      done.stderr,
+      /ERROR: {2}42501: Sluice: DELETE needs approval by rule "ask-first" \(People look at it\.\), and was denied: after the backup\n/,
+    );
+    t.match(done.stderr, /25P02: current transaction is aborted/);
+    t.ok(inLog('update held_one'));
+    t.notOk(inLog('delete from held_one'));
+    const flow = await sluice.waitForFlow((f) => f.protocol === 'postgres' && f.operations?.held === 2);
+    t.match(flow, { reason: 'ok', operations: { held: 2, approved: 1, denied: 1 } });
+  },
+);
+
+t.test(
+  'a pipeline of psycopg keeps its order; what was asked before is answered while it waits',
+  async (t) => {
+    const session = python(`import psycopg, sys
+with psycopg.connect(sys.argv[1], autocommit=True) as c:
+    c.execute("create temp table piped (a int)")
+    with c.pipeline() as p:
+        one = c.execute("insert into piped values (1), (2) returning a")
+        p.sync()
+        print(one.fetchall(), flush=True)
+        two = c.execute("update piped set a = a + 10")
+        three = c.execute("select sum(a) from piped")
+        p.sync()
+        print(two.rowcount, three.fetchall())
+    with c.pipeline() as p:
+        c.execute("insert into piped values (3)")
+        try:
+            c.execute("delete from piped")
+            c.execute("select 'skipped'")
+            p.sync()
+        except psycopg.Error as e:
+            print(e.sqlstate, type(e).__name__)
+    print(c.execute("select count(*) from piped").fetchone())
+`);
+    const first = await waiting();
+    t.notOk(inLog('update piped'));
+    t.ok(inLog('insert into piped values (1)'));
+    await sluice.cli(['holds', 'approve', first.id]);
+    const second = await until('the next', async () => (await holds()).find(({ id }) => id !== first.id));
+    await sluice.cli(['holds', 'deny', second.id]);
+    const done = await session;
+    t.equal(done.stdout, '[(1,), (2,)]\n2 [(23,)]\n42501 InsufficientPrivilege\n(2,)\n', done.stderr);
+    t.notOk(inLog('delete from piped'));
+    t.notOk(inLog('skipped'));
+  },
+);
+
+t.test('an agent that cancels, closes or leaves does not wait, and nothing runs', async (t) => {
+  const cancelled = await python(`import psycopg, sys, threading
+with psycopg.connect(sys.argv[1], autocommit=True) as c:
+    threading.Timer(1, c.cancel).start()
+    try:
+        c.execute("delete from vault where true")
+    except psycopg.Error as e:
+        print(e.sqlstate)
+    print(c.execute("select 'goes on'").fetchone()[0])
+`);
+  t.equal(cancelled.stdout, '57014\ngoes on\n', cancelled.stderr);
+  const left = await python(`import psycopg, sys
+c = psycopg.connect(sys.argv[1], autocommit=True)
+c.pgconn.send_query(b"delete from vault where 1 = 1")
+c.pgconn.flush()
+c.close()
+`);
+  t.equal(left.code, 0, left.stderr);
+  await until('nothing that waits', async () => (await holds()).length === 0);
+  t.notOk(inLog('delete from vault'));
+});
+
+t.test('what nobody answers in time is denied', async (t) => {
+  const done = await psql(AGENTS.stock, "delete from vault;\nselect 'goes on';\n");
+  t.equal(done.stdout, 'goes on\n');
+  t.match(
+    done.stderr,
+    /42501: Sluice: DELETE needs approval by rule "soon", and nobody has answered in 1 seconds/,
+  );
+});
+
+t.test('when the daemon is restarted what waits is denied, and the session goes on', async (t) => {
+  const session = psql(AGENTS.shop, "delete from vault;\nselect 'goes on';\n");
+  await waiting();
+  await sluice.restart('SIGUSR2');
+  const done = await session;
+  t.equal(done.stdout, 'goes on\n', done.stderr);
+  t.match(done.stderr, /42501: Sluice: DELETE .*the daemon is being replaced/);
+  t.strictSame(await holds(), []);
+});

@@ -1,0 +1,132 @@
+import t from 'tap';
+import type { Effect, Operation } from '#src/flow/operation.ts';
+import type { CompiledOperationRule } from '#src/policy/types.ts';
+import { LATER } from '#src/protocols/layer.ts';
+import type { Denial } from '#src/protocols/postgres/denials.ts';
+import { type Approver, NO_APPROVER, type Question } from '#src/proxy/approver.ts';
+import { Holder } from '#src/proxy/holder.ts';
+
+const rule = (name: string, effect: Effect, holdTimeoutMs = 60_000): CompiledOperationRule => ({
+  name,
+  agents: [],
+  destinations: ['db'],
+  effects: [effect],
+  relations: [],
+  relationsOtherThan: null,
+  functions: [],
+  columns: [],
+  columnsOtherThan: null,
+  action: 'hold',
+  holdTimeoutMs,
+  reason: name === 'why' ? 'because' : null,
+});
+const operation = (verb: string, effect: Effect): Operation => ({
+  protocol: 'postgres',
+  verb,
+  effects: new Set([effect]),
+  relations: [],
+  functions: [],
+  columns: [],
+});
+const REMOVE = operation('DELETE', 'write');
+const READ = operation('SELECT', 'read');
+
+function holderOf(rules: CompiledOperationRule[], approver?: Approver) {
+  const asked: Question[] = [];
+  const counts = { held: 0, approved: 0, denied: 0, withdrawn: 0 };
+  const answers: (Denial | null)[] = [];
+  const holder = new Holder({
+    rules,
+    approver: approver ?? {
+      ask: (question) => {
+        asked.push(question);
+        return () => {
+          counts.withdrawn += 1;
+        };
+      },
+      cancel: () => undefined,
+    },
+    flow: 'f',
+    agent: 'web',
+    onHeld: (count) => {
+      counts.held += count;
+    },
+    onAnswered: (count, approved) => {
+      counts[approved ? 'approved' : 'denied'] += count;
+    },
+  });
+  const answered = new Promise<void>((resolve) => {
+    holder.start((answer) => {
+      answers.push(answer);
+      resolve();
+    });
+  });
+  return { holder, asked, counts, answers, answered };
+}
+
+t.test('without anybody to ask it is denied at once, and says so', async (t) => {
+  const { holder, counts } = holderOf([rule('why', 'write')], NO_APPROVER);
+  t.strictSame(holder.decide([REMOVE]), {
+    sqlState: '42501',
+    message: 'Sluice: DELETE needs approval by rule "why" (because), and nobody can approve it here',
+    hint: 'The statement has not been run. The session goes on.',
+  });
+  t.match(counts, { held: 1, approved: 0, denied: 1 });
+});
+
+t.test('who is asked is told of all operations and of the rules; the shortest time holds', async (t) => {
+  const { holder, asked, counts, answers } = holderOf([
+    rule('r', 'write'),
+    rule('s', 'write', 5_000),
+    rule('x', 'code'),
+  ]);
+  holder.cancelKey = 'ab';
+  t.equal(holder.decide([READ, REMOVE]), LATER);
+  t.match(asked, [
+    {
+      held: { flow: 'f', agent: 'web', rules: ['r', 's'], verbs: ['SELECT', 'DELETE'], timeoutMs: 5_000 },
+      cancelKey: 'ab',
+    },
+  ]);
+  asked[0]?.answered({ approved: true, reason: null });
+  t.strictSame(answers, [null]);
+  t.strictSame(counts, { held: 1, approved: 1, denied: 0, withdrawn: 1 });
+  asked[0]?.answered({ approved: false, reason: null });
+  t.equal(answers.length, 1, 'an answer counts once');
+});
+
+t.test('a denial says why, a request to cancel is answered as the server does', async (t) => {
+  const { holder, asked, answers, counts } = holderOf([rule('r', 'write')]);
+  holder.decide([REMOVE]);
+  asked[0]?.answered({ approved: false, reason: 'not now' });
+  holder.decide([REMOVE]);
+  asked[1]?.answered({ approved: false, reason: null });
+  holder.decide([REMOVE]);
+  asked[2]?.cancelled();
+  t.match(answers, [
+    { sqlState: '42501', message: /rule "r", and was denied: not now$/ },
+    { sqlState: '42501', message: /rule "r", and was denied$/ },
+    { sqlState: '57014', message: 'canceling statement due to user request' },
+  ]);
+  t.strictSame(counts, { held: 3, approved: 0, denied: 3, withdrawn: 3 });
+});
+
+t.test('what nobody answers in time is denied', async (t) => {
+  const { holder, answers, answered, counts } = holderOf([rule('r', 'write', 5)]);
+  holder.decide([REMOVE]);
+  await answered;
+  t.match(answers, [{ message: /and nobody has answered in 1 seconds$/ }]);
+  t.match(counts, { denied: 1, withdrawn: 1 });
+});
+
+t.test('released, what waits is denied, and nothing is asked any more', async (t) => {
+  const { holder, asked, answers, counts } = holderOf([rule('r', 'write')]);
+  holder.decide([REMOVE]);
+  holder.release('the agent has left');
+  t.match(answers, [{ message: /rule "r", and the agent has left$/ }]);
+  t.match(holder.decide([REMOVE]), { message: /and the agent has left$/ });
+  t.equal(asked.length, 1);
+  t.match(counts, { held: 2, denied: 2, withdrawn: 1 });
+  holder.release('again');
+  t.equal(answers.length, 1);
+});
