@@ -54,7 +54,7 @@ t.test('a worker that has not told all by then is waited for, but not for ever',
   t.match(records, [{ id: A.id, reason: 'ok' }], 'the other may be in its next batch');
   toldMs += 1;
   pass(1);
-  t.match(records[1], { id: flowId(0xb), reason: 'lost' });
+  t.match(records[1], { id: flowId(0xb), reason: 'lost', tier: 'lsm' });
   ledger.kernelEvent(event('closed', facts(flowId(0xc))));
   await arrive();
   pass(60_000);

@@ -124,7 +124,7 @@ export function setUp(some: Partial<LedgerOptions> = {}) {
     toldUntilMs: () => Infinity,
     agentName: (id) => (id === 99 ? 'billing' : null),
     policyRevision: () => 'rev1',
-    tier: () => 'base',
+    tier: () => 'lsm',
     inboundRule: (id) => (id === 7 ? 'behind-nginx' : null),
     ...some,
   });
