@@ -9,7 +9,7 @@ import { Cache, clearScratch } from '../test/vm/cache.ts';
 import { CannotRun, requireMachine, requireTools, VM_TOOLS } from '../test/vm/cannot.ts';
 import { hasKernel } from '../test/vm/kernel.ts';
 import { type Options, parseOptions, USAGE } from '../test/vm/options.ts';
-import { PAIRS, type Pair, testsFor } from '../test/vm/pairs.ts';
+import { briefTestsFor, PAIRS, type Pair, testsFor } from '../test/vm/pairs.ts';
 import { prepare, runGuest } from '../test/vm/qemu.ts';
 import { hasTree } from '../test/vm/root.ts';
 
@@ -41,7 +41,8 @@ async function runPair(cache: Cache, pair: Pair, options: Options, scratch: stri
   const started = performance.now();
   const { filters } = options;
   const fits = (file: string): boolean => filters.some((text) => file.includes(text));
-  const tests = testsFor(pair).filter((file) => filters.length === 0 || fits(file));
+  const all = options.brief ? briefTestsFor(pair) : testsFor(pair);
+  const tests = all.filter((file) => filters.length === 0 || fits(file));
   if (tests.length === 0) throw new Error(`no payload of ${pair.name} fits --filter`);
   say(`${pair.name}: preparing`);
   await prepare(cache, pair);
@@ -49,10 +50,10 @@ async function runPair(cache: Cache, pair: Pair, options: Options, scratch: stri
   say(`${pair.name}: booting, with ${tests.length} test files`);
   const directory = join(options.keep ?? scratch, pair.name.replaceAll('/', '-'));
   const onLine = (line: string): void => say(`${pair.name}: ${line}`);
-  const { bypass } = options;
+  const { bypass, limitMinutes } = options;
   const keeper = new Keeper(bypass === 'missing');
   const keeping = options.keepsBypass ? { onMatrix: (known: MatrixResult): void => keeper.take(known) } : {};
-  const guest = runGuest(cache, pair, { tests, bypass, ...keeping, directory, onLine });
+  const guest = runGuest(cache, pair, { tests, bypass, limitMinutes, ...keeping, directory, onLine });
   const verdict = await guest.finally(() => keeper.close());
   // A guest that passes nothing and fails nothing has shown nothing.
   const broken = verdict.exitCode !== 0 && verdict.failed === 0;

@@ -2,6 +2,7 @@
  * What the tests under a real systemd begin with: the guest itself on the near side, Sluice installed as README does, and
  * agents as a unit, a unit of a slice and an instance of a template, which ask the far side's nginx in plain text.
  */
+import { rmSync } from 'node:fs';
 import type { ApiClient } from '#src/api/client.ts';
 import type { Capture } from './capture.ts';
 import { must, run } from './command.ts';
@@ -39,6 +40,8 @@ export async function openSystemdField(
   servers: Parameters<typeof World.open>[0],
   onStep: (step: string) => unknown,
 ): Promise<SystemdField> {
+  // Records of a test before this one would be taken for its own.
+  rmSync('/var/lib/sluice', { recursive: true, force: true });
   const world = await World.open(servers, onStep, { near: 'host', sites: ['shop.test'] });
   writeHosts('/etc/hosts', ['shop.test', POSTGRES.name]);
   const capture = await world.capture();

@@ -3,6 +3,9 @@ import { parseArgs } from 'node:util';
 import type { Selection } from '#test/support/bypass/selection.ts';
 import { DEFAULT_PAIR, PAIRS, type Pair } from './pairs.ts';
 
+/** Enough for the whole bypass matrix on a machine that is busy with other things. */
+const MAX_MINUTES = 90;
+
 export const USAGE = `usage: scripts/test-vm [--all | --pair SUITE/KERNEL]... [OPTION...]
 
 Boots Debian's kernels under a real systemd in QEMU, by software emulation, and runs Sluice's tests in them.
@@ -12,11 +15,13 @@ Needs root. Kernels and root images are built once from this host's Debian mirro
   --pair SUITE/KERNEL   this one; may be given more than once (default: ${DEFAULT_PAIR})
   --all                 every pair of --list, one after the other
   --list                what there is, and do nothing
+  --brief               what can be tried in some minutes: units end to end, few rows of the bypass matrix
   --filter TEXT         only test files whose path contains the text, or one of them if given more than once
   --matrix              all rows of the bypass matrix, not only those in which kernels differ: half an hour each
   --write               the same, and keep what comes of it in test/bypass/results and docs/bypass-matrix.md
   --quiet               of these all but races and storms, which take as long as the rest: kept as \`not run\`
   --resume              of these what is not kept yet: after a guest that died, or after --quiet
+  --limit MINUTES       of one guest, which is ended then and has failed (default: 90)
   --prepare             build what the pairs need, and boot nothing
   --refresh             build it anew: newer kernels and packages of the mirror
   --if-possible         where packages, mirror or machine do not allow it: say so, and exit with 0
@@ -31,6 +36,8 @@ export interface Options {
   readonly help: boolean;
   readonly list: boolean;
   readonly pairs: readonly Pair[];
+  readonly brief: boolean;
+  readonly limitMinutes: number;
   /** Empty: all. */
   readonly filters: readonly string[];
   readonly bypass: Selection;
@@ -48,6 +55,19 @@ function find(name: string): Pair {
   throw new Error(`--pair: "${name}" is none of ${PAIRS.map((one) => one.name).join(', ')}`);
 }
 
+function selectionOf({
+  brief,
+  resume,
+  quiet,
+  write,
+  matrix,
+}: Readonly<Record<'brief' | 'resume' | 'quiet' | 'write' | 'matrix', boolean>>): Selection {
+  if (brief) return 'few';
+  if (resume) return 'missing';
+  if (quiet) return 'quiet';
+  return write || matrix ? 'all' : 'differing';
+}
+
 /** Throws an Error whose message says what is wrong with the arguments. */
 export function parseOptions(argv: readonly string[]): Options {
   const { values } = parseArgs({
@@ -55,6 +75,8 @@ export function parseOptions(argv: readonly string[]): Options {
     options: {
       pair: { type: 'string', multiple: true },
       all: { type: 'boolean', default: false },
+      brief: { type: 'boolean', default: false },
+      limit: { type: 'string', default: String(MAX_MINUTES) },
       list: { type: 'boolean', default: false },
       filter: { type: 'string', multiple: true, default: [] },
       matrix: { type: 'boolean', default: false },
@@ -69,20 +91,21 @@ export function parseOptions(argv: readonly string[]): Options {
     },
   });
   if (values.all && values.pair !== undefined) throw new Error('--all and --pair exclude each other');
-  if (values.quiet && values.resume) throw new Error('--quiet and --resume exclude each other');
+  const asked = [values.quiet, values.resume, values.brief].filter(Boolean).length;
+  if (asked > 1) throw new Error('--brief, --quiet and --resume exclude each other');
+  if (values.brief && (values.write || values.matrix)) throw new Error('--brief is no whole matrix to keep');
+  const limitMinutes = Number(values.limit);
+  if (!(limitMinutes >= 1 && limitMinutes <= MAX_MINUTES))
+    throw new Error(`--limit: "${values.limit}" is no number from 1 to ${MAX_MINUTES}`);
   const named = (values.pair ?? [DEFAULT_PAIR]).map(find);
   return {
     help: values.help,
     list: values.list,
     pairs: values.all ? PAIRS : [...new Set(named)],
+    brief: values.brief,
+    limitMinutes,
     filters: values.filter,
-    bypass: values.resume
-      ? 'missing'
-      : values.quiet
-        ? 'quiet'
-        : values.write || values.matrix
-          ? 'all'
-          : 'differing',
+    bypass: selectionOf(values),
     keepsBypass: values.write || values.resume,
     prepareOnly: values.prepare,
     refresh: values.refresh,

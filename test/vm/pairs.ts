@@ -74,6 +74,18 @@ const ON_EVERY_KERNEL = [
   'test/bpf/verifier.test.ts',
 ];
 
+/**
+ * What a guest of some minutes can show, as each run of CI has one: installed as README does, the tier, units end to end,
+ * restarted and stopped, and a few ways past it of each layer.
+ */
+const BRIEF = ['systemd', 'bypass'];
+
+/** As testsFor(), of these; all of them where a guest has nothing to do but to refuse. */
+export function briefTestsFor(pair: Pair): string[] {
+  const brief = new Set(BRIEF.map((name) => `test/vm/payloads/works/${name}.test.ts`));
+  return testsFor(pair).filter((file) => pair.expects !== 'works' || brief.has(file));
+}
+
 /** Test files to run in the guest, from the root of the checkout. */
 export function testsFor(pair: Pair): string[] {
   const root = join(import.meta.dirname, '../..');

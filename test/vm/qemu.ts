@@ -18,8 +18,6 @@ import { getBootDisk, getModulesDisk, makeCodeDisk } from './root.ts';
 const PATIENCE = 20;
 /** The longest file is the whole bypass matrix. */
 const FILE_TIMEOUT_SECONDS = 3600;
-/** Of the whole guest. */
-const LIMIT_MS = 90 * 60_000;
 const MEMORY_MIB = 1536;
 /** SSE 4.2, which Vectorscan demands, and nothing beyond: what is wider is emulated bit by bit. */
 const CPU = 'Nehalem';
@@ -31,6 +29,8 @@ export interface GuestRun {
   readonly bypass: Selection;
   /** Gets its answers as they become known; without it they are compared with those that are kept. */
   readonly onMatrix?: (matrix: MatrixResult) => void;
+  /** Of the whole guest: it is ended then, whatever it does. */
+  readonly limitMinutes: number;
   /** Where console and channel are written. */
   readonly directory: string;
   readonly onLine: (line: string) => void;
@@ -76,13 +76,11 @@ export async function runGuest(cache: Cache, pair: Pair, run: GuestRun): Promise
     ...['-device', 'virtio-rng-pci'],
     ...['-kernel', kernel.vmlinux, '-append', commandLine(pair, run).join(' ')],
   ];
-  const qemu = new Running(argv, { env: { TMPDIR: scratch }, timeoutMs: LIMIT_MS });
+  const qemu = new Running(argv, { env: { TMPDIR: scratch }, timeoutMs: run.limitMinutes * 60_000 });
   const finished = await qemu.finished;
   const verdict = channel.close();
   if (verdict.exitCode === null) {
-    const why = finished.timedOut
-      ? `took longer than ${LIMIT_MS / 60_000} minutes`
-      : 'ended without a result';
+    const why = finished.timedOut ? `took longer than ${run.limitMinutes} minutes` : 'ended without a result';
     throw new Error(`the guest ${why}\n${finished.stderr}${tail(console)}`);
   }
   return verdict;

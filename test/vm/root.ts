@@ -2,7 +2,16 @@
  * A small Debian with a real systemd: what a host needs to run Sluice and its tests, and one unit that starts
  * guest/run of the checkout. The same tree boots in QEMU (as a disk) and in systemd-nspawn (as a directory).
  */
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { buildProgram, CARRIED_PROGRAM } from '#test/support/bypass/field.ts';
 import { must } from '#test/support/command.ts';
@@ -102,6 +111,7 @@ const FILES: Readonly<Record<string, string>> = {
 
 const RECIPE = digest(JSON.stringify([PACKAGES, MASKED, FILES]));
 const TREE_TIMEOUT_MS = 600_000;
+const WARM_TIMEOUT_MS = 120_000;
 
 /** A directory with the whole tree; nothing may write to it. */
 export function getTree(cache: Cache, suite: Suite): Promise<string> {
@@ -187,7 +197,33 @@ export async function makeCodeDisk(file: string, scratch: string): Promise<void>
   const program = join(tree, CARRIED_PROGRAM);
   mkdirSync(dirname(program), { recursive: true });
   await buildProgram(dirname(program));
+  await warm(tree);
   await makeDisk(file, 'sluicecode', tree);
+}
+
+/** Where a guest's Node finds what it would make of each file: see guest/run. */
+const COMPILE_CACHE = '.node-compile-cache';
+/** All a guest may start. */
+const WARMED = [
+  'src/**/*.ts',
+  'test/support/**/*.ts',
+  'test/vm/payloads/**/*.ts',
+  'test/{bpf,e2e}/*.test.ts',
+];
+
+/** Fills that cache, by this host's Node, which is the guest's. Without it a guest is slow, and nothing else. */
+async function warm(tree: string): Promise<void> {
+  const modules = join(tree, 'node_modules');
+  // The guest has them there, by a mount: the same paths.
+  rmdirSync(modules);
+  symlinkSync(join(checkout, 'node_modules'), modules);
+  await must([process.execPath, '--preserve-symlinks', 'test/vm/warm.ts', ...WARMED], {
+    cwd: tree,
+    env: { NODE_COMPILE_CACHE: join(tree, COMPILE_CACHE), NODE_COMPILE_CACHE_PORTABLE: '1' },
+    timeoutMs: WARM_TIMEOUT_MS,
+  });
+  rmSync(modules);
+  mkdirSync(modules);
 }
 
 /** A disk with node_modules, kept until the lock file changes. */

@@ -27,6 +27,15 @@ t.test('how much of the bypass matrix', async (t) => {
   t.match(parseOptions(['--write', '--quiet']), { bypass: 'quiet', keepsBypass: true });
 });
 
+t.test('a brief run tries few rows, and keeps none', async (t) => {
+  t.match(parseOptions(['--brief', '--limit', '15']), { bypass: 'few', brief: true, limitMinutes: 15 });
+  t.equal(parseOptions([]).limitMinutes, 90);
+  t.throws(() => parseOptions(['--brief', '--resume']), /exclude each other/);
+  t.throws(() => parseOptions(['--brief', '--write']), /no whole matrix/);
+  for (const limit of ['0', '91', 'long', ''])
+    t.throws(() => parseOptions(['--limit', limit]), /no number from 1 to 90/);
+});
+
 t.test('what makes no sense is refused with the reason', async (t) => {
   t.throws(() => parseOptions(['--pair', 'bookworm/2.6']), /"bookworm\/2.6" is none of bookworm\/6\.1,/);
   t.throws(() => parseOptions(['--all', '--pair', 'bookworm/6.1']), /exclude each other/);

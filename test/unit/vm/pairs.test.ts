@@ -1,5 +1,5 @@
 import t from 'tap';
-import { DEFAULT_PAIR, PAIRS, testsFor } from '#test/vm/pairs.ts';
+import { briefTestsFor, DEFAULT_PAIR, PAIRS, testsFor } from '#test/vm/pairs.ts';
 
 t.test(
   'every kernel Sluice is said to work on has its pair, and each pair has something to run',
@@ -13,6 +13,15 @@ t.test(
     for (const pair of PAIRS) t.ok(testsFor(pair).length > 0, pair.name);
   },
 );
+
+t.test('a brief run has units end to end and ways past Sluice', async (t) => {
+  for (const pair of PAIRS) {
+    const all = testsFor(pair);
+    const brief = briefTestsFor(pair);
+    t.ok(brief.every((file) => all.includes(file)));
+    t.equal(brief.length, pair.expects === 'works' ? 2 : all.length, pair.name);
+  }
+});
 
 t.test('a payload runs where its folder says', async (t) => {
   for (const pair of PAIRS) {
