@@ -2,10 +2,11 @@
  * Masks on what real clients send to a real PostgreSQL: the server's own log and what is in its tables, read by an agent without
  * masks, are the judges.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { FAR } from '#test/support/network.ts';
+import { PLAIN_SCHEMA } from '#test/support/plain-schema.ts';
 import { POSTGRES } from '#test/support/postgres.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
@@ -200,6 +201,23 @@ $s->execute($_, "078-05-1120", "pays 4111111111111111") for (70, 71);
     await stored('select count(*), count(distinct note), min(note) from notes where id between 100 and 103'),
     '240|1|************1111\n',
   );
+});
+
+t.test('a database of every type that is loaded through masks that find nothing is the same', async (t) => {
+  t.equal((await psql(AGENTS.stock, PLAIN_SCHEMA)).stderr, '');
+  const path = fileOf('');
+  const dump = async (): Promise<string> => {
+    const argv = ['pg_dump', '--no-owner', '-n', 'plain', '-b', '-f', path, connection];
+    t.equal((await sluice.run(AGENTS.stock, argv, { env })).stderr, '');
+    return readFileSync(path, 'utf8').replace(/^\\(?:un)?restrict .*\n/gm, '');
+  };
+  const before = await dump();
+  t.ok(before.length > 3_000_000);
+  const objects = 'select lo_unlink(oid) from pg_largeobject_metadata;';
+  await psql(AGENTS.stock, `drop schema plain cascade; ${objects}`);
+  const loaded = await sluice.run(AGENTS.shop, ['psql', '-Xq', '-f', path, connection], { env });
+  t.equal(loaded.stderr, '');
+  t.ok((await dump()) === before);
 });
 
 t.test("nothing of it is in the server's log, and the record counts it", async (t) => {

@@ -85,7 +85,7 @@ export class CopyInText implements CopyIn {
     if (rows.length === 0) return NOTHING;
     const content = rows.length === 1 ? (rows[0] ?? NOTHING) : Buffer.concat(rows);
     if (this.#isClean(content)) return content;
-    return Buffer.concat(rows.map((row) => this.#row(row)));
+    return Buffer.concat(rows.map((row) => (this.#isClean(row) ? row : this.#row(row))));
   }
 
   /** Nothing is found in it as it stands, and nothing in it is written otherwise than it is. */

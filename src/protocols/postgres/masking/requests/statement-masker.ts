@@ -62,9 +62,13 @@ export class StatementMasker {
   /** Of the facts that are remembered: whether a constant is for a column that is meant. */
   readonly #columns = new WeakMap<RequestFacts, boolean>();
 
+  readonly #clean = new WeakMap<RequestFacts, boolean>();
+  readonly #columnsForAll: readonly ValueMasker[];
+
   constructor(maskers: ValueMaskers, onHits: OnHits) {
     this.#maskers = maskers;
     this.#onHits = onHits;
+    this.#columnsForAll = [maskers.forAll];
   }
 
   /** @param text that has been understood. @returns null: it passes as it is */
@@ -88,23 +92,53 @@ export class StatementMasker {
     return has;
   }
 
-  /** Nothing is found in the text as it stands, nor in what its constants say. */
+  /** Nothing is found in the text as it stands, nor in what its constants say. Facts that are remembered are of one text. */
   #isClean(text: Buffer, facts: RequestFacts): boolean {
+    const known = this.#clean.get(facts);
+    if (known !== undefined) return known;
+    const isClean = this.#finds(text, facts.leaves) === null;
+    this.#clean.set(facts, isClean);
+    return isClean;
+  }
+
+  /** All texts at once, which is much faster than one by one, but those that may hold values within. */
+  #finds(text: Buffer, leaves: readonly string[]): 'something' | null {
     const masker = this.#maskers.forAll;
-    if (masker.value(text) !== null) return false;
-    return facts.leaves.every((leaf) => !isFound(masker, leaf));
+    if (masker.value(text) !== null) return 'something';
+    const texts: Buffer[] = [];
+    const cells = new Uint32Array(3 * leaves.length);
+    let count = 0;
+    let end = 0;
+    for (const leaf of leaves) {
+      const bytes = Buffer.from(leaf, 'utf8');
+      if (typeOfText(0, bytes) !== TEXT) {
+        if (isFound(masker, leaf)) return 'something';
+        continue;
+      }
+      texts.push(bytes);
+      cells.set([end, end + bytes.length, 0], 3 * count);
+      end += bytes.length;
+      count += 1;
+    }
+    return masker.cells(Buffer.concat(texts), cells, count, this.#columnsForAll).length > 0
+      ? 'something'
+      : null;
   }
 
   #checked(before: RequestFacts, rewriting: Rewriting, done: boolean): Buffer | Denial | null {
     if (!done) return CANNOT_MASK;
     const text = rewriting.text();
-    if (text === null) return null;
+    if (text === null) return this.#isLeft(before.leaves) ? CANNOT_MASK : null;
     if (text.length > STATEMENT_MAX_BYTES) return TOO_LONG;
     const after = factsOfRequest(text);
     if (after === null || !isSameBut(before.statements, after.statements, rewriting)) return CANNOT_MASK;
-    const isNew = (leaf: string): boolean => rewriting.isNew(Buffer.from(leaf, 'utf8').toString('latin1'));
-    const left = after.leaves.some((leaf) => !isNew(leaf) && isChanged(this.#maskers.forAll, leaf));
-    return left ? CANNOT_MASK : text;
+    const old = after.leaves.filter((leaf) => !rewriting.isNew(Buffer.from(leaf, 'utf8').toString('latin1')));
+    return this.#isLeft(old) ? CANNOT_MASK : text;
+  }
+
+  /** Something that is to be masked is still there: a name, as the parser has it. */
+  #isLeft(leaves: readonly string[]): boolean {
+    return leaves.some((leaf) => isChanged(this.#maskers.forAll, leaf));
   }
 }
 

@@ -74,6 +74,8 @@ const jsonb = (json: string): Buffer => Buffer.from(`\x01${json}`);
 
 const TEXT = 25;
 const INT8 = 20;
+/** Of which nothing is looked at in binary. */
+const BOOL = 16;
 const SQL = 'select $1';
 
 interface BindCase {
@@ -263,15 +265,12 @@ t.test('types the server has said', async (t) => {
 
 t.test('a name that may mean two things is taken for neither', async (t) => {
   const requests = new Requests(engine, MASKS.cards);
-  requests.toServer(parse(SQL, [INT8]), sync);
+  requests.toServer(parse(SQL, [BOOL]), sync);
   requests.toAgent(message('1'), READY);
   // The server may have skipped the second.
-  requests.toServer(parse(SQL, [16]), sync);
+  requests.toServer(parse(SQL, [INT8]), sync);
   const card = bind([int8(4111111111111111n)], [1]);
   t.ok(requests.toServer(card).equals(bind([null], [1])));
-  requests.toServer(sync);
-  requests.toAgent(message('E', text('MX'), Buffer.alloc(1)), READY);
-  t.ok(requests.toServer(card).equals(bind([null], [1])), 'it has');
 });
 
 t.test('a statement nobody has seen: any parameter may be for a masked column', async (t) => {

@@ -21,11 +21,15 @@ const MASKS: Readonly<Record<string, CompiledMask>> = {
   drop: of({ action: { kind: 'drop' } }),
   watch: of({ effect: 'observe' }),
   tokens: of({ detectors: ['staff'] }),
+  word: of({ detectors: ['bird'] }),
 };
 const all = Object.values(MASKS);
 const engine = new MaskEngine({
   masks: all,
-  detectors: [{ name: 'staff', kind: 'pattern', pattern: '\\bEMP-\\d{6}\\b', caseSensitive: true }] as never,
+  detectors: [
+    { name: 'staff', pattern: '\\bEMP-\\d{6}\\b', words: [], caseSensitive: true },
+    { name: 'bird', pattern: null, words: ['falcon'], caseSensitive: true },
+  ],
   maskKeys: [{ name: 'k', secret: 'only for tests, and long enough' }],
 });
 const masksOf = (name: string): CompiledMask[] => {
