@@ -165,6 +165,7 @@ function compileMask(entry: MaskEntry): CompiledMask {
     columns: (entry.columns ?? []).map(parseColumnPattern),
     types: [...(entry.types ?? [])],
     action: compileMaskAction(entry),
+    strict: entry.columns !== undefined && (entry.strict ?? DEFAULTS.maskStrict),
     effect: entry.effect ?? DEFAULTS.maskEffect,
   };
 }

@@ -95,6 +95,7 @@ export interface MaskEntry {
   readonly detect?: readonly string[];
   readonly columns?: readonly string[];
   readonly types?: readonly string[];
+  readonly strict?: boolean;
   /** YAML's null is the action of that name. */
   readonly action?: 'redact' | 'partial' | 'hash' | 'null' | 'drop' | null;
   readonly keep_last?: number;
@@ -140,4 +141,5 @@ export const DEFAULTS = {
   maskDirection: 'responses',
   maskAction: 'redact',
   maskEffect: 'mask',
+  maskStrict: true,
 } as const;

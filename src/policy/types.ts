@@ -129,6 +129,8 @@ export interface CompiledMask {
   /** Values of one of these types, by the server's own names; empty: of any. */
   readonly types: readonly string[];
   readonly action: CompiledMaskAction;
+  /** With columns: what would take their values to where they are not known any more is denied. */
+  readonly strict: boolean;
   /** `observe`: counted as if it were masked, and let pass. */
   readonly effect: 'mask' | 'observe';
 }

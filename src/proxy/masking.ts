@@ -24,6 +24,7 @@ import type { Reading } from './layers.ts';
 import type { StatementMasks } from './operations.ts';
 import { readableSession } from './readable-session.ts';
 import type { Recognised } from './recognise.ts';
+import { strictMasks } from './strict-masks.ts';
 
 /** One for all flows of a worker: what a text says depends on nothing else. */
 const facts = new FactsCache();
@@ -72,6 +73,7 @@ export function maskFlow(options: MaskingOptions): Masked | null {
   const raw = requests === null ? opening.raw : maskStartup(opening.raw, requests.masker, onHits);
   const columns = columnsOf(masks, 'responses');
   const hasColumns = columns.rules.length > 0;
+  const keeper = hasColumns ? catalogs.keeperOf(server, opening.database, columns) : null;
   const session = new MaskedSession({
     startupBytes: raw.length,
     masker,
@@ -79,20 +81,32 @@ export function maskFlow(options: MaskingOptions): Masked | null {
     factsOf: hasColumns ? facts.factsOf : facts.copiesOf,
     onHits,
     requests: requests?.session ?? null,
-    keeper: hasColumns ? catalogs.keeperOf(server, opening.database, columns) : null,
+    keeper,
   });
   const { toServer, toAgent } = session;
   return {
     counts,
     recognised:
       recognised?.protocol === 'postgres' ? { ...recognised, opening: { ...opening, raw } } : recognised,
-    statements: requests?.statements ?? null,
+    statements: strictly(strictMasks(masks, keeper), requests?.statements ?? null),
     reading: { toServer, toAgent, questions: () => session.questions() },
   };
 }
 
 function columnsOf(masks: readonly CompiledMask[], direction: 'requests' | 'responses'): ColumnRules {
   return new ColumnRules(masks.flatMap((mask) => (masksDirection(mask, direction) ? mask.columns : [])));
+}
+
+/** What may not pass is not rewritten either. */
+function strictly(
+  judge: ReturnType<typeof strictMasks>,
+  statements: StatementMasks | null,
+): StatementMasks | null {
+  if (judge === null) return statements;
+  return {
+    rewrite: (text) => judge(text) ?? statements?.rewrite(text) ?? null,
+    denials: statements?.denials ?? new Denials(),
+  };
 }
 
 interface MaskedRequests {

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { systemClock } from '#src/core/clock.ts';
 import type { CompiledMask } from '#src/policy/types.ts';
 import { StartupReader } from '#src/protocols/postgres/startup.ts';
+import { NO_APPROVER } from '#src/proxy/approver.ts';
 import { readInLayers } from '#src/proxy/layers.ts';
 import { Catalogs, maskFlow } from '#src/proxy/masking.ts';
+import { governOperations } from '#src/proxy/operations.ts';
 import type { ByteFilter } from '#src/proxy/relay.ts';
 import { engineOf } from './masks.ts';
 
@@ -87,7 +89,17 @@ function filtersOf(
   const recognised = { protocol: 'postgres', opening, rest: reader.rest() } as const;
   const masked = maskFlow({ masks, engine, catalogs, recognised, agentTls: false, server: 's' });
   const none = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
-  const { agentFilter, serverFilter } = readInLayers(none, null, masked?.reading ?? null);
+  // As a session composes them, without rules about operations.
+  const judged = governOperations({
+    rules: [],
+    recognised,
+    agentTls: false,
+    approver: NO_APPROVER,
+    flow: '00',
+    agent: null,
+    masks: masked?.statements ?? null,
+  });
+  const { agentFilter, serverFilter } = readInLayers(none, judged?.gating ?? null, masked?.reading ?? null);
   if (agentFilter === null || serverFilter === null) throw new Error('the flow cannot be masked');
   return { agentFilter, serverFilter };
 }

@@ -14,6 +14,7 @@ export function mask(change: Partial<CompiledMask> = {}): CompiledMask {
     columns: [],
     types: [],
     action: { kind: 'redact' },
+    strict: false,
     effect: 'mask',
     ...change,
   };

@@ -126,6 +126,8 @@ function checkWhole(mask: Cursor): void {
       'a mask needs `detect`, `columns` or `types`',
       'what is to be found, or whose values are masked whole',
     );
+  if (columns === undefined && mask.get('strict').present)
+    mask.get('strict').error('`strict` has no meaning without `columns`', 'leave it out');
   if (direction !== 'responses' && mask.get('types').present)
     mask
       .get('types')

@@ -62,6 +62,9 @@ class Statement {
   readonly #effects = new Set<Effect>();
   readonly #relations: ObjectName[] = [];
   readonly #functions: ObjectName[] = [];
+  #root: Node = {};
+  /** What a column `name` is in all rows that come through; undefined: nobody has asked yet. */
+  #named: string | null | undefined;
   /** Rows of the relations it names may be changed through it, now or later. */
   #makesView = false;
 
@@ -77,6 +80,7 @@ class Statement {
 
   /** False when there is a statement in it that nobody has thought about. */
   walk(root: Node): boolean {
+    this.#root = root;
     const waiting: unknown[] = [root];
     while (waiting.length > 0) {
       const at = waiting.pop();
@@ -112,7 +116,18 @@ class Statement {
     if (effect !== null) this.#add(effect);
     if (readsAnyTable(name.name)) this.#relations.push(ANY_RELATION);
     if (name.name === 'set_config')
-      this.#takeSetting(constantOf(call['args'], 0), constantOf(call['args'], 1));
+      this.#takeSetting(
+        constantOf(call['args'], 0) ?? this.#settingNamed(call['args']),
+        constantOf(call['args'], 1),
+      );
+  }
+
+  /** `set_config(name, …) … WHERE name = 'work_mem'`, as pg_dump has it: it is called with nothing but that. */
+  #settingNamed(args: unknown): string | null {
+    const [first]: unknown[] = Array.isArray(args) ? args : [];
+    if (!isName(first)) return null;
+    this.#named ??= settingPicked(this.#root);
+    return this.#named;
   }
 
   #takeSelected(indirection: unknown): void {
@@ -286,4 +301,24 @@ function constantOf(args: unknown, index: number): string | null {
   const constant = isNode(arg) && isNode(arg['A_Const']) ? arg['A_Const']['sval'] : undefined;
   const text = isNode(constant) ? constant['sval'] : undefined;
   return typeof text === 'string' ? text.toLowerCase() : null;
+}
+
+/** The name of a setting that is all that the condition of a SELECT lets through; null where there is more than that one SELECT. */
+function settingPicked(root: Node): string | null {
+  const select = root['SelectStmt'];
+  if (!isNode(select) || JSON.stringify(select).includes('Stmt"')) return null;
+  const { whereClause: where, fromClause: from, op } = select;
+  const comparison = isNode(where) ? where['A_Expr'] : undefined;
+  if (!isNode(comparison) || op !== 'SETOP_NONE' || !Array.isArray(from) || from.length !== 1) return null;
+  const { kind, name, lexpr, rexpr } = comparison;
+  const isEqual =
+    kind === 'AEXPR_OP' && Array.isArray(name) && name.length === 1 && nameOf(name).name === '=';
+  return isEqual && isName(lexpr) ? constantOf([rexpr], 0) : null;
+}
+
+/** The column `name`, and nothing else. */
+function isName(node: unknown): boolean {
+  const reference = isNode(node) ? node['ColumnRef'] : undefined;
+  const fields = isNode(reference) ? reference['fields'] : undefined;
+  return Array.isArray(fields) && fields.length === 1 && nameOf(fields).name === 'name';
 }

@@ -82,6 +82,7 @@ t.test('a flow in which a mask holds that cannot be kept is refused', async (t) 
     columns: [],
     types: [],
     action: { kind: 'redact' },
+    strict: false,
     effect: 'mask',
   };
   const port = await tlsServer(t.teardown, certificates.valid, (s) => s.on('data', () => s.end(OK)));

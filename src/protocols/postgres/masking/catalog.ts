@@ -38,6 +38,7 @@ export class Catalog {
   readonly #highestOid: number;
   readonly #meant: readonly MeantColumn[];
   readonly #byTable = new Map<number, MeantColumn[]>();
+  readonly #byName = new Map<string, MeantColumn[]>();
   readonly #rules: readonly ColumnRule[];
   readonly #functions: ReadonlySet<string>;
 
@@ -56,6 +57,9 @@ export class Catalog {
       const known = this.#byTable.get(column.tableOid);
       if (known === undefined) this.#byTable.set(column.tableOid, [column]);
       else known.push(column);
+      const named = this.#byName.get(column.table);
+      if (named === undefined) this.#byName.set(column.table, [column]);
+      else named.push(column);
     }
   }
 
@@ -117,9 +121,8 @@ export class Catalog {
   }
 
   #named({ schema, name }: Relation): readonly MeantColumn[] {
-    return this.#meant.filter(
-      (column) => column.table === name && (schema === null || column.schema === schema),
-    );
+    const named = this.#byName.get(name) ?? [];
+    return schema === null ? named : named.filter((column) => column.schema === schema);
   }
 }
 

@@ -54,6 +54,13 @@ export function statementFacts(text: Buffer): StatementFacts | null {
   return reader.facts();
 }
 
+/** The same of parts of a statement. */
+export function factsOfNodes(nodes: readonly unknown[]): StatementFacts {
+  const reader = new Reader();
+  reader.statement(nodes);
+  return reader.facts();
+}
+
 /** @param reaches whether a relation may be a view that shows the rule's column */
 export function touches(
   facts: StatementFacts | null,

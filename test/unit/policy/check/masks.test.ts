@@ -45,6 +45,7 @@ mask_keys: [{name: k1, file: good.key}]
     columns: [],
     types: [],
     action: { kind: 'redact' },
+    strict: false,
     effect: 'mask',
   });
   t.match(masks[1], {

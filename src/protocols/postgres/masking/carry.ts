@@ -1,0 +1,223 @@
+/**
+ * Statements that would take values of a masked column to where nobody knows them any more: into another table or view, a
+ * setting, a notification, a file, under another name, or into the hands of code that is not read here.
+ *
+ * By the parser's tree and on the safe side. A condition takes nothing, and neither does setting the column itself.
+ */
+
+import { effectOfFunction, STATEMENTS } from '../effects.ts';
+import { isNode, type Node, parse } from '../parser.ts';
+import type { Catalog } from './catalog.ts';
+import type { ColumnRules } from './column-rules.ts';
+import { factsOfNodes, type StatementFacts } from './touch.ts';
+
+/** What a text would carry elsewhere. */
+export interface Carried {
+  /** DO, functions, triggers, rules. */
+  readonly bringsCode: boolean;
+  /** What is read for each place that something is written to. */
+  readonly parts: readonly StatementFacts[];
+}
+
+/** Null where the text is not understood. @param text as parse() takes it */
+export function carriedBy(text: Buffer): Carried | null {
+  const parsed = parse(text);
+  if (parsed.kind !== 'statements') return null;
+  const reader = new Reader();
+  for (const { stmt } of parsed.statements) reader.statement(stmt);
+  return { bringsCode: reader.bringsCode, parts: reader.parts };
+}
+
+/** Whether it may be a value of a column that the rules mean. */
+export function carriesColumn(carried: Carried, columns: ColumnRules, catalog: Catalog | null): boolean {
+  if (!columns.meanSomething(catalog)) return false;
+  return carried.bringsCode || carried.parts.some((part) => columns.anyTouched(part, catalog));
+}
+
+/** Of those that make a type, an operator and the like only some name functions. */
+const DEFINED: ReadonlySet<unknown> = new Set(['OBJECT_AGGREGATE', 'OBJECT_OPERATOR', 'OBJECT_TYPE']);
+/** Calling what is there is not bringing it. */
+const CALLS: ReadonlySet<string> = new Set([
+  'CallStmt',
+  'AlterFunctionStmt',
+  'CreateFdwStmt',
+  'AlterFdwStmt',
+]);
+/** Where they take a value from, they keep or send it. */
+const KEEPING: ReadonlySet<unknown> = new Set(['session', 'write', 'server-file', 'foreign']);
+
+class Reader {
+  bringsCode = false;
+  readonly parts: StatementFacts[] = [];
+  #last: unknown = null;
+
+  statement(root: unknown): void {
+    const waiting: unknown[] = [root];
+    while (waiting.length > 0) {
+      const at = waiting.pop();
+      if (Array.isArray(at)) for (const item of at) waiting.push(item);
+      if (!isNode(at)) continue;
+      this.#call(at, root);
+      if (isNode(at['intoClause'])) this.#allOf(root);
+      // A default is worked out in statements that do not show it.
+      const { Constraint: constraint } = at;
+      if (isNode(constraint) && constraint['contype'] === 'CONSTR_DEFAULT')
+        this.#part(constraint['raw_expr']);
+      for (const [key, value] of Object.entries(at)) {
+        if (key.endsWith('Stmt') && isNode(value)) this.#kind(key, value);
+        if (typeof value === 'object' && value !== null) waiting.push(value);
+      }
+    }
+  }
+
+  #part(...nodes: readonly unknown[]): void {
+    this.parts.push(factsOfNodes(nodes));
+  }
+
+  /** All columns of what is named. */
+  #whole(...nodes: readonly unknown[]): void {
+    this.parts.push({ ...factsOfNodes(nodes), takesAll: true });
+  }
+
+  #kind(kind: string, node: Node): void {
+    const effects: readonly string[] = Object.hasOwn(STATEMENTS, kind) ? (STATEMENTS[kind] ?? []) : [];
+    if (effects.includes('code') && !CALLS.has(kind))
+      this.bringsCode ||= kind !== 'DefineStmt' || DEFINED.has(node['kind']);
+    switch (kind) {
+      case 'InsertStmt':
+        this.#part(node['selectStmt'], node['withClause']);
+        if (isNode(node['onConflictClause'])) this.#set(node, node['onConflictClause']['targetList'], null);
+        break;
+      case 'UpdateStmt':
+        this.#set(node, node['targetList'], node['fromClause'] ?? null);
+        break;
+      case 'MergeStmt':
+        this.#merge(node);
+        break;
+      case 'CreateTableAsStmt':
+        // What EXECUTE gives was prepared before.
+        if (isNode(node['query']) && 'ExecuteStmt' in node['query']) this.bringsCode = true;
+        this.#part({ CreateTableAsStmt: node });
+        break;
+      case 'ViewStmt':
+        this.#part({ ViewStmt: node });
+        break;
+      case 'CopyStmt':
+        if (node['is_from'] !== true && (node['is_program'] === true || typeof node['filename'] === 'string'))
+          this.#whole({ CopyStmt: node });
+        break;
+      case 'AlterTableStmt':
+        this.#part(node['relation'], node['cmds']);
+        break;
+      case 'RenameStmt':
+      case 'AlterObjectSchemaStmt':
+        if (node['renameType'] === 'OBJECT_SCHEMA')
+          this.#whole({ relname: '*', schemaname: node['subname'] });
+        else if (isNode(node['relation'])) this.#whole(node['relation']);
+        break;
+    }
+  }
+
+  /** Values that columns of a relation are set to. A column's own value stays where it is. */
+  #set(statement: Node, targets: unknown, from: unknown): void {
+    if (from !== null || JSON.stringify(targets).includes('"SubLink"')) {
+      this.#part(statement['relation'], targets, from, statement['withClause']);
+      return;
+    }
+    for (const item of listOf(targets)) {
+      const { name, val } = isNode(item) && isNode(item['ResTarget']) ? item['ResTarget'] : {};
+      // What would have been inserted was judged with the INSERT.
+      const references = referencesIn(val).filter(
+        (fields) => fields[0] !== 'excluded' && (fields.length === 0 || fields.at(-1) !== name),
+      );
+      const calls = callsOf(val);
+      if (references.length + calls.length > 0)
+        this.#part(statement['relation'], references.map(columnRef), calls);
+    }
+  }
+
+  #merge(merge: Node): void {
+    const own = isNode(merge['relation']) ? merge['relation'] : {};
+    const alias = isNode(own['alias']) ? own['alias']['aliasname'] : undefined;
+    const names = new Set([own['relname'], alias]);
+    const clauses = listOf(merge['mergeWhenClauses']).map((item) =>
+      isNode(item) && isNode(item['MergeWhenClause']) ? item['MergeWhenClause'] : {},
+    );
+    const sets = clauses.map((clause) => [clause['targetList'], clause['values']]);
+    this.#part(merge['sourceRelation'], merge['withClause'], ...sets);
+    for (const target of clauses.flatMap((clause) => listOf(clause['targetList']))) {
+      const { name, val } = isNode(target) && isNode(target['ResTarget']) ? target['ResTarget'] : {};
+      const references = referencesIn(val).filter(
+        (fields) => fields.at(-1) !== name && (fields.length < 2 || names.has(fields.at(-2))),
+      );
+      if (references.length > 0) this.#part(own, references.map(columnRef));
+    }
+  }
+
+  /** A setting, a notification, a large object made of something that is worked out. */
+  #call(node: Node, root: unknown): void {
+    const { funcname, args } = node;
+    if (!Array.isArray(funcname)) return;
+    const name = nameOf(funcname.at(-1));
+    if (name !== undefined && KEEPING.has(effectOfFunction(name)) && !listOf(args).every(isSaid))
+      this.#allOf(root);
+  }
+
+  /** The statement as a whole, once. */
+  #allOf(root: unknown): void {
+    if (this.#last === root) return;
+    this.#last = root;
+    this.#part(root);
+  }
+}
+
+/** A constant, or a value the agent gives with the statement. */
+function isSaid(argument: unknown): boolean {
+  if (!isNode(argument)) return false;
+  const cast = isNode(argument['TypeCast']) ? argument['TypeCast']['arg'] : argument;
+  return isNode(cast) && ('A_Const' in cast || 'ParamRef' in cast);
+}
+
+/** Names of the columns in an expression; a star is an empty one. */
+function referencesIn(root: unknown): (string | undefined)[][] {
+  const found: (string | undefined)[][] = [];
+  const waiting: unknown[] = [root];
+  while (waiting.length > 0) {
+    const at = waiting.pop();
+    if (typeof at !== 'object' || at === null) continue;
+    const reference = isNode(at) ? at['ColumnRef'] : undefined;
+    if (isNode(reference)) found.push(listOf(reference['fields']).map(nameOf));
+    for (const value of Object.values(at)) waiting.push(value);
+  }
+  return found;
+}
+
+function columnRef(fields: readonly (string | undefined)[]): Node {
+  const nodes = fields.map((name) => (name === undefined ? { A_Star: {} } : { String: { sval: name } }));
+  return { ColumnRef: { fields: nodes } };
+}
+
+/** Calls of functions, without what is given to them: some take a statement. */
+function callsOf(root: unknown): Node[] {
+  const found: Node[] = [];
+  const waiting: unknown[] = [root];
+  while (waiting.length > 0) {
+    const at = waiting.pop();
+    if (typeof at !== 'object' || at === null) continue;
+    if (isNode(at) && Array.isArray(at['funcname'])) {
+      const last: unknown = at['funcname'].at(-1);
+      if (effectOfFunction(nameOf(last) ?? '') !== null) found.push({ FuncCall: { funcname: [last] } });
+    }
+    for (const value of Object.values(at)) waiting.push(value);
+  }
+  return found;
+}
+
+function nameOf(item: unknown): string | undefined {
+  const name = isNode(item) && isNode(item['String']) ? item['String']['sval'] : undefined;
+  return typeof name === 'string' ? name : undefined;
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}

@@ -1,0 +1,47 @@
+/**
+ * Strict masks: statements are denied that would take values of their columns to where nobody knows them any more, since
+ * what is copied into another table is no longer masked by its column.
+ */
+import { masksDirection } from '../policy/masks.ts';
+import type { CompiledMask } from '../policy/types.ts';
+import type { Denial } from '../protocols/postgres/denials.ts';
+import { carriedBy, carriesColumn } from '../protocols/postgres/masking/carry.ts';
+import type { CatalogKeeper } from '../protocols/postgres/masking/catalog.ts';
+import { ColumnRules } from '../protocols/postgres/masking/column-rules.ts';
+import { remembered } from '../protocols/postgres/text-cache.ts';
+
+/** One for all flows of a worker: what a text says depends on nothing else. */
+const carriedOf = remembered({
+  read: carriedBy,
+  lasts: (carried) => carried !== null,
+  isOfShape: () => false,
+});
+
+const DENIED: Omit<Denial, 'message'> = {
+  sqlState: '42501',
+  hint: 'The statement has not been run. The session goes on.',
+};
+
+/** Says why a statement that was read may not pass, or null; null itself where no mask is strict. */
+export function strictMasks(
+  masks: readonly CompiledMask[],
+  keeper: CatalogKeeper | null,
+): ((text: Buffer) => Denial | null) | null {
+  const own = masks.filter(
+    (mask) => mask.strict && mask.effect === 'mask' && masksDirection(mask, 'responses'),
+  );
+  if (own.length === 0) return null;
+  const rules = own.map(({ name, columns }) => ({ name, columns: new ColumnRules(columns) }));
+  return (text) => {
+    const carried = carriedOf(text);
+    if (carried === null || (!carried.bringsCode && carried.parts.length === 0)) return null;
+    const catalog = keeper?.current() ?? null;
+    const rule = rules.find(({ columns }) => carriesColumn(carried, columns, catalog));
+    if (rule === undefined) return null;
+    const what = carried.bringsCode ? 'may take' : 'would take';
+    return {
+      ...DENIED,
+      message: `Sluice: the statement ${what} masked values elsewhere (mask "${rule.name}")`,
+    };
+  };
+}

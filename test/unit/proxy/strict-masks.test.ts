@@ -1,0 +1,63 @@
+import t from 'tap';
+import type { CompiledMask } from '#src/policy/types.ts';
+import { loadParser } from '#src/protocols/postgres/parser.ts';
+import { NO_APPROVER } from '#src/proxy/approver.ts';
+import { readInLayers } from '#src/proxy/layers.ts';
+import { Catalogs, maskFlow } from '#src/proxy/masking.ts';
+import { governOperations } from '#src/proxy/operations.ts';
+import { strictMasks } from '#src/proxy/strict-masks.ts';
+import { CARDS, engineOf, mask, SSN } from '#test/support/masks.ts';
+import { message } from '#test/support/postgres-packets.ts';
+import { STARTUP as raw, startup } from './recognised-startup.ts';
+
+await loadParser();
+const STRICT: CompiledMask = { ...SSN, strict: true };
+const judged = (masks: CompiledMask[], sql: string) => strictMasks(masks, null)?.(Buffer.from(sql)) ?? null;
+
+t.test('what takes a masked column elsewhere is denied by the mask', async (t) => {
+  t.match(judged([CARDS, STRICT], 'create table t as select ssn from people'), {
+    sqlState: '42501',
+    message: 'Sluice: the statement would take masked values elsewhere (mask "ssn")',
+  });
+  t.match(judged([STRICT], 'do $$ begin end $$'), { message: /may take masked values elsewhere/ });
+  t.equal(judged([STRICT], 'select ssn from people'), null);
+  t.equal(judged([STRICT], 'insert into others select 1'), null);
+});
+
+t.test('only masks that are strict, in force, and for responses deny', async (t) => {
+  t.equal(strictMasks([SSN, CARDS], null), null);
+  t.equal(strictMasks([{ ...STRICT, effect: 'observe' }], null), null);
+  t.equal(strictMasks([mask({ ...STRICT, direction: 'requests' })], null), null);
+});
+
+t.test('a flow with such a mask has its statements judged, without any rule about operations', async (t) => {
+  const catalogs = new Catalogs({ now: () => 0, monotonic: () => 0 });
+  const masks = [STRICT];
+  const flow = maskFlow({
+    masks,
+    engine: engineOf(masks),
+    catalogs,
+    recognised: startup(),
+    agentTls: false,
+    server: 's',
+  });
+  const governed = governOperations({
+    rules: [],
+    recognised: startup(),
+    agentTls: false,
+    approver: NO_APPROVER,
+    flow: '00',
+    agent: null,
+    masks: flow?.statements ?? null,
+  });
+  const none = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
+  const { agentFilter } = readInLayers(none, governed?.gating ?? null, flow?.reading ?? null);
+  const sent = (sql: string): string => {
+    const parts = agentFilter?.push(message('Q', Buffer.from(`${sql}\0`))) ?? [];
+    return Buffer.concat(parts).toString('latin1', 5);
+  };
+  agentFilter?.push(raw);
+  t.equal(sent('select ssn from people'), 'select ssn from people\0');
+  t.match(sent('create table t as select ssn from people'), /^sluice_denied_/);
+  t.equal(governed?.counts(), null);
+});
