@@ -115,6 +115,33 @@ print(taken)
   t.equal(done.stdout.trim(), '200', done.stderr);
 });
 
+t.test('who has been in an enrolled cgroup stays what it was there, whatever it did', async (t) => {
+  fixture.enrol(patterns(['/passing-*', AGENT_ID]));
+  const passing = `${fixture.directory}/passing-through`;
+  mkdirSync(passing);
+  t.teardown(() => rmdirSync(passing));
+  // Moved in and out again, by itself or by another, it executes, forks and opens nothing there.
+  const script = `
+import os, socket, sys
+address, passing, root, who = sys.argv[1:]
+def move(pid):
+    for path in (passing, root): open(path + "/cgroup.procs", "w").write(str(pid))
+r, w = os.pipe()
+pid = os.fork()
+if pid == 0:
+    if who == "itself": move(0)
+    else: os.read(r, 1)
+    s = socket.socket(); s.connect((address, 4321)); os._exit(0)
+if who == "another": move(pid); os.write(w, b"x")
+sys.exit(os.waitpid(pid, 0)[1])
+`;
+  for (const who of ['itself', 'another']) {
+    const through = (address: string): Promise<Finished> =>
+      outside(['/usr/bin/python3', '-c', script, address, passing, fixture.cgroupRoot, who]);
+    t.equal(await agentOf(through), AGENT_ID, who);
+  }
+});
+
 t.test('a change of policy has no moment in which an agent is none', async (t) => {
   mkdirSync(`${fixture.directory}/steady`);
   const both = (uid: number): EnrolmentTables => ({

@@ -7,10 +7,12 @@ import { sampleStatus } from './sample.ts';
 t.test('a status is metrics', async (t) => {
   const counters = { 'kernel.refused.udp_denied': 4, 'dns.questions': 5, 'dns.restarts': 1 };
   const denials = [{ agent: 'billing "x"', technique: 'sendto', count: 3 }];
-  const read = readExposition(metricsText(sampleStatus({ enforcing: false, counters, denials })));
+  const read = readExposition(
+    metricsText(sampleStatus({ enforcing: false, tier: 'lsm', counters, denials })),
+  );
   const at = (name: string, labels = ''): number | undefined => read.get(name)?.samples.get(labels);
   t.equal(at('sluice_enforcing'), 0);
-  t.equal(at('sluice_enforcement_tier', '{tier="base"}'), 1);
+  t.equal(at('sluice_enforcement_tier', '{tier="lsm"}'), 1);
   t.equal(at('sluice_build_info', '{version="0.1.0"}'), 1);
   t.equal(at('sluice_flows_total', '{disposition="denied",reason="no_rule"}'), 2);
   t.equal(at('sluice_denied_total', '{agent="billing \\"x\\"",technique="sendto"}'), 3);
