@@ -193,6 +193,9 @@ t.test('who is made an agent by hand is one at once', (t) =>
     t.equal(await subject.agent(fixture), 4);
     processes.untag(subject.pid);
     t.equal(await subject.agent(fixture), null, 'and none when that is taken back');
+    processes.tag({ ...self, startNs: self.startNs - 1n }, 4, 1n);
+    t.equal(await subject.agent(fixture), null, 'nor by the tag of one that had its pid before');
+    processes.untag(subject.pid);
   }),
 );
 
