@@ -29,7 +29,8 @@ await field.psql(
      (1, '078-05-1120', 4111111111111111, 'pays by 4111 1111 1111 1111', '{"n": 4111111111111111}', '{x,y}',
        '{1,4111111111111111}', 'cash', '1815-12-10', 1.50),
      (2, '219-09-9999', 7, 'cash', null, '{}', null, 'x', null, null);
-   create table spare (a int);`,
+   create table spare (a int);
+   create table iso (a int primary key, b text);`,
 );
 
 const programs = join(import.meta.dirname, '../support/clients');
@@ -163,9 +164,10 @@ t.test(
   'isolationtester, of PostgreSQL itself',
   { skip: tester === undefined && 'it is missing' },
   async (t) => {
+    // Of a table that is new to Sluice whole rows are masked until it has looked: this one was there before.
     const input = `
-setup { create table iso (a int primary key, b text); insert into iso values (1, 'one'), (2, 'two'); }
-teardown { drop table iso; }
+setup { insert into iso values (1, 'one'), (2, 'two'); }
+teardown { delete from iso; }
 session s1
 setup { begin isolation level repeatable read; }
 step r1 { select * from iso order by a; }
