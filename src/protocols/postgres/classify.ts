@@ -12,6 +12,7 @@ import type { Effect, ObjectName, Operation } from '../../flow/operation.ts';
 import { columnsOf } from './columns.ts';
 import { effectOfFunction, readsAnyTable, STATEMENTS } from './effects.ts';
 import { isNode, type Node, parse } from './parser.ts';
+import { nodesOf, relationOf } from './tree.ts';
 import { isUnbounded, isUnboundedMerge } from './where.ts';
 
 export type Classified =
@@ -81,16 +82,11 @@ class Statement {
   /** False when there is a statement in it that nobody has thought about. */
   walk(root: Node): boolean {
     this.#root = root;
-    const waiting: unknown[] = [root];
-    while (waiting.length > 0) {
-      const at = waiting.pop();
-      if (Array.isArray(at)) for (const item of at) waiting.push(item);
-      if (!isNode(at)) continue;
-      this.#take(at);
-      for (const [key, value] of Object.entries(at)) {
+    for (const node of nodesOf(root)) {
+      this.#take(node);
+      for (const [key, value] of Object.entries(node)) {
         if (typeof value !== 'object' || value === null) continue;
         if (STATEMENT.test(key) && !this.#takeStatement(key, value as Node)) return false;
-        waiting.push(value);
       }
     }
     if (this.#makesView) for (const { name } of this.#relations) this.#takeChanged(name);
@@ -99,9 +95,9 @@ class Statement {
 
   /** Names, by the fields that hold them: the tree does not say the kind of a node where only one is possible. */
   #take(node: Node): void {
-    const { relname, schemaname, funcname } = node;
-    if (typeof relname === 'string')
-      this.#relations.push({ schema: typeof schemaname === 'string' ? schemaname : null, name: relname });
+    const { funcname } = node;
+    const relation = relationOf(node);
+    if (relation !== null) this.#relations.push(relation);
     if (Array.isArray(funcname)) this.#takeFunction(nameOf(funcname), node);
     // `(x).f` and `t.f` call a function f where there is no such column ("functional notation").
     if (isNode(node['A_Indirection'])) this.#takeSelected(node['A_Indirection']['indirection']);

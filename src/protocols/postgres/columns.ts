@@ -7,6 +7,7 @@
  */
 import type { ColumnName, ObjectName } from '../../flow/operation.ts';
 import { isNode, type Node } from './parser.ts';
+import { listOf, nodesOf, relationOf, stringOf, targetName } from './tree.ts';
 
 /** Of a statement with more, columns have no relation that is known: the work stays linear. */
 const RELATIONS_MAX = 64;
@@ -30,21 +31,9 @@ const DERIVED = ['RangeSubselect', 'RangeFunction', 'RangeTableFunc', 'JsonTable
 export function columnsOf(root: Node, named: readonly ObjectName[] = []): readonly ColumnName[] {
   const reader = new Reader();
   for (const { schema, name } of named) reader.relation(schema, name);
-  walk(root, (node) => reader.relationsIn(node));
-  walk(root, (node) => reader.columnsIn(node));
+  for (const node of nodesOf(root)) reader.relationsIn(node);
+  for (const node of nodesOf(root)) reader.columnsIn(node);
   return reader.columns();
-}
-
-function walk(root: Node, take: (node: Node) => void): void {
-  const waiting: unknown[] = [root];
-  while (waiting.length > 0) {
-    const at = waiting.pop();
-    if (Array.isArray(at)) for (const item of at) waiting.push(item);
-    if (!isNode(at)) continue;
-    take(at);
-    for (const value of Object.values(at))
-      if (typeof value === 'object' && value !== null) waiting.push(value);
-  }
 }
 
 class Reader {
@@ -67,11 +56,9 @@ class Reader {
   }
 
   relationsIn(node: Node): void {
-    const { relname, schemaname, alias } = node;
-    if (typeof relname === 'string') {
-      const relation = this.relation(typeof schemaname === 'string' ? schemaname : null, relname);
-      this.#name(aliasOf(alias) ?? relname, relation);
-    }
+    const named = relationOf(node);
+    if (named !== null)
+      this.#name(aliasOf(node['alias']) ?? named.name, this.relation(named.schema, named.name));
     for (const kind of DERIVED) {
       const derived = isNode(node[kind]) ? aliasOf(node[kind]['alias']) : null;
       if (derived !== null) this.#derived.add(derived);
@@ -130,7 +117,7 @@ class Reader {
   }
 
   #sorting(select: Node): void {
-    const names = new Set(listOf(select['targetList']).map((item) => nameOfTarget(item)));
+    const names = new Set(listOf(select['targetList']).map((item) => targetName(item)));
     for (const item of listOf(select['sortClause'])) {
       const by = isNode(item) && isNode(item['SortBy']) ? item['SortBy']['node'] : undefined;
       const reference = isNode(by) ? by['ColumnRef'] : undefined;
@@ -148,7 +135,7 @@ class Reader {
   }
 
   #set(relation: ObjectName, targets: unknown): void {
-    for (const target of listOf(targets)) this.#add(relation, nameOfTarget(target) ?? ALL);
+    for (const target of listOf(targets)) this.#add(relation, targetName(target) ?? ALL);
   }
 
   #reference(fields: readonly string[]): void {
@@ -190,16 +177,7 @@ function fieldsOf(fields: unknown): string[] {
   return listOf(fields).flatMap((field) => {
     if (!isNode(field)) return [];
     if ('A_Star' in field) return [ALL];
-    const name = isNode(field['String']) ? field['String']['sval'] : undefined;
-    return typeof name === 'string' ? [name] : [];
+    const name = stringOf(field);
+    return name === null ? [] : [name];
   });
-}
-
-function nameOfTarget(item: unknown): string | null {
-  const target = isNode(item) ? item['ResTarget'] : undefined;
-  return isNode(target) && typeof target['name'] === 'string' ? target['name'] : null;
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
 }

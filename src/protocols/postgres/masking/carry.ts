@@ -7,6 +7,7 @@
 
 import { effectOfFunction, STATEMENTS } from '../effects.ts';
 import { isNode, type Node, parse } from '../parser.ts';
+import { listOf, nodesOf, stringOf, targetOf } from '../tree.ts';
 import type { Catalog } from './catalog.ts';
 import type { ColumnRules } from './column-rules.ts';
 import { factsOfNodes, type StatementFacts } from './touch.ts';
@@ -52,21 +53,15 @@ class Reader {
   #last: unknown = null;
 
   statement(root: unknown): void {
-    const waiting: unknown[] = [root];
-    while (waiting.length > 0) {
-      const at = waiting.pop();
-      if (Array.isArray(at)) for (const item of at) waiting.push(item);
-      if (!isNode(at)) continue;
+    for (const at of nodesOf(root)) {
       this.#call(at, root);
       if (isNode(at['intoClause'])) this.#allOf(root);
       // A default is worked out in statements that do not show it.
       const { Constraint: constraint } = at;
       if (isNode(constraint) && constraint['contype'] === 'CONSTR_DEFAULT')
         this.#part(constraint['raw_expr']);
-      for (const [key, value] of Object.entries(at)) {
+      for (const [key, value] of Object.entries(at))
         if (key.endsWith('Stmt') && isNode(value)) this.#kind(key, value);
-        if (typeof value === 'object' && value !== null) waiting.push(value);
-      }
     }
   }
 
@@ -125,7 +120,7 @@ class Reader {
       return;
     }
     for (const item of listOf(targets)) {
-      const { name, val } = isNode(item) && isNode(item['ResTarget']) ? item['ResTarget'] : {};
+      const { name, val } = targetOf(item) ?? {};
       // What would have been inserted was judged with the INSERT.
       const references = referencesIn(val).filter(
         (fields) => fields[0] !== 'excluded' && (fields.length === 0 || fields.at(-1) !== name),
@@ -146,7 +141,7 @@ class Reader {
     const sets = clauses.map((clause) => [clause['targetList'], clause['values']]);
     this.#part(merge['sourceRelation'], merge['withClause'], ...sets);
     for (const target of clauses.flatMap((clause) => listOf(clause['targetList']))) {
-      const { name, val } = isNode(target) && isNode(target['ResTarget']) ? target['ResTarget'] : {};
+      const { name, val } = targetOf(target) ?? {};
       const references = referencesIn(val).filter(
         (fields) => fields.at(-1) !== name && (fields.length < 2 || names.has(fields.at(-2))),
       );
@@ -158,8 +153,8 @@ class Reader {
   #call(node: Node, root: unknown): void {
     const { funcname, args } = node;
     if (!Array.isArray(funcname)) return;
-    const name = nameOf(funcname.at(-1));
-    if (name !== undefined && KEEPING.has(effectOfFunction(name)) && !listOf(args).every(isSaid))
+    const name = stringOf(funcname.at(-1));
+    if (name !== null && KEEPING.has(effectOfFunction(name)) && !listOf(args).every(isSaid))
       this.#allOf(root);
   }
 
@@ -178,46 +173,26 @@ function isSaid(argument: unknown): boolean {
   return isNode(cast) && ('A_Const' in cast || 'ParamRef' in cast);
 }
 
-/** Names of the columns in an expression; a star is an empty one. */
-function referencesIn(root: unknown): (string | undefined)[][] {
-  const found: (string | undefined)[][] = [];
-  const waiting: unknown[] = [root];
-  while (waiting.length > 0) {
-    const at = waiting.pop();
-    if (typeof at !== 'object' || at === null) continue;
-    const reference = isNode(at) ? at['ColumnRef'] : undefined;
-    if (isNode(reference)) found.push(listOf(reference['fields']).map(nameOf));
-    for (const value of Object.values(at)) waiting.push(value);
-  }
+/** Names of the columns in an expression; null is a star. */
+function referencesIn(root: unknown): (string | null)[][] {
+  const found: (string | null)[][] = [];
+  for (const { ColumnRef: reference } of nodesOf(root))
+    if (isNode(reference)) found.push(listOf(reference['fields']).map(stringOf));
   return found;
 }
 
-function columnRef(fields: readonly (string | undefined)[]): Node {
-  const nodes = fields.map((name) => (name === undefined ? { A_Star: {} } : { String: { sval: name } }));
+function columnRef(fields: readonly (string | null)[]): Node {
+  const nodes = fields.map((name) => (name === null ? { A_Star: {} } : { String: { sval: name } }));
   return { ColumnRef: { fields: nodes } };
 }
 
 /** Calls of functions, without what is given to them: some take a statement. */
 function callsOf(root: unknown): Node[] {
   const found: Node[] = [];
-  const waiting: unknown[] = [root];
-  while (waiting.length > 0) {
-    const at = waiting.pop();
-    if (typeof at !== 'object' || at === null) continue;
-    if (isNode(at) && Array.isArray(at['funcname'])) {
-      const last: unknown = at['funcname'].at(-1);
-      if (effectOfFunction(nameOf(last) ?? '') !== null) found.push({ FuncCall: { funcname: [last] } });
-    }
-    for (const value of Object.values(at)) waiting.push(value);
+  for (const { funcname } of nodesOf(root)) {
+    if (!Array.isArray(funcname)) continue;
+    const last: unknown = funcname.at(-1);
+    if (effectOfFunction(stringOf(last) ?? '') !== null) found.push({ FuncCall: { funcname: [last] } });
   }
   return found;
-}
-
-function nameOf(item: unknown): string | undefined {
-  const name = isNode(item) && isNode(item['String']) ? item['String']['sval'] : undefined;
-  return typeof name === 'string' ? name : undefined;
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
 }

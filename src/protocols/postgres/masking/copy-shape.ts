@@ -1,5 +1,6 @@
 /** What a COPY statement says of the data that follows: which columns, in which format. */
 import { isNode, type Node } from '../parser.ts';
+import { listOf, relationOf, stringOf, targetOf } from '../tree.ts';
 
 export interface CopyShape {
   readonly isFrom: boolean;
@@ -42,13 +43,7 @@ export function copyShape(node: Node): CopyShape | null {
     escape: options.get('escape') ?? quote,
     nullText: options.get('null') ?? (csv ? '' : '\\N'),
     header: !['false', 'off', '0'].includes(options.get('header') ?? 'off'),
-    table:
-      table === null
-        ? null
-        : {
-            schema: typeof table['schemaname'] === 'string' ? table['schemaname'] : null,
-            name: String(table['relname']),
-          },
+    table: table === null ? null : relationOf(table),
     columns: columns.length === 0 ? null : columns,
     query: table === null ? targetsOf(node['query']) : null,
   };
@@ -60,7 +55,7 @@ function wholeTable(query: unknown): Node | null {
   if (!isNode(select) || isNode(select['withClause']) || isNode(select['intoClause'])) return null;
   const [target, ...others] = listOf(select['targetList']);
   const [source, ...sources] = listOf(select['fromClause']);
-  const value = isNode(target) && isNode(target['ResTarget']) ? target['ResTarget']['val'] : undefined;
+  const value = targetOf(target)?.['val'];
   const reference = isNode(value) ? value['ColumnRef'] : undefined;
   const fields = isNode(reference) ? listOf(reference['fields']) : [];
   const isStar = fields.length === 1 && isNode(fields[0]) && 'A_Star' in fields[0];
@@ -78,7 +73,7 @@ function targetsOf(query: unknown): (string | null)[] | null {
   if (/"(?:RangeSubselect|RangeFunction|colnames|JoinExpr|RangeTableFunc)"/.test(sources)) return null;
   const targets: (string | null)[] = [];
   for (const item of select['targetList']) {
-    const target = isNode(item) && isNode(item['ResTarget']) ? item['ResTarget']['val'] : undefined;
+    const target = targetOf(item)?.['val'];
     const reference = isNode(target) ? target['ColumnRef'] : undefined;
     const fields = isNode(reference) ? listOf(reference['fields']) : [];
     if (fields.some((field) => isNode(field) && 'A_Star' in field)) return null;
@@ -89,13 +84,8 @@ function targetsOf(query: unknown): (string | null)[] | null {
   return targets;
 }
 
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
 function nameOf(item: unknown): string {
-  const text = isNode(item) && isNode(item['String']) ? item['String']['sval'] : undefined;
-  return typeof text === 'string' ? text : '';
+  return stringOf(item) ?? '';
 }
 
 const VALUES = [

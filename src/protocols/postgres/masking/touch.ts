@@ -7,6 +7,7 @@
  */
 import { effectOfFunction, readsAnyTable, STATEMENTS } from '../effects.ts';
 import { isNode, type Node, parse } from '../parser.ts';
+import { nodesOf, relationOf, stringOf } from '../tree.ts';
 import type { Reach } from './catalog.ts';
 import type { ColumnRule } from './column-rules.ts';
 import { type CopyShape, copyShape } from './copy-shape.ts';
@@ -120,24 +121,19 @@ class Reader {
 
   statement(root: unknown): void {
     this.#isPlan &&= isNode(root) && 'ExplainStmt' in root;
-    const waiting: unknown[] = [root];
-    while (waiting.length > 0) {
-      const at = waiting.pop();
-      if (Array.isArray(at)) for (const item of at) waiting.push(item);
-      if (!isNode(at)) continue;
-      this.#node(at);
-      for (const [key, value] of Object.entries(at)) {
+    for (const node of nodesOf(root)) {
+      this.#node(node);
+      for (const [key, value] of Object.entries(node))
         if (key.endsWith('Stmt') && isNode(value)) this.#kind(key, value);
-        if (typeof value === 'object' && value !== null) waiting.push(value);
-      }
     }
   }
 
   #node(node: Node): void {
-    const { relname, schemaname, aliasname, ctename, sval, name, funcname, colnames } = node;
-    if (typeof relname === 'string') {
-      this.#relations.push({ schema: typeof schemaname === 'string' ? schemaname : null, name: relname });
-      this.#aliases.add(relname);
+    const { aliasname, ctename, sval, name, funcname, colnames } = node;
+    const relation = relationOf(node);
+    if (relation !== null) {
+      this.#relations.push(relation);
+      this.#aliases.add(relation.name);
     }
     for (const alias of [aliasname, ctename]) if (typeof alias === 'string') this.#aliases.add(alias);
     if (typeof ctename === 'string') this.#ctes.add(ctename);
@@ -178,7 +174,5 @@ class Reader {
 }
 
 function lastName(list: readonly unknown[]): string {
-  const last = list.at(-1);
-  const text = isNode(last) && isNode(last['String']) ? last['String']['sval'] : undefined;
-  return typeof text === 'string' ? text : '';
+  return stringOf(list.at(-1)) ?? '';
 }

@@ -6,6 +6,7 @@
  * parser's tree, on the safe side: all constants and parameters of an expression that is set or compared count.
  */
 import { isNode, type Node, parse } from '../../parser.ts';
+import { listOf, nodesOf, relationOf, stringOf, targetName, targetOf } from '../../tree.ts';
 import type { Relation } from '../touch.ts';
 import { oidOfType } from '../types.ts';
 import { decimal } from './literal.ts';
@@ -60,25 +61,17 @@ class Reader {
   }
 
   walk(root: unknown): void {
-    const waiting: unknown[] = [root];
-    while (waiting.length > 0) {
-      const at = waiting.pop();
-      if (Array.isArray(at)) for (const item of at) waiting.push(item);
-      if (!isNode(at)) continue;
-      for (const [key, value] of Object.entries(at)) {
+    for (const node of nodesOf(root))
+      for (const [key, value] of Object.entries(node)) {
         if (typeof value === 'string')
           this.#leaves.add(key === 'fval' ? decimal(value.replace(/^-/, '')) : value);
-        if (typeof value !== 'object' || value === null) continue;
         if (isNode(value)) this.#node(key, value);
-        waiting.push(value);
       }
-    }
   }
 
   #node(kind: string, node: Node): void {
-    const { relname, schemaname } = node;
-    if (typeof relname === 'string')
-      this.#relations.push({ schema: typeof schemaname === 'string' ? schemaname : null, name: relname });
+    const named = relationOf(node);
+    if (named !== null) this.#relations.push(named);
     switch (kind) {
       case 'A_Const':
         this.#constant(node);
@@ -158,8 +151,8 @@ class Reader {
 
   #set(targets: unknown): void {
     for (const item of listOf(targets)) {
-      const target = isNode(item) ? item['ResTarget'] : undefined;
-      if (isNode(target)) this.#given([targetName(item)], sourceOf(target['val']));
+      const target = targetOf(item);
+      if (target !== null) this.#given([targetName(item) ?? ''], sourceOf(target['val']));
     }
   }
 
@@ -180,9 +173,8 @@ class Reader {
   }
 
   #isUnnamed(relation: unknown): void {
-    if (!isNode(relation) || typeof relation['relname'] !== 'string') return;
-    const schema = relation['schemaname'];
-    this.#unnamed.push({ schema: typeof schema === 'string' ? schema : null, name: relation['relname'] });
+    const named = isNode(relation) ? relationOf(relation) : null;
+    if (named !== null) this.#unnamed.push(named);
   }
 
   /** Rows that are compared are compared column by column. */
@@ -257,10 +249,7 @@ function rowsOf(select: Node): (readonly unknown[])[] {
     for (const item of listOf(at['valuesLists']))
       if (isNode(item) && isNode(item['List'])) rows.push(listOf(item['List']['items']));
     const targets = listOf(at['targetList']);
-    if (targets.length > 0)
-      rows.push(
-        targets.map((item) => (isNode(item) && isNode(item['ResTarget']) ? item['ResTarget']['val'] : null)),
-      );
+    if (targets.length > 0) rows.push(targets.map((item) => targetOf(item)?.['val'] ?? null));
     for (const side of [at['larg'], at['rarg']]) if (isNode(side)) waiting.push(side);
   }
   return rows;
@@ -279,19 +268,8 @@ function rowOf(expression: unknown): readonly unknown[] | null {
   return isNode(row) ? listOf(row['args']) : null;
 }
 
-function targetName(item: unknown): string {
-  const target = isNode(item) ? item['ResTarget'] : undefined;
-  return isNode(target) && typeof target['name'] === 'string' ? target['name'] : '';
-}
-
 function lastOf(names: unknown): string {
-  const last = listOf(names).at(-1);
-  const text = isNode(last) && isNode(last['String']) ? last['String']['sval'] : undefined;
-  return typeof text === 'string' ? text : '';
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
+  return stringOf(listOf(names).at(-1)) ?? '';
 }
 
 /** The tree leaves out zeros. */
