@@ -14,7 +14,8 @@ import { remembered } from '../protocols/postgres/text-cache.ts';
 const carriedOf = remembered({
   read: carriedBy,
   lasts: (carried) => carried !== null,
-  isOfShape: () => false,
+  // As of what statements say (facts-cache.ts), which its parts are.
+  isOfShape: (carried) => carried?.parts.every(({ copies }) => copies.length === 0) === true,
 });
 
 const DENIED: Omit<Denial, 'message'> = {

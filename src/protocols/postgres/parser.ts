@@ -35,6 +35,12 @@ const HEAP_MAX_BYTES = 256 * 1024 * 1024;
 /** Spares for texts that break one, which takes a hostile agent; made again in a few milliseconds. */
 const SPARES = 2;
 
+/** Trees of longer texts are not kept: they take many times the room of the text. */
+const KEPT_MAX_BYTES = 16_384;
+
+/** The text that was read last: rules, masks and what follows a session each read the same one in turn. */
+let last: { readonly text: Buffer; readonly parsed: Parsed } | null = null;
+
 let code: WebAssembly.Module | null = null;
 let instance: PgQueryModule | null = null;
 const spares: PgQueryModule[] = [];
@@ -73,9 +79,12 @@ function ignore(): void {}
  */
 export function parse(text: Buffer): Parsed {
   if (code === null) throw new Error('the parser is not loaded');
+  if (last?.text.equals(text) === true) return last.parsed;
   if (instance === null || text.length > STATEMENT_MAX_BYTES) return { kind: 'too-complex' };
+  last = null;
   try {
     const parsed = parseWith(instance, text);
+    if (text.length <= KEPT_MAX_BYTES) last = { text: Buffer.from(text), parsed };
     if (instance.HEAPU8.length > HEAP_MAX_BYTES) replace();
     return parsed;
   } catch {

@@ -24,6 +24,15 @@ t.test('what takes a masked column elsewhere is denied by the mask', async (t) =
   t.equal(judged([STRICT], 'insert into others select 1'), null);
 });
 
+t.test('numbers change nothing of it, whichever of them came first', async (t) => {
+  for (const n of [1, 2, 3]) {
+    t.equal(judged([STRICT], `select name from people where id = ${n}`), null);
+    t.match(judged([STRICT], `create table t${n} as select ssn from people where id = ${n}`), {
+      sqlState: '42501',
+    });
+  }
+});
+
 t.test('only masks that are strict, in force, and for responses deny', async (t) => {
   t.equal(strictMasks([SSN, CARDS], null), null);
   t.equal(strictMasks([{ ...STRICT, effect: 'observe' }], null), null);

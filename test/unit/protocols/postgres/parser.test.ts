@@ -10,6 +10,17 @@ t.test('nothing is read before the parser is there', async (t) => {
   t.match(parse(Buffer.from('SELECT 1; SELECT 2')), { kind: 'statements', statements: { length: 2 } });
 });
 
+t.test('the text that was read last is not read again, but by what it says', async (t) => {
+  const text = Buffer.from('SELECT 1');
+  const parsed = parse(text);
+  t.equal(parse(Buffer.from('SELECT 1')), parsed);
+  // Whoever read it may have written something else where it stood.
+  text.write('VACUUM  ');
+  t.match(parse(text), { statements: [{ stmt: { VacuumStmt: {} } }] });
+  const long = Buffer.from(`SELECT ${'1, '.repeat(8_000)}1`);
+  t.not(parse(long), parse(long), 'a long one is not kept');
+});
+
 t.test('a text without statements has none', async (t) => {
   for (const text of ['', ' ', ';', '-- x', '/* x */']) {
     t.strictSame(parse(Buffer.from(text)), { kind: 'statements', statements: [] }, JSON.stringify(text));
