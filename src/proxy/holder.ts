@@ -7,7 +7,7 @@ import type { Operation } from '../flow/operation.ts';
 import { judgeOperation } from '../policy/operations.ts';
 import type { CompiledOperationRule } from '../policy/types.ts';
 import { LATER } from '../protocols/layer.ts';
-import type { Denial } from '../protocols/postgres/denials.ts';
+import { type Denial, NOT_RUN } from '../protocols/postgres/denials.ts';
 import type { Approver, Withdraw } from './approver.ts';
 
 export interface HolderOptions {
@@ -27,8 +27,6 @@ interface Waiting {
   readonly withdraw: Withdraw;
   readonly timer: NodeJS.Timeout;
 }
-
-const NOT_RUN = 'The statement has not been run. The session goes on.';
 
 export class Holder {
   readonly #options: HolderOptions;

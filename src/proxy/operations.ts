@@ -6,7 +6,7 @@ import type { FlowOperations } from '../flow/record.ts';
 import { judgeOperation } from '../policy/operations.ts';
 import type { CompiledOperationRule } from '../policy/types.ts';
 import { ClassifyCache } from '../protocols/postgres/classify-cache.ts';
-import type { Denial, Denials } from '../protocols/postgres/denials.ts';
+import { type Denial, type Denials, NOT_RUN } from '../protocols/postgres/denials.ts';
 import { StatementGate } from '../protocols/postgres/statement-gate.ts';
 import type { Approver } from './approver.ts';
 import { Holder } from './holder.ts';
@@ -123,6 +123,6 @@ function denialBy({ name, reason }: CompiledOperationRule, verb: string): Denial
   return {
     sqlState: '42501',
     message: `Sluice: ${verb} is denied by rule "${name}"${reason === null ? '' : `: ${reason}`}`,
-    hint: 'The statement has not been run. The session goes on.',
+    hint: NOT_RUN,
   };
 }

@@ -4,7 +4,7 @@
  */
 import { masksDirection } from '../policy/masks.ts';
 import type { CompiledMask } from '../policy/types.ts';
-import type { Denial } from '../protocols/postgres/denials.ts';
+import { type Denial, NOT_RUN } from '../protocols/postgres/denials.ts';
 import { carriedBy, carriesColumn } from '../protocols/postgres/masking/carry.ts';
 import type { CatalogKeeper } from '../protocols/postgres/masking/catalog.ts';
 import { ColumnRules } from '../protocols/postgres/masking/column-rules.ts';
@@ -17,11 +17,6 @@ const carriedOf = remembered({
   // As of what statements say (facts-cache.ts), which its parts are.
   isOfShape: (carried) => carried?.parts.every(({ copies }) => copies.length === 0) === true,
 });
-
-const DENIED: Omit<Denial, 'message'> = {
-  sqlState: '42501',
-  hint: 'The statement has not been run. The session goes on.',
-};
 
 /** Says why a statement that was read may not pass, or null; null itself where no mask is strict. */
 export function strictMasks(
@@ -40,9 +35,7 @@ export function strictMasks(
     const rule = rules.find(({ columns }) => carriesColumn(carried, columns, catalog));
     if (rule === undefined) return null;
     const what = carried.bringsCode ? 'may take' : 'would take';
-    return {
-      ...DENIED,
-      message: `Sluice: the statement ${what} masked values elsewhere (mask "${rule.name}")`,
-    };
+    const message = `Sluice: the statement ${what} masked values elsewhere (mask "${rule.name}")`;
+    return { sqlState: '42501', message, hint: NOT_RUN };
   };
 }

@@ -2,6 +2,10 @@
  * The answer an agent gets, in PostgreSQL's words, when Sluice and not its server speaks.
  */
 
+import { message } from './message.ts';
+
+const ERROR_RESPONSE = 0x45; // 'E'
+
 export interface ErrorAnswerOptions {
   /** `FATAL`, the default, ends the session; after `ERROR` it goes on. */
   readonly severity?: 'FATAL' | 'ERROR';
@@ -20,20 +24,16 @@ const FIELD_MAX_BYTES = 4_096;
 
 /** An ErrorResponse (protocol documentation, "Error and Notice Message Fields"). */
 export function errorAnswer(options: ErrorAnswerOptions): Buffer {
-  const { severity = 'FATAL', sqlState, message, detail, hint } = options;
+  const { severity = 'FATAL', sqlState, detail, hint } = options;
   const fields = [
     field('S', severity),
     field('V', severity),
     field('C', sqlState),
-    field('M', message),
+    field('M', options.message),
     ...(detail === undefined ? [] : [field('D', detail)]),
     ...(hint === undefined ? [] : [field('H', hint)]),
   ];
-  const body = Buffer.concat([...fields, Buffer.alloc(1)]);
-  const head = Buffer.alloc(5);
-  head.write('E', 0, 'latin1');
-  head.writeUInt32BE(4 + body.length, 1);
-  return Buffer.concat([head, body]);
+  return message(ERROR_RESPONSE, ...fields, Buffer.alloc(1));
 }
 
 /** A NUL would end the field, other control characters could draw on a terminal: both become spaces. */

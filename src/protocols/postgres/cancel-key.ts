@@ -14,6 +14,9 @@ const HEAD_BYTES = 12;
 export const CANCEL_MIN_BYTES: number = HEAD_BYTES + KEY_MIN_BYTES;
 export const CANCEL_MAX_BYTES: number = HEAD_BYTES + KEY_MAX_BYTES;
 
+/** Length of the longest BackendKeyData, as in the message: length, process, key. */
+export const BACKEND_KEY_MAX_LENGTH: number = 8 + KEY_MAX_BYTES;
+
 export interface CancelKey {
   /** Unsigned, as it is carried; what it means is the server's matter. */
   readonly processId: number;

@@ -3,7 +3,7 @@
  * error about that becomes the denial. Why so is said in statement-gate.ts.
  */
 import { randomBytes } from 'node:crypto';
-import { HEADER_BYTES } from './message-rewriter.ts';
+import { message } from './message.ts';
 
 /** Why a statement does not pass, in the words the agent gets. */
 export interface Denial {
@@ -12,6 +12,9 @@ export interface Denial {
   readonly message: string;
   readonly hint: string;
 }
+
+/** What an agent is told beside why. */
+export const NOT_RUN = 'The statement has not been run. The session goes on.';
 
 const PARSE = 0x50; // 'P'
 /** Denials whose error has not come yet; those that the server skipped never get one. */
@@ -50,10 +53,6 @@ export class Denials {
   /** A message of that type for the server in whose place the denial stands. */
   substitute(type: number, denial: Denial): Buffer {
     const text = Buffer.from(`${this.#add(denial)}\0`, 'latin1');
-    const content = type === PARSE ? Buffer.concat([Buffer.alloc(1), text, Buffer.alloc(2)]) : text;
-    const header = Buffer.alloc(HEADER_BYTES);
-    header.writeUInt8(type, 0);
-    header.writeUInt32BE(4 + content.length, 1);
-    return Buffer.concat([header, content]);
+    return type === PARSE ? message(type, Buffer.alloc(1), text, Buffer.alloc(2)) : message(type, text);
   }
 }

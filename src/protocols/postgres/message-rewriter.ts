@@ -11,9 +11,7 @@
 import { ByteQueue } from '../../core/byte-queue.ts';
 import { type Fault, ProtocolError } from '../../core/protocol-error.ts';
 import { LATER, Layer } from '../layer.ts';
-
-/** Type byte and length, which counts itself and not the type. */
-export const HEADER_BYTES = 5;
+import { HEADER_BYTES } from './message.ts';
 
 /** Rewrites the content of one message; as many bytes must come out as went in. */
 export interface LongMessage {

@@ -7,7 +7,8 @@
  * which the server's words would not tell them.
  */
 import { errorAnswer } from './answers.ts';
-import { HEADER_BYTES, MessageRewriter, type Plan } from './message-rewriter.ts';
+import { HEADER_BYTES } from './message.ts';
+import { MessageRewriter, type Plan } from './message-rewriter.ts';
 
 /** The reply to any authentication request. */
 const REPLY = 0x70; // 'p'

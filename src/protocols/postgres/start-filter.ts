@@ -12,7 +12,8 @@
 import { ByteQueue } from '../../core/byte-queue.ts';
 import { IncrementalReader } from '../../core/incremental-reader.ts';
 import { ProtocolError } from '../../core/protocol-error.ts';
-import { type CancelKey, KEY_MAX_BYTES, KEY_MIN_BYTES } from './cancel-key.ts';
+import { BACKEND_KEY_MAX_LENGTH, type CancelKey, KEY_MIN_BYTES } from './cancel-key.ts';
+import { HEADER_BYTES, message } from './message.ts';
 
 const AUTHENTICATION = 0x52; // 'R'
 const BACKEND_KEY_DATA = 0x4b; // 'K'
@@ -30,9 +31,6 @@ const AUTH_SASL = 10;
  * (protocol documentation, "Message Formats"): exchanges that pass as they are.
  */
 const AUTH_OTHER: ReadonlySet<number> = new Set([2, 3, 5, 6, 7, 8, 9, 11, 12]);
-
-/** Type byte and length, which counts itself and not the type. */
-const HEADER_BYTES = 5;
 
 /**
  * Messages that are read are held whole. libpq itself refuses them beyond 2,000 bytes; a Kerberos token for other
@@ -172,7 +170,7 @@ function fateOfLogin(type: number | undefined, length: number): Fate {
 function fateOfSession(type: number | undefined, length: number): Fate {
   switch (type) {
     case BACKEND_KEY_DATA:
-      if (length < KEY_AT_LENGTH + KEY_MIN_BYTES || length > KEY_AT_LENGTH + KEY_MAX_BYTES)
+      if (length < KEY_AT_LENGTH + KEY_MIN_BYTES || length > BACKEND_KEY_MAX_LENGTH)
         throw refused('a key of invalid length');
       return 'hold';
     case PARAMETER_STATUS:
@@ -211,11 +209,9 @@ function withoutChannelBinding(message: Buffer): Buffer {
 
 function authenticationSasl(mechanisms: readonly string[]): Buffer {
   const list = Buffer.from(`${mechanisms.join('\0')}\0\0`, 'latin1');
-  const head = Buffer.alloc(HEADER_BYTES + 4);
-  head.writeUInt8(AUTHENTICATION, 0);
-  head.writeUInt32BE(8 + list.length, 1);
-  head.writeUInt32BE(AUTH_SASL, HEADER_BYTES);
-  return Buffer.concat([head, list]);
+  const code = Buffer.alloc(4);
+  code.writeUInt32BE(AUTH_SASL);
+  return message(AUTHENTICATION, code, list);
 }
 
 function refused(problem: string): ProtocolError {

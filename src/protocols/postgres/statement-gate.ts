@@ -17,10 +17,12 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import type { Operation } from '../../flow/operation.ts';
 import { LATER } from '../layer.ts';
 import { errorAnswer } from './answers.ts';
+import { BACKEND_KEY_MAX_LENGTH } from './cancel-key.ts';
 import type { Classified } from './classify.ts';
 import { type Denial, Denials } from './denials.ts';
 import { CALL_MAX_LENGTH, LARGE_OBJECT_FUNCTIONS } from './large-objects.ts';
-import { HEADER_BYTES, type LeftOut, MessageRewriter, type Plan, type Whole } from './message-rewriter.ts';
+import { HEADER_BYTES } from './message.ts';
+import { type LeftOut, MessageRewriter, type Plan, type Whole } from './message-rewriter.ts';
 import { STATEMENT_MAX_BYTES } from './parser.ts';
 
 export interface GateOptions {
@@ -66,8 +68,6 @@ const PARSE_MAX_LENGTH = STATEMENT_MAX_BYTES + 65_536 + 4 * 65_535;
 const ERROR_MAX_LENGTH = 65_536;
 /** The two parameters that are read are short. */
 const PARAMETER_MAX_LENGTH = 4_096;
-/** Process and, since protocol 3.2, up to 256 bytes of key. */
-const KEY_MAX_LENGTH = 264;
 
 const READ_OTHERWISE: Denial = {
   sqlState: '42501',
@@ -325,7 +325,7 @@ class ToAgent extends MessageRewriter {
   protected override plan(type: number, length: number): Plan {
     if (!this.looksAt(type)) return 'pass';
     if (type === ERROR_RESPONSE) return length > ERROR_MAX_LENGTH ? 'pass' : 'whole';
-    if (type === BACKEND_KEY) return length > KEY_MAX_LENGTH ? 'pass' : 'whole';
+    if (type === BACKEND_KEY) return length > BACKEND_KEY_MAX_LENGTH ? 'pass' : 'whole';
     if (length > PARAMETER_MAX_LENGTH) throw this.refused('a parameter that is too long');
     return 'whole';
   }

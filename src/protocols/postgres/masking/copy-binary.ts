@@ -3,8 +3,8 @@
  * with their lengths, and -1 for a count in the end (PostgreSQL documentation, "COPY", "Binary Format").
  */
 import type { Masker } from '../../../mask/masker.ts';
+import { HEADER_BYTES } from '../message.ts';
 import type { LongMessage } from '../message-rewriter.ts';
-import { HEADER_BYTES } from '../message-rewriter.ts';
 import type { Cell, OnHits } from './cell.ts';
 import type { CopyOut } from './copy-out.ts';
 import { copyData, RowPieces } from './copy-pieces.ts';

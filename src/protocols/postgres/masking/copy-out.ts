@@ -6,8 +6,8 @@
  * NULL, and any other text a text.
  */
 import type { ColumnFacts, Masker, MaskStream, ValueMasker } from '../../../mask/masker.ts';
+import { HEADER_BYTES } from '../message.ts';
 import type { LongMessage } from '../message-rewriter.ts';
-import { HEADER_BYTES } from '../message-rewriter.ts';
 import type { Catalog } from './catalog.ts';
 import { type Cell, cellOf, type OnHits } from './cell.ts';
 import { ANY_COLUMN, type ColumnRules, reachesIn } from './column-rules.ts';

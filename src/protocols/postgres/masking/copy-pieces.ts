@@ -3,13 +3,14 @@
  * and Sluice: pieces are kept until the row is whole, within bounds.
  */
 import { ByteQueue } from '../../../core/byte-queue.ts';
-import { HEADER_BYTES } from '../message-rewriter.ts';
+import { message } from '../message.ts';
 
 /** As of messages that are held. */
 const KEPT_MAX_BYTES = 1_048_576;
 /** Each piece costs a look at what is there already. */
 const PIECES_MAX = 64;
 
+const COPY_DATA = 0x64; // 'd'
 const NOTHING = Buffer.alloc(0);
 
 export class RowPieces {
@@ -42,9 +43,5 @@ function cut(): RangeError {
 }
 
 export function copyData(...content: readonly Uint8Array[]): Buffer {
-  const head = Buffer.alloc(HEADER_BYTES);
-  const size = content.reduce((sum, { length }) => sum + length, 0);
-  head.write('d', 0, 'latin1');
-  head.writeUInt32BE(4 + size, 1);
-  return Buffer.concat([head, ...content]);
+  return message(COPY_DATA, ...content);
 }

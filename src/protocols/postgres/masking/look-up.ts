@@ -7,7 +7,7 @@
  * agent waits for its ReadyForQuery and sees nothing else of it.
  */
 import { randomBytes } from 'node:crypto';
-import { HEADER_BYTES } from '../message-rewriter.ts';
+import { HEADER_BYTES } from '../message.ts';
 import { Catalog, type CatalogKeeper, type MeantColumn } from './catalog.ts';
 import type { ColumnRule } from './column-rules.ts';
 import type { Exchange } from './exchange.ts';

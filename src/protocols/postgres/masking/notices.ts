@@ -8,7 +8,7 @@
  */
 
 import { type MaskHit, VALUE_MAX_BYTES, type ValueMasker } from '../../../mask/masker.ts';
-import { HEADER_BYTES } from '../message-rewriter.ts';
+import { message as framed, HEADER_BYTES } from '../message.ts';
 import { isKnownState } from './sql-states.ts';
 
 /** Fields that name or number something and hold no values (protocol documentation, "Error and Notice Message Fields"). */
@@ -59,7 +59,7 @@ export class NoticeMasker {
       changed ||= masked !== value;
       parts.push(Buffer.from(type, 'latin1'), masked, NUL);
     }
-    return changed ? framed(message[0] ?? 0, [...parts, NUL]) : null;
+    return changed ? framed(message[0] ?? 0, ...parts, NUL) : null;
   }
 
   #field(type: string, value: Buffer, code: string, guard: Guard): Uint8Array {
@@ -89,7 +89,7 @@ export class NoticeMasker {
     const value = message.subarray(firstEnd + 1, secondEnd);
     const masked = this.#text(value);
     if (masked === value) return null;
-    return framed(message[0] ?? 0, [message.subarray(HEADER_BYTES, firstEnd + 1), masked, NUL]);
+    return framed(message[0] ?? 0, message.subarray(HEADER_BYTES, firstEnd + 1), masked, NUL);
   }
 
   #text(value: Buffer): Uint8Array {
@@ -165,11 +165,3 @@ const SETTINGS: ReadonlySet<string> = new Set([
   'default_transaction_read_only',
   'scram_iterations',
 ]);
-
-function framed(type: number, parts: readonly Uint8Array[]): Buffer {
-  const content = Buffer.concat(parts);
-  const head = Buffer.alloc(HEADER_BYTES);
-  head.writeUInt8(type, 0);
-  head.writeUInt32BE(4 + content.length, 1);
-  return Buffer.concat([head, content]);
-}

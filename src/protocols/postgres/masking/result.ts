@@ -1,7 +1,7 @@
 /** Reads the description of a result (RowDescription) and plans how its rows are masked. */
 
 import type { ColumnFacts, Masker } from '../../../mask/masker.ts';
-import { HEADER_BYTES } from '../message-rewriter.ts';
+import { HEADER_BYTES } from '../message.ts';
 import { cellOf, type OnHits } from './cell.ts';
 import { RowMasker } from './rows.ts';
 

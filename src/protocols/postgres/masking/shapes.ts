@@ -2,7 +2,7 @@
  * What messages hold that are not looked into: nothing, numbers, or the name of a command with numbers. Anything else in
  * them would pass unread (protocol documentation, "Message Formats").
  */
-import { HEADER_BYTES } from '../message-rewriter.ts';
+import { HEADER_BYTES } from '../message.ts';
 
 /** ParseComplete, BindComplete, CloseComplete, NoData, PortalSuspended, EmptyQueryResponse, CopyDone. */
 const EMPTY: ReadonlySet<string> = new Set('123nsIc');

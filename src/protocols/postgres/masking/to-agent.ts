@@ -6,7 +6,9 @@
  */
 import { BoundedMap } from '../../../core/bounded-map.ts';
 import type { Masker, MaskHit } from '../../../mask/masker.ts';
-import { HEADER_BYTES, type LongMessage, MessageRewriter, type Plan, type Run } from '../message-rewriter.ts';
+import { BACKEND_KEY_MAX_LENGTH } from '../cancel-key.ts';
+import { HEADER_BYTES } from '../message.ts';
+import { type LongMessage, MessageRewriter, type Plan, type Run } from '../message-rewriter.ts';
 import type { Catalog } from './catalog.ts';
 import type { ColumnRules } from './column-rules.ts';
 import { type CopyOut, planCopy } from './copy-out.ts';
@@ -58,7 +60,11 @@ const WHOLE: ReadonlySet<string> = new Set('123CDEGHINSTWZAcnst');
 /** Only while a session starts: authentication, the key to cancel with, the version. */
 const STARTING: ReadonlySet<string> = new Set('RKv');
 /** They pass unread, so they are no longer than they can be: a Kerberos token, a key of 256 bytes, names of options. */
-const STARTING_MAX_LENGTH: Readonly<Record<string, number>> = { R: 65_544, K: 264, v: 4_096 };
+const STARTING_MAX_LENGTH: Readonly<Record<string, number>> = {
+  R: 65_544,
+  K: BACKEND_KEY_MAX_LENGTH,
+  v: 4_096,
+};
 
 export class ToAgent extends MessageRewriter {
   readonly #options: ToAgentOptions;

@@ -7,7 +7,8 @@
  * something else, in ways that do not show (CLOSE and DECLARE inside of a function).
  */
 import { CALL_MAX_LENGTH, LARGE_OBJECT_FUNCTIONS } from '../large-objects.ts';
-import { HEADER_BYTES, type LongMessage, MessageRewriter, type Plan } from '../message-rewriter.ts';
+import { HEADER_BYTES, message } from '../message.ts';
+import { type LongMessage, MessageRewriter, type Plan } from '../message-rewriter.ts';
 import { STATEMENT_MAX_BYTES } from '../parser.ts';
 import type { Exchange, Expected } from './exchange.ts';
 import type { RequestMasks } from './requests/request-masks.ts';
@@ -239,12 +240,7 @@ export class ToServer extends MessageRewriter {
     this.#exchange.push({ kind: 'execute', portal });
     if (isDescribed) return null;
     const name = bytes.subarray(at + HEADER_BYTES, nameEnd + 1);
-    const describe = Buffer.alloc(HEADER_BYTES + 1 + name.length);
-    describe.writeUInt8(DESCRIBE, 0);
-    describe.writeUInt32BE(5 + name.length, 1);
-    describe.writeUInt8(PORTAL, HEADER_BYTES);
-    name.copy(describe, HEADER_BYTES + 1);
-    return Buffer.concat([describe, bytes.subarray(at, end)]);
+    return Buffer.concat([message(DESCRIBE, Buffer.of(PORTAL), name), bytes.subarray(at, end)]);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Rows of COPY … FROM STDIN (FORMAT binary): see ../copy-binary.ts for what they are. */
 import { ByteQueue } from '../../../../core/byte-queue.ts';
 import type { Masker } from '../../../../mask/masker.ts';
-import { HEADER_BYTES } from '../../message-rewriter.ts';
+import { HEADER_BYTES } from '../../message.ts';
 import type { OnHits } from '../cell.ts';
 import { asRow, END_OF_ROWS, fileHead } from '../copy-binary.ts';
 import { field, Pull, type Steps } from '../pull.ts';

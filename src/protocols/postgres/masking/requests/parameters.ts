@@ -5,7 +5,8 @@
  * looked at as whatever it may be, and becomes NULL where something in it must be masked and it is no text.
  */
 import type { ValueMasker } from '../../../../mask/masker.ts';
-import { HEADER_BYTES, type LongMessage } from '../../message-rewriter.ts';
+import { HEADER_BYTES } from '../../message.ts';
+import type { LongMessage } from '../../message-rewriter.ts';
 import { type Cell, cellOf, type OnHits } from '../cell.ts';
 import { field, Pull, type Steps } from '../pull.ts';
 import { typeOfText } from './statement-masker.ts';

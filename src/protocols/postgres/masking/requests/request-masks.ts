@@ -7,7 +7,8 @@
  */
 import type { Denial, Denials } from '../../denials.ts';
 import { CALL_MAX_LENGTH } from '../../large-objects.ts';
-import { HEADER_BYTES, type LeftOut, type LongMessage, type Plan } from '../../message-rewriter.ts';
+import { HEADER_BYTES, message } from '../../message.ts';
+import type { LeftOut, LongMessage, Plan } from '../../message-rewriter.ts';
 import type { OnHits } from '../cell.ts';
 import { copyData } from '../copy-pieces.ts';
 import type { CopyShape } from '../copy-shape.ts';
@@ -19,6 +20,7 @@ import type { ValueMaskers } from './value-maskers.ts';
 
 const QUERY = 0x51; // 'Q'
 const PARSE = 0x50; // 'P'
+const COPY_FAIL = 0x66; // 'f'
 /** Longer ones are masked as they pass. */
 const BIND_HELD_MAX_LENGTH = 1_048_576;
 const FAIL_MAX_LENGTH = 65_536;
@@ -212,8 +214,5 @@ function framed(content: Uint8Array | 'failed'): Uint8Array {
 }
 
 function copyFail(text: Uint8Array): Buffer {
-  const head = Buffer.alloc(HEADER_BYTES);
-  head.write('f', 0, 'latin1');
-  head.writeUInt32BE(5 + text.length, 1);
-  return Buffer.concat([head, text, Buffer.alloc(1)]);
+  return message(COPY_FAIL, text, Buffer.alloc(1));
 }

@@ -23,7 +23,7 @@ export const factsOfRequest = remembered({
   isOfShape: () => false,
 });
 
-export const CANNOT_MASK: Denial = {
+const CANNOT_MASK: Denial = {
   sqlState: '42501',
   message: 'Sluice: what is to be masked stands where it cannot be',
   hint: 'Values are masked as constants, parameters and data of COPY, and not as names.',

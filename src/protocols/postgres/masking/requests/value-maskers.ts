@@ -22,10 +22,6 @@ export class ValueMaskers {
     this.#rules = columns.rules;
   }
 
-  get hasColumns(): boolean {
-    return this.#rules.length > 0;
-  }
-
   /** For what is known to be of no column that is meant. */
   get forAll(): Masker {
     return this.#masker;
