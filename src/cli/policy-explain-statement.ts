@@ -1,5 +1,5 @@
 /** `sluice policy explain --statement`: what a text does, as the gate of statements reads it, and what each rule says to it. */
-import type { ColumnName, ObjectName, Operation } from '../flow/operation.ts';
+import { type ColumnName, type Operation, qualifiedName } from '../flow/operation.ts';
 import { preparePolicy } from '../policy/decide.ts';
 import { explainOperation, type OperationRuleExplanation } from '../policy/explain-operation.ts';
 import { operationRules } from '../policy/operations.ts';
@@ -48,7 +48,12 @@ export async function explainStatement(
   const painter = painterFor(cli.stdout, cli.env);
   const write = (line: string): void => void cli.stdout.write(`${line}\n`);
   write(safeText(`flow: ${flow}`));
-  write(painter(safeText(verdict), verdict.startsWith('denied') ? 'red' : 'green'));
+  write(
+    painter(
+      safeText(verdict),
+      verdict.startsWith('denied') ? 'red' : verdict.startsWith('held') ? 'yellow' : 'green',
+    ),
+  );
   for (const each of explained) {
     write(`\n${safeText(`${each.verb}: ${each.effects.join(', ')}`)}`);
     for (const what of ['relations', 'functions', 'columns'] as const)
@@ -74,8 +79,8 @@ function explainOne(
   return {
     verb: operation.verb,
     effects: [...operation.effects],
-    relations: [...new Set(operation.relations.map(nameOf))],
-    functions: [...new Set(operation.functions.map(nameOf))],
+    relations: [...new Set(operation.relations.map(qualifiedName))],
+    functions: [...new Set(operation.functions.map(qualifiedName))],
     columns: operation.columns.map(columnOf),
     rules: explainOperation(policy.operations, holding, operation),
   };
@@ -89,16 +94,15 @@ function verdictOf(
   if (rules === 0) return 'passed unread: no rule about operations holds for this flow';
   if (read.kind === 'syntax-error') return `denied: it is not understood: ${read.message ?? ''}`;
   if (read.kind === 'too-complex') return 'denied: it is too long, or nested too deeply, to be read';
-  const denied = explained.flatMap((each) => each.rules).find(({ decisive }) => decisive);
+  const decisive = explained.flatMap((each) => each.rules).filter((rule) => rule.decisive);
   // Several statements of one text are one message.
-  if (denied !== undefined)
-    return `denied by rule ${denied.rule}${explained.length > 1 ? ', and all of the text with it' : ''}`;
+  const withIt = explained.length > 1 ? ', and all of the text with it' : '';
+  const denied = decisive.find(({ action }) => action === 'deny');
+  if (denied !== undefined) return `denied by rule ${denied.rule}${withIt}`;
   if (read.changesReading === true) return 'denied: it would change how statements are read';
+  const [held] = decisive;
+  if (held !== undefined) return `held by rule ${held.rule} until somebody approves it${withIt}`;
   return 'passed: no rule denies it';
-}
-
-function nameOf({ schema, name }: ObjectName): string {
-  return schema === null ? name : `${schema}.${name}`;
 }
 
 function columnOf({ schema, table, column }: ColumnName): string {

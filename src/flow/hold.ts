@@ -2,7 +2,7 @@
  * What people are told of operations that wait for their answer. As with an operation itself: never what was sent (texts,
  * values), only what kind of thing it is and what it is about.
  */
-import type { ObjectName, Operation } from './operation.ts';
+import { type Operation, qualifiedName } from './operation.ts';
 
 export interface Held {
   /** Id of the flow. */
@@ -34,8 +34,8 @@ export function describeHeld(
 ): Held {
   const verbs = operations.map(({ verb }) => verb);
   const objects = new Set([
-    ...operations.flatMap(({ relations }) => relations.map(nameOf)),
-    ...operations.flatMap(({ functions }) => functions.map((name) => `${nameOf(name)}()`)),
+    ...operations.flatMap(({ relations }) => relations.map(qualifiedName)),
+    ...operations.flatMap(({ functions }) => functions.map((name) => `${qualifiedName(name)}()`)),
   ]);
   const { flow, agent, timeoutMs } = about;
   const lists = [[...new Set(rules)], verbs, [...objects]];
@@ -44,8 +44,4 @@ export function describeHeld(
     list.slice(0, HELD_LIST_MAX).map((text) => text.slice(0, HELD_TEXT_MAX_CHARS)),
   );
   return { flow, agent, rules: shownRules, verbs: shownVerbs, objects: shownObjects, more, timeoutMs };
-}
-
-function nameOf({ schema, name }: ObjectName): string {
-  return schema === null ? name : `${schema}.${name}`;
 }

@@ -42,6 +42,11 @@ export interface ObjectName {
   readonly name: string;
 }
 
+/** For people: `schema.name`. */
+export function qualifiedName({ schema, name }: ObjectName): string {
+  return schema === null ? name : `${schema}.${name}`;
+}
+
 /** A column that is taken or set; `*`: all of the relation. Null: of which relation is not known. */
 export interface ColumnName {
   readonly schema: string | null;

@@ -9,7 +9,7 @@ export interface OperationRuleExplanation {
   /** Whether it is in force inside such a flow, by agent, address and port. */
   readonly holds: boolean;
   readonly fits: boolean;
-  /** This rule denies the operation. */
+  /** This rule denies the operation, or holds it where none denies it. */
   readonly decisive: boolean;
   /** One sentence. */
   readonly why: string;
@@ -23,7 +23,8 @@ export function explainOperation(
   holding: readonly CompiledOperationRule[],
   operation: Operation,
 ): OperationRuleExplanation[] {
-  const { denied } = judgeOperation(holding, operation);
+  const { denied, held } = judgeOperation(holding, operation);
+  const decisive = denied === null ? held : [denied];
   return all.map((rule) => {
     const holds = holding.includes(rule);
     const unmet = unmetCondition(rule, operation);
@@ -33,7 +34,7 @@ export function explainOperation(
       action: rule.action,
       holds,
       fits: holds && unmet === null,
-      decisive: rule === denied,
+      decisive: decisive.includes(rule),
       why,
     };
   });

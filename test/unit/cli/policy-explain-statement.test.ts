@@ -10,6 +10,7 @@ rules: [{name: all, destinations: [db], action: allow}]
 operations:
   - {name: destruction, agents: [web], destinations: [db], effects: [schema-destruction], action: deny}
   - {name: orders, agents: [web], destinations: [db], relations: [orders], columns_other_than: [orders.id], action: deny}
+  - {name: ask, agents: [web], destinations: [db], effects: [unbounded-write], action: hold}
   - {name: files, agents: [web], destinations: [db], functions: [pg_read_file], action: observe}
 `;
 
@@ -29,6 +30,7 @@ $ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 
 |    RULE         ACTION   FITS  WHY
 | *  destruction  deny     yes   it fits
 |    orders       deny     no    it names none of these relations
+|    ask          hold     no    it has none of these effects
 |    files        observe  no    it calls none of these functions
 $ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 'SELECT id FROM orders; SELECT card FROM orders'
 |~ flow: allowed by rule all
@@ -40,6 +42,14 @@ $ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 
 |
 | SELECT: read, server-file
 |   functions: pg_read_file
+|...
+$ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 'DELETE FROM t'
+|~ flow: allowed by rule all
+| held by rule ask until somebody approves it
+|...
+$ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 'DELETE FROM t; DROP TABLE t'
+|~ flow: allowed by rule all
+| denied by rule destruction, and all of the text with it
 |...
 $ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 'SELEC'
 |~ flow: allowed by rule all
