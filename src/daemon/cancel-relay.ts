@@ -17,7 +17,7 @@ export interface Peer {
   send(message: CancelQuestion | CancelAnswer): void;
 }
 
-/** Less than the asker waits (TIMEOUT_MS of proxy/cancel-desk.ts). */
+/** Less than the asker waits (TIMEOUT_MS of proxy/open-questions.ts). */
 const TIMEOUT_MS = 900;
 const MAX_OPEN_PER_PEER = 1_024;
 

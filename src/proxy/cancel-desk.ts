@@ -11,8 +11,8 @@ import type { CancelKey } from '../protocols/postgres/cancel-key.ts';
 import { type CancelKeys, type Cancellable, digestOf, type SessionPlace } from './cancel-keys.ts';
 import { RateLimit } from './dns/rate-limit.ts';
 import type { CancelAnswer, CancelQuestion } from './ipc.ts';
+import { OpenQuestions } from './open-questions.ts';
 
-const TIMEOUT_MS = 1_000;
 /** Requests that wait for an answer; more have none. */
 const MAX_WAITING = 1_024;
 /**
@@ -21,17 +21,11 @@ const MAX_WAITING = 1_024;
  */
 const PER_SECOND = 100;
 
-interface Waiting {
-  readonly digest: string;
-  readonly settle: (found: Cancellable | null) => void;
-}
-
 export class CancelDesk {
   readonly #keys: CancelKeys;
   readonly #send: (message: CancelQuestion | CancelAnswer) => void;
   readonly #limit: RateLimit;
-  readonly #waiting = new Map<number, Waiting>();
-  #next = 0;
+  readonly #open = new OpenQuestions<Cancellable>(MAX_WAITING);
 
   constructor(keys: CancelKeys, clock: Clock, send: (message: CancelQuestion | CancelAnswer) => void) {
     this.#keys = keys;
@@ -43,24 +37,9 @@ export class CancelDesk {
   readonly find = async (place: SessionPlace, request: CancelKey): Promise<Cancellable | null> => {
     if (this.#limit.take(place.agentId) !== 'granted') return null;
     const digest = digestOf(place, request);
-    return this.#keys.find(digest) ?? (await this.#ask(digest));
+    const ask = (question: number): void => this.#send({ type: 'cancel', question, digest });
+    return this.#keys.find(digest) ?? (await this.#open.ask(digest, ask));
   };
-
-  #ask(digest: string): Promise<Cancellable | null> {
-    if (this.#waiting.size >= MAX_WAITING) return Promise.resolve(null);
-    const question = this.#next;
-    this.#next = (this.#next + 1) >>> 0;
-    return new Promise((resolve) => {
-      const settle = (found: Cancellable | null): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(question);
-        resolve(found);
-      };
-      const timer = setTimeout(() => settle(null), TIMEOUT_MS);
-      this.#waiting.set(question, { digest, settle });
-      this.#send({ type: 'cancel', question, digest });
-    });
-  }
 
   /** Another worker asks. */
   asked({ question, digest }: CancelQuestion): void {
@@ -69,10 +48,8 @@ export class CancelDesk {
     this.#send({ type: 'cancel-found', question, digest, session });
   }
 
-  /** Numbers begin anew with each process: an answer to a predecessor must not be taken for one's own. */
   answered({ question, digest, session }: CancelAnswer): void {
-    const waiting = this.#waiting.get(question);
-    if (waiting?.digest !== digest) return;
-    waiting.settle(session === null ? null : { ...session, key: Buffer.from(session.key, 'hex') });
+    const found = session === null ? null : { ...session, key: Buffer.from(session.key, 'hex') };
+    this.#open.answered(question, digest, found);
   }
 }
