@@ -2,13 +2,10 @@
  * Statements that wait for somebody's answer: sessions of psql and psycopg against a real PostgreSQL whose own log says what it
  * had and when, and `sluice holds` beside them.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import t from 'tap';
 import type { HoldStatus } from '#src/api/types.ts';
 import { until } from '#test/support/command.ts';
-import { FAR } from '#test/support/network.ts';
-import { POSTGRES } from '#test/support/postgres.ts';
+import { psqlThrough } from '#test/support/psql.ts';
 import { PYTHON } from '#test/support/python.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
@@ -39,19 +36,8 @@ masks:
 `;
 const sluice = await TestSluice.start(world, { policy: worldPolicy(world, { more: operations }) });
 
-const env = { PGPASSWORD: POSTGRES.password };
-const connection = `host=${POSTGRES.name} hostaddr=${FAR.ipv4} user=${POSTGRES.user} dbname=${POSTGRES.database} sslmode=disable`;
+const { connection, env, fileOf, psql } = psqlThrough(sluice);
 
-let files = 0;
-function fileOf(text: string): string {
-  files += 1;
-  const file = join(world.dir, `file-${files}`);
-  writeFileSync(file, text, { mode: 0o644 });
-  return file;
-}
-
-const psql = (agent: string, script: string) =>
-  sluice.run(agent, ['psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-f', fileOf(script), connection], { env });
 const python = (script: string) => sluice.run(AGENTS.shop, [PYTHON, fileOf(script), connection], { env });
 
 async function holds(): Promise<HoldStatus[]> {

@@ -5,9 +5,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { FAR } from '#test/support/network.ts';
 import { PLAIN_SCHEMA } from '#test/support/plain-schema.ts';
-import { POSTGRES } from '#test/support/postgres.ts';
+import { psqlThrough } from '#test/support/psql.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
 import { AGENTS, worldPolicy } from '#test/support/world-policy.ts';
@@ -26,22 +25,7 @@ masks:
 `;
 const sluice = await TestSluice.start(world, { policy: worldPolicy(world, { more: masks }) });
 
-const env = { PGPASSWORD: POSTGRES.password };
-const connection = `host=${POSTGRES.name} hostaddr=${FAR.ipv4} user=${POSTGRES.user} dbname=${POSTGRES.database} sslmode=disable`;
-
-let files = 0;
-
-function fileOf(content: string): string {
-  files += 1;
-  const path = join(world.dir, `requests-${files}`);
-  writeFileSync(path, content, { mode: 0o644 });
-  return path;
-}
-
-function psql(agent: string, script: string, to = connection) {
-  const argv = ['psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-f', fileOf(script), to];
-  return sluice.run(agent, argv, { env });
-}
+const { connection, env, fileOf, psql } = psqlThrough(sluice);
 
 /** What is in the database, as nobody masks it. */
 async function stored(sql: string): Promise<string> {

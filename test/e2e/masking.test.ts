@@ -1,12 +1,10 @@
 /**
  * Masks on what a real PostgreSQL answers to real clients: what a client prints is the judge.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { FAR } from '#test/support/network.ts';
 import { PLAIN_SCHEMA } from '#test/support/plain-schema.ts';
-import { POSTGRES } from '#test/support/postgres.ts';
+import { psqlThrough } from '#test/support/psql.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
 import { AGENTS, worldPolicy } from '#test/support/world-policy.ts';
@@ -20,23 +18,7 @@ const masks = `masks:
 `;
 const sluice = await TestSluice.start(world, { policy: worldPolicy(world, { more: masks }) });
 
-const env = { PGPASSWORD: POSTGRES.password };
-const connection = `host=${POSTGRES.name} hostaddr=${FAR.ipv4} user=${POSTGRES.user} dbname=${POSTGRES.database} sslmode=disable`;
-
-let files = 0;
-
-function fileOf(content: string): string {
-  files += 1;
-  const path = join(world.dir, `script-${files}`);
-  writeFileSync(path, content, { mode: 0o644 });
-  return path;
-}
-
-/** Runs a psql script that goes on after errors, in one session. */
-function psql(agent: string, script: string) {
-  const argv = ['psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-f', fileOf(script), connection];
-  return sluice.run(agent, argv, { env });
-}
+const { connection, env, fileOf, psql } = psqlThrough(sluice);
 
 const made = await psql(
   AGENTS.stock,

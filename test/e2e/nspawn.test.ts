@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { removeCgroup } from '#src/kernel/cgroup.ts';
 import { must, until } from '#test/support/command.ts';
-import { BOX, FAR, joinBox } from '#test/support/network.ts';
+import { joinContainer } from '#test/support/container.ts';
+import { BOX, FAR } from '#test/support/network.ts';
 import { RESPONSE_MARKER } from '#test/support/nginx.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
@@ -78,19 +79,7 @@ t.test('a unit in a container with a network of its own', async (t) => {
   const container = sluice.start(AGENTS.shop, ['sh', '-c', `${enter}echo $$; exec "$@"`, 'sh', ...nspawn], {
     env: { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
   });
-  await container.waitFor((r) => /^\d+\n/.test(r.stdout));
-  const supervisor = Number.parseInt(container.stdout, 10);
-  t.teardown(() => {
-    if (!container.ended) process.kill(supervisor, 'SIGKILL');
-  });
-  const leader = await until('the first process of the container', () => {
-    if (container.ended) throw new Error(container.stdout + container.stderr);
-    return leaderOf(supervisor);
-  });
-  await joinBox(`/proc/${leader}/ns/net`, world.far);
-  const capture = await world.capture('box', {
-    wrap: (argv) => ['nsenter', `--net=/proc/${leader}/ns/net`, '--', ...argv],
-  });
+  const { supervisor, capture } = await joinContainer(t, world, container, leaderOf);
   writeFileSync(join(results, GO), '');
 
   const stdout = await until(

@@ -5,8 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { FAR } from '#test/support/network.ts';
-import { POSTGRES } from '#test/support/postgres.ts';
+import { psqlThrough } from '#test/support/psql.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
 import { AGENTS, worldPolicy } from '#test/support/world-policy.ts';
@@ -31,19 +30,7 @@ const rules = `
 const policy = worldPolicy(world, { rules, more: operations });
 const sluice = await TestSluice.start(world, { policy });
 
-const env = { PGPASSWORD: POSTGRES.password };
-const connection = `host=${POSTGRES.name} hostaddr=${FAR.ipv4} user=${POSTGRES.user} dbname=${POSTGRES.database} sslmode=disable`;
-
-let scripts = 0;
-
-/** Runs a psql script that goes on after errors, in one session. */
-async function psql(agent: string, script: string, options: readonly string[] = []) {
-  scripts += 1;
-  const file = join(world.dir, `script-${scripts}.sql`);
-  writeFileSync(file, script, { mode: 0o644 });
-  const verbose = ['-v', 'VERBOSITY=verbose', ...options];
-  return sluice.run(agent, ['psql', '-XAtq', ...verbose, '-f', file, connection], { env });
-}
+const { connection, env, psql } = psqlThrough(sluice);
 
 t.test('a denied statement is told in SQL, is not run, and the session goes on', async (t) => {
   const done = await psql(

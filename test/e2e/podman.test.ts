@@ -8,7 +8,8 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from 'node:path';
 import t from 'tap';
 import { run, until } from '#test/support/command.ts';
-import { BOX, FAR, joinBox } from '#test/support/network.ts';
+import { joinContainer } from '#test/support/container.ts';
+import { BOX, FAR } from '#test/support/network.ts';
 import { RESPONSE_MARKER } from '#test/support/nginx.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
@@ -95,19 +96,7 @@ t.test('a container with a network of its own', { skip: reason ?? false }, async
   const container = sluice.start(AGENTS.shop, ['sh', '-c', 'echo $$; exec "$@"', 'sh', ...own, ...podman], {
     env: settings(join(world.dir, 'podman')),
   });
-  await container.waitFor((r) => /^\d+\n/.test(r.stdout));
-  const supervisor = Number.parseInt(container.stdout, 10);
-  t.teardown(() => {
-    if (!container.ended) process.kill(supervisor, 'SIGKILL');
-  });
-  const shell = await until('the shell in the container', () => {
-    if (container.ended) throw new Error(container.stdout + container.stderr);
-    return shellBelow(supervisor);
-  });
-  await joinBox(`/proc/${shell}/ns/net`, world.far);
-  const capture = await world.capture('box', {
-    wrap: (argv) => ['nsenter', `--net=/proc/${shell}/ns/net`, '--', ...argv],
-  });
+  const { supervisor, capture } = await joinContainer(t, world, container, shellBelow);
   writeFileSync(join(results, 'go'), '');
 
   const answer = join(results, 'answer');

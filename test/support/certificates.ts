@@ -5,6 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { CompiledTls } from '#src/policy/types.ts';
 import { type Certificate, Pki } from './pki.ts';
 
 /** PEM texts, as node:tls takes them. */
@@ -49,6 +50,11 @@ export async function makeCertificates(teardown: (remove: () => void) => void): 
     unknownCa: read(await other.issue('unknown', { names })),
     client: read(await pki.issue('client', { names: ['client.test'] })),
   };
+}
+
+/** As a policy asks for it: servers that show `valid` pass. */
+export function tlsBy({ ca }: Certificates): CompiledTls {
+  return { serverName: SERVER_NAME, ca, minVersion: 'TLSv1.2', clientCertificate: null };
 }
 
 function read({ cert, key }: Certificate): KeyPair {

@@ -4,9 +4,8 @@ import type { Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { CancelRelay } from '#src/daemon/cancel-relay.ts';
 import { agentId } from '#src/policy/agent-id.ts';
-import type { CompiledTls } from '#src/policy/types.ts';
 import type { DaemonMessage } from '#src/proxy/ipc.ts';
-import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import { makeCertificates, SERVER_NAME, tlsBy } from '#test/support/certificates.ts';
 import { authentication, message, packet, startupMessage, uint32 } from '#test/support/postgres-packets.ts';
 import {
   destination,
@@ -23,12 +22,7 @@ import {
 import { postgresServer } from './postgres-server.ts';
 
 const certificates = await makeCertificates((remove) => t.teardown(remove));
-const tls: CompiledTls = {
-  serverName: SERVER_NAME,
-  ca: certificates.ca,
-  minVersion: 'TLSv1.2',
-  clientCertificate: null,
-};
+const tls = tlsBy(certificates);
 const CANCEL_CODE = 80_877_102;
 const PROCESS = 4711;
 const READY = message('Z', Buffer.from('I'));

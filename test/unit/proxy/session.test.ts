@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import t from 'tap';
-import type { CompiledMask, CompiledTls } from '#src/policy/types.ts';
-import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import type { CompiledMask } from '#src/policy/types.ts';
+import { makeCertificates, SERVER_NAME, tlsBy } from '#test/support/certificates.ts';
 import {
   closedPort,
   destination,
@@ -19,12 +19,7 @@ import {
 } from './harness.ts';
 
 const certificates = await makeCertificates((remove) => t.teardown(remove));
-const tls: CompiledTls = {
-  serverName: SERVER_NAME,
-  ca: certificates.ca,
-  minVersion: 'TLSv1.2',
-  clientCertificate: null,
-};
+const tls = tlsBy(certificates);
 const web = policy([destination({ tls, protocol: 'http' })], [rule()]);
 const wrapped = policy([destination({ tls, protocol: 'tls' })], [rule()]);
 const GET = 'GET / HTTP/1.1\r\nHost: server.test\r\n\r\n';

@@ -4,14 +4,13 @@ import { systemClock } from '#src/core/clock.ts';
 import type { Reason } from '#src/flow/record.ts';
 import { addon } from '#src/kernel/addon.ts';
 import { closeFd } from '#src/kernel/descriptors.ts';
-import type { CompiledTls } from '#src/policy/types.ts';
 import { landingOf } from '#src/proxy/landing.ts';
 import { SocketPool } from '#src/proxy/socket-pool.ts';
 import { TlsContexts } from '#src/proxy/tls-context.ts';
 import { reachableIp, type SecureOptions, Upstream } from '#src/proxy/upstream.ts';
 import { UpstreamError } from '#src/proxy/upstream-error.ts';
 import { type ClientHello, ClientHelloReader } from '#src/tls/client-hello.ts';
-import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import { makeCertificates, SERVER_NAME, tlsBy } from '#test/support/certificates.ts';
 import { closedPort, destination, plainServer, tlsServer } from './harness.ts';
 
 const X25519MLKEM768 = 0x11ec;
@@ -20,12 +19,7 @@ const X25519 = 0x001d;
 const OWN_NETNS = -1;
 
 const certificates = await makeCertificates((remove) => t.teardown(remove));
-const tls: CompiledTls = {
-  serverName: SERVER_NAME,
-  ca: certificates.ca,
-  minVersion: 'TLSv1.2',
-  clientCertificate: null,
-};
+const tls = tlsBy(certificates);
 
 function options(changes: Partial<SecureOptions> = {}): SecureOptions {
   return {

@@ -1,6 +1,5 @@
 import t from 'tap';
-import type { CompiledTls } from '#src/policy/types.ts';
-import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
+import { makeCertificates, SERVER_NAME, tlsBy } from '#test/support/certificates.ts';
 import { startupMessage } from '#test/support/postgres-packets.ts';
 import {
   closedPort,
@@ -17,12 +16,7 @@ import {
 import { postgresServer } from '../postgres-server.ts';
 
 const certificates = await makeCertificates((remove) => t.teardown(remove));
-const tls: CompiledTls = {
-  serverName: SERVER_NAME,
-  ca: certificates.ca,
-  minVersion: 'TLSv1.2',
-  clientCertificate: null,
-};
+const tls = tlsBy(certificates);
 const shop = policy([destination({ protocol: 'postgres', tls })], [rule()]);
 
 const SSL_REQUEST = Buffer.from('0000000804d2162f', 'hex');
