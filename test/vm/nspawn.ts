@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { findCgroup2 } from '#src/kernel/cgroup.ts';
-import { run } from '#test/support/command.ts';
+import { type CommandOptions, type Finished, run } from '#test/support/command.ts';
 import type { Cache } from './cache.ts';
 import { Channel, type Verdict } from './channel.ts';
 import { GUEST_CHECKOUT, getTree, type Suite } from './root.ts';
@@ -32,9 +32,6 @@ export interface ContainerRun {
 export async function runContainer(cache: Cache, suite: Suite, container: ContainerRun): Promise<Verdict> {
   const tree = await getTree(cache, suite);
   const name = `${PREFIX}${process.pid}`;
-  clearContainerCgroups();
-  const cgroups = [findCgroup2(), SYSTEMD_V1].filter(existsSync).map((root) => `${root}/${name}`);
-  for (const directory of cgroups) mkdirSync(directory, { recursive: true });
   const channel = new Channel(join(container.directory, 'channel'), container.onLine);
   const environment = {
     SLUICE_GUEST_TESTS: container.tests.join(','),
@@ -51,17 +48,30 @@ export async function runContainer(cache: Cache, suite: Suite, container: Contai
     ...Object.entries(environment).map(([key, value]) => `--setenv=${key}=${value}`),
     'systemd.unit=sluice-guest.target',
   ];
-  // The shell enters the cgroups, nspawn takes its place.
-  const enter = 'for directory in $1; do echo 0 >"$directory/cgroup.procs"; done; shift; exec "$@"';
-  const finished = await run(['sh', '-c', enter, 'sh', cgroups.join(' '), ...nspawn], {
-    env: { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
-    timeoutMs: LIMIT_MS,
-  });
-  clearContainerCgroups([name]);
+  const env = { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' };
+  const finished = await runInCgroups(name, nspawn, { env, timeoutMs: LIMIT_MS });
   const verdict = channel.close();
   if (verdict.exitCode === null)
     throw new Error(`the container ended without a result\n${finished.stdout}${finished.stderr}`);
   return verdict;
+}
+
+/** In cgroups of its own, because nspawn divides those it is started in, and leaves them so. */
+async function runInCgroups(
+  name: string,
+  nspawn: readonly string[],
+  options: CommandOptions,
+): Promise<Finished> {
+  clearContainerCgroups();
+  const cgroups = [findCgroup2(), SYSTEMD_V1].filter(existsSync).map((root) => `${root}/${name}`);
+  for (const directory of cgroups) mkdirSync(directory, { recursive: true });
+  // The shell enters them, nspawn takes its place.
+  const enter = 'for directory in $1; do echo 0 >"$directory/cgroup.procs"; done; shift; exec "$@"';
+  try {
+    return await run(['sh', '-c', enter, 'sh', cgroups.join(' '), ...nspawn], options);
+  } finally {
+    clearContainerCgroups([name]);
+  }
 }
 
 /** Cgroups of `names`, and of runs that were killed: their names carry the pid. */
@@ -77,7 +87,8 @@ export function clearContainerCgroups(names: readonly string[] = []): void {
 /** Whether one can be started at all, by starting one that does nothing; else why not. */
 export async function whyNoContainer(tree: string): Promise<string | null> {
   const probe = ['systemd-nspawn', '--quiet', '--register=no', '--keep-unit', `--directory=${tree}`];
-  const done = await run([...probe, '--volatile=overlay', '/bin/true'], { timeoutMs: 30_000 });
+  const name = `${PREFIX}${process.pid}`;
+  const done = await runInCgroups(name, [...probe, '--volatile=overlay', '/bin/true'], { timeoutMs: 30_000 });
   return done.code === 0
     ? null
     : `systemd-nspawn cannot be used here: ${done.stderr.trim().split('\n').at(-1)}`;
