@@ -17,12 +17,21 @@ namespace {
 // Kept to its last 64 KiB, where the reason stands.
 thread_local std::string libbpf_log;
 
+// All the verifier said comes in one call, some megabytes of it, and its end is what counts: so it is written
+// whole before it is cut.
 int KeepLog(libbpf_print_level level, const char *format, va_list args) {
   if (level == LIBBPF_DEBUG)
     return 0;
-  char line[8192];
-  int length = vsnprintf(line, sizeof(line), format, args);
-  libbpf_log.append(line, length < 0 ? 0 : std::min<size_t>(length, sizeof(line) - 1));
+  va_list again;
+  va_copy(again, args);
+  int length = vsnprintf(nullptr, 0, format, args);
+  if (length > 0) {
+    size_t before = libbpf_log.size();
+    libbpf_log.resize(before + length);
+    vsnprintf(&libbpf_log[before], static_cast<size_t>(length) + 1, format,
+              again); // the last byte is the string's own 0
+  }
+  va_end(again);
   if (libbpf_log.size() > 65536)
     libbpf_log.erase(0, libbpf_log.size() - 65536);
   return length;

@@ -6,8 +6,9 @@ import type { Cli, Output } from './cli.ts';
 import { EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_USAGE } from './exit-codes.ts';
 import { safeText } from './terminal.ts';
 
+/** Lines after the first of a message are set in, so that none can be taken for a line of ours. */
 export function printError(stderr: Output, message: string, hint?: string | null): void {
-  stderr.write(`sluice: ${safeText(message)}\n`);
+  stderr.write(`sluice: ${message.split('\n').map(safeText).join('\n    ')}\n`);
   if (hint !== undefined && hint !== null) stderr.write(`  hint: ${safeText(hint)}\n`);
 }
 

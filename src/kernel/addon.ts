@@ -2,8 +2,10 @@
  * The one importer of the native addon, with its types. Everything above speaks to kernel/ only.
  */
 import { createRequire } from 'node:module';
+import { release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { errnoOf, messageOf, SluiceError } from '../core/errors.ts';
+import { refusalIn } from './verifier.ts';
 
 export interface NativeMap {
   lookup(key: Buffer): Buffer | null;
@@ -209,20 +211,31 @@ export function logOf(error: unknown): string {
   return hasLog ? String(error.log) : '';
 }
 
-/** The last lines of that, where the verifier says why. */
+/** The last lines of that: of what libbpf says itself the reason stands there. */
 function logTail(error: unknown): string {
   const log = logOf(error).trim();
   return log === '' ? '' : `\n${log.split('\n').slice(-12).join('\n')}`;
 }
 
-/** Turns a native error into ours, with the mend for the two everybody meets. */
+const AS_ROOT = 'run as root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN)';
+
+/** Turns a native error into ours, with the mend for those that everybody meets. */
 export function kernelError(what: string, error: unknown): SluiceError {
   const errno = errnoOf(error);
+  const refusal = refusalIn(logOf(error));
+  if (refusal !== null)
+    return new SluiceError(
+      'KERNEL',
+      `${what}: the kernel's verifier refuses ${refusal.program} (${errno}):\n${refusal.tail}`,
+      {
+        hint: refusal.forPrivilege
+          ? AS_ROOT
+          : `boot a kernel that Sluice is tested on (README, Requirements), or report these lines with its release (${release()})`,
+        cause: error,
+      },
+    );
   if (errno === 'EPERM' || errno === 'EACCES')
-    return new SluiceError('PERMISSION', `${what}: ${messageOf(error)}`, {
-      hint: 'run as root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN)',
-      cause: error,
-    });
+    return new SluiceError('PERMISSION', `${what}: ${messageOf(error)}`, { hint: AS_ROOT, cause: error });
   if (errno === 'ENOENT')
     return new SluiceError('KERNEL', `${what}: ${messageOf(error)}`, {
       hint: 'run `sluice doctor` to see what is missing',

@@ -9,6 +9,7 @@ import { errnoOf, messageOf } from '../core/errors.ts';
 import { addon, buildPaths, logOf, type NativeObject } from './addon.ts';
 import { missingIn } from './missing.ts';
 import { lsmPrograms, lsmStates, pinPaths } from './pins.ts';
+import { refusalIn } from './verifier.ts';
 
 /** Where the kernel lists its security modules, if securityfs is mounted. */
 const LIST = '/sys/kernel/security/lsm';
@@ -33,12 +34,16 @@ export function needsSpliceHook(kernel: string): boolean {
 }
 
 /** Why the kernel did not take a program, in one sentence. */
-function whyNot(what: string, error: unknown): string {
+export function whyNot(what: string, error: unknown): string {
   const missing = missingIn(release(), undefined, logOf(error));
+  const refusal = refusalIn(logOf(error));
+  const errno = errnoOf(error) ?? messageOf(error).split('\n')[0];
   const cause =
     missing.length > 0
       ? `it lacks ${missing.join(', ')}`
-      : (errnoOf(error) ?? messageOf(error).split('\n')[0]);
+      : refusal === null
+        ? errno
+        : `its verifier refuses ${refusal.program} (${errno}): ${refusal.reason}`;
   const listed = activeModules()?.includes('bpf') === true ? ', though it lists bpf among them' : '';
   return `the kernel refuses to ${what} its security modules (BPF LSM)${listed}: ${cause}`;
 }

@@ -4,7 +4,7 @@
  * would be.
  */
 import { cpSync, globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { SLUICE_ABI } from '#src/kernel/layout.ts';
 import { structLayouts } from './btf.ts';
 import { must } from './command.ts';
@@ -21,7 +21,7 @@ const COPIED = [
   'build/native',
 ];
 
-interface Edit {
+export interface Edit {
   readonly file: string;
   readonly from: string;
   readonly to: string;
@@ -71,28 +71,41 @@ export type VersionName = keyof typeof EDITS;
 
 /** Writes the files of a version into `directory`, over those of another, as whoever installs it does. */
 export async function install(name: VersionName, directory: string): Promise<void> {
+  copy(directory, COPIED, EDITS[name]);
+  const objects = await build(directory, globSync('**/*.bpf.c', { cwd: join(directory, 'bpf') }));
+  writeLayout(directory, objects, name);
+}
+
+/** Writes this version with changes in these files of `bpf/`, which no other includes. */
+export async function installChanged(directory: string, edits: readonly Edit[]): Promise<void> {
+  copy(directory, [...COPIED, 'build/bpf'], edits);
+  await build(
+    directory,
+    edits.map(({ file }) => relative('bpf', file)),
+  );
+}
+
+function copy(directory: string, paths: readonly string[], edits: readonly Edit[]): void {
   mkdirSync(directory, { recursive: true });
-  for (const path of COPIED) {
+  for (const path of paths) {
     rmSync(join(directory, path), { recursive: true, force: true });
     cpSync(join(ROOT, path), join(directory, path), { recursive: true });
   }
   rmSync(join(directory, 'node_modules'), { force: true });
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
-  for (const { file, from, to } of EDITS[name]) {
+  for (const { file, from, to } of edits) {
     const path = join(directory, file);
     const text = readFileSync(path, 'utf8');
     if (!text.includes(from)) throw new Error(`${file} has no longer:\n${from}`);
     writeFileSync(path, text.replace(from, to));
   }
-  const objects = await build(directory);
-  writeLayout(directory, objects, name);
 }
 
-async function build(directory: string): Promise<string[]> {
+async function build(directory: string, sources: readonly string[]): Promise<string[]> {
   const multiarch = (await must(['cc', '-print-multiarch'])).trim();
   const flags = ['-O2', '-g', '-target', 'bpf', '-mcpu=v3', `-I/usr/include/${multiarch}`];
   const objects: string[] = [];
-  for (const source of globSync('**/*.bpf.c', { cwd: join(directory, 'bpf') })) {
+  for (const source of sources) {
     const object = join(directory, 'build/bpf', source.replace(/c$/, 'o'));
     mkdirSync(dirname(object), { recursive: true });
     await must(['clang', ...flags, '-c', join(directory, 'bpf', source), '-o', object]);
