@@ -5,10 +5,8 @@
  * Workers read hostile bytes, so what they say is checked, an answer counts only from who was asked, and questions are
  * bounded for each worker: one that floods has its own refused.
  */
+import { is, isHex, isPort, isText, isU32, orNull, shape } from '../core/claim.ts';
 import type { CancelAnswer, CancelQuestion } from '../proxy/ipc.ts';
-import { isU32 } from './name-claim.ts';
-
-type Claim = Readonly<Record<string, unknown>>;
 
 /** A worker process. */
 export interface Peer {
@@ -21,34 +19,31 @@ export interface Peer {
 const TIMEOUT_MS = 900;
 const MAX_OPEN_PER_PEER = 1_024;
 
-const isDigest = (value: unknown): value is string =>
-  typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
-
-/** 4 to 256 bytes in hexadecimal. */
-const isKey = (value: unknown): boolean =>
-  typeof value === 'string' && /^(?:[0-9a-f]{2}){4,256}$/.test(value);
-
 /** Host names and addresses are not longer. */
-const isName = (value: unknown): boolean => typeof value === 'string' && value.length <= 255;
+const isName = isText(255);
+const isDigest = isHex(32, 32);
 
-function isSession(value: unknown): boolean {
-  if (value === null) return true;
-  if (typeof value !== 'object' || !('key' in value) || !('server' in value)) return false;
-  const { key, server } = value;
-  if (!isKey(key) || typeof server !== 'object' || server === null) return false;
-  const { port, name, dnsName }: Claim = { ...server };
-  return isU32(port) && port <= 65_535 && isName(name) && (dnsName === null || isName(dnsName));
-}
+export const isCancelQuestion = shape<CancelQuestion>({
+  type: is('cancel'),
+  question: isU32,
+  digest: isDigest,
+});
 
-export function isCancelQuestion(claim: Claim): claim is Claim & CancelQuestion {
-  const { type, question, digest } = claim;
-  return type === 'cancel' && isU32(question) && isDigest(digest);
-}
-
-export function isCancelAnswer(claim: Claim): claim is Claim & CancelAnswer {
-  const { type, question, digest, session } = claim;
-  return type === 'cancel-found' && isU32(question) && isDigest(digest) && isSession(session);
-}
+export const isCancelAnswer = shape<CancelAnswer>({
+  type: is('cancel-found'),
+  question: isU32,
+  digest: isDigest,
+  session: orNull(
+    shape<NonNullable<CancelAnswer['session']>>({
+      key: isHex(4, 256),
+      server: shape<NonNullable<CancelAnswer['session']>['server']>({
+        port: isPort,
+        name: isName,
+        dnsName: orNull(isName),
+      }),
+    }),
+  ),
+});
 
 interface Open {
   readonly asker: Peer;

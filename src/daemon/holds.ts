@@ -4,23 +4,19 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { HoldStatus } from '../api/types.ts';
+import { type Claim, is, isCount, isFlowId, isText, listOf, orNull, shape } from '../core/claim.ts';
 import { HELD_LIST_MAX, HELD_TEXT_MAX_CHARS, type Held } from '../flow/hold.ts';
-import type { DaemonMessage, HeldMessage } from '../proxy/ipc.ts';
+import type { DaemonMessage, HeldMessage, ReleasedMessage } from '../proxy/ipc.ts';
 
 /** No worker that is well has more (src/proxy/hold-desk.ts). */
 const HOLDS_PER_WORKER_MAX = 256;
-/** Process and 256 bytes of key, in hex. */
-const CANCEL_KEY_MAX_CHARS = 520;
 const TIMEOUT_MAX_MS = 3_600_000;
 const AGENT_MAX_CHARS = 63;
-
-type Claim = Readonly<Record<string, unknown>>;
 
 interface Hold {
   /** The process it waits in, which numbers it `hold`. */
   readonly key: number;
   readonly hold: number;
-  readonly cancelKey: string | null;
   readonly status: HoldStatus;
 }
 
@@ -53,8 +49,7 @@ export class Holds {
   /** Whether the message of the worker with this key was about holds. */
   heard(key: number, claim: Claim): boolean {
     if (isHeld(claim)) this.#add(key, claim);
-    else if (claim['type'] === 'released') this.#release(key, claim['hold']);
-    else if (claim['type'] === 'cancel-held') this.#cancel(key, claim['key']);
+    else if (isReleased(claim)) this.#release(key, claim.hold);
     else return false;
     return true;
   }
@@ -64,7 +59,7 @@ export class Holds {
     for (const [id, hold] of [...this.#holds]) if (hold.key === key) this.#holds.delete(id);
   }
 
-  #add(key: number, { hold, held, cancelKey }: HeldMessage): void {
+  #add(key: number, { hold, held }: HeldMessage): void {
     const ofWorker = [...this.#holds.values()].filter((other) => other.key === key);
     if (ofWorker.length >= HOLDS_PER_WORKER_MAX || ofWorker.some((other) => other.hold === hold)) return;
     const id = this.#newId();
@@ -73,7 +68,7 @@ export class Holds {
     const since = new Date(now).toISOString();
     const until = new Date(now + timeoutMs).toISOString();
     const status: HoldStatus = { id, agent, flow, rules, verbs, objects, more, since, until };
-    this.#holds.set(id, { key, hold, cancelKey, status });
+    this.#holds.set(id, { key, hold, status });
     this.#log(`${described(status)} waits for an answer: sluice holds`);
   }
 
@@ -85,18 +80,12 @@ export class Holds {
     }
   }
 
-  #release(key: number, hold: unknown): void {
+  #release(key: number, hold: number): void {
     for (const [id, other] of this.#holds)
       if (other.key === key && other.hold === hold) {
         this.#holds.delete(id);
         return;
       }
-  }
-
-  #cancel(from: number, cancelKey: unknown): void {
-    if (typeof cancelKey !== 'string') return;
-    const waiting = [...this.#holds.values()].filter((hold) => hold.cancelKey === cancelKey);
-    for (const { key } of waiting) if (key !== from) this.#send(key, { type: 'cancel-held', key: cancelKey });
   }
 }
 
@@ -104,32 +93,20 @@ function described({ id, agent, verbs, rules }: HoldStatus): string {
   return `hold ${id} (${verbs.join(', ')} by ${agent ?? 'an unknown agent'}, rule ${rules.join(', ')})`;
 }
 
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
-const isText = (value: unknown, max: number): value is string =>
-  typeof value === 'string' && value.length <= max;
-const isList = (value: unknown): value is string[] =>
-  Array.isArray(value) &&
-  value.length <= HELD_LIST_MAX &&
-  value.every((item) => isText(item, HELD_TEXT_MAX_CHARS));
+const isList = listOf(isText(HELD_TEXT_MAX_CHARS), HELD_LIST_MAX);
 
-function isHeld(claim: Claim): claim is Claim & HeldMessage {
-  const { type, hold, held, cancelKey } = claim;
-  const keyed = cancelKey === null || isText(cancelKey, CANCEL_KEY_MAX_CHARS);
-  return type === 'held' && isCount(hold) && keyed && isDescribed(held);
-}
+const isHeld = shape<HeldMessage>({
+  type: is('held'),
+  hold: isCount,
+  held: shape<Held>({
+    flow: isFlowId,
+    agent: orNull(isText(AGENT_MAX_CHARS)),
+    rules: isList,
+    verbs: isList,
+    objects: isList,
+    more: isCount,
+    timeoutMs: (value) => isCount(value) && value <= TIMEOUT_MAX_MS,
+  }),
+});
 
-function isDescribed(held: unknown): held is Held {
-  if (typeof held !== 'object' || held === null) return false;
-  const { flow, agent, rules, verbs, objects, more, timeoutMs }: Partial<Record<keyof Held, unknown>> = held;
-  return (
-    isText(flow, 16) &&
-    /^[0-9a-f]{16}$/.test(flow) &&
-    (agent === null || isText(agent, AGENT_MAX_CHARS)) &&
-    isList(rules) &&
-    isList(verbs) &&
-    isList(objects) &&
-    isCount(more) &&
-    isCount(timeoutMs) &&
-    timeoutMs <= TIMEOUT_MAX_MS
-  );
-}
+const isReleased = shape<ReleasedMessage>({ type: is('released'), hold: isCount });

@@ -4,6 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { Socket } from 'node:net';
+import { presentReport } from '../flowlog/former-report.ts';
 import { closeFd, descriptorPair, sendDescriptors } from '../kernel/descriptors.ts';
 import { type FlowLayout, flowReader, presentFlowLayout } from '../kernel/migrate/flow-layout.ts';
 import { ProcessHandle } from '../kernel/process-handle.ts';
@@ -76,6 +77,8 @@ export class WorkerProcess {
   revision: string | null = null;
   drainUntilMs = 0;
   #flowLayout = presentFlowLayout;
+  /** An earlier daemon's, which may have been of another version. */
+  #isOfEarlier = false;
   readonly #events: ProcessEvents;
   readonly #kill: () => void;
   #channelSocket: Socket | null = null;
@@ -117,6 +120,7 @@ export class WorkerProcess {
     adopted.openFlows = handed.openFlows;
     adopted.drainUntilMs = handed.drainUntilMs;
     adopted.#flowLayout = handed.flowLayout;
+    adopted.#isOfEarlier = true;
     // Its channel is what tells of its end: it is not this process's child, or Node does not know of it.
     adopted.#openChannel(new Socket({ fd: handed.channelFd, readable: true, writable: true }), () => {
       void handle.end();
@@ -149,14 +153,11 @@ export class WorkerProcess {
     this.#channel?.send(message);
   }
 
-  /** The flows it says have ended, whatever they are; those of another ABI as this one lays them out. */
+  /** The flows it says have ended, whatever they are; those of an earlier version as this one has them. */
   presentFlows(claims: readonly unknown[]): readonly unknown[] {
-    if (this.#flowLayout === presentFlowLayout) return claims;
-    const read = flowReader(this.#flowLayout);
-    return claims.map((claim) => {
-      const isReport = typeof claim === 'object' && claim !== null && 'kernel' in claim;
-      return isReport && typeof claim.kernel === 'string' ? { ...claim, kernel: read(claim.kernel) } : claim;
-    });
+    if (!this.#isOfEarlier) return claims;
+    const read = this.#flowLayout === presentFlowLayout ? null : flowReader(this.#flowLayout);
+    return claims.map((claim) => presentReport(claim, read));
   }
 
   /** Hands it descriptors; it gets duplicates. */

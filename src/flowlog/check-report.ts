@@ -3,6 +3,17 @@
  * the daemon is privileged: nothing of theirs is used before its shape was checked.
  */
 import {
+  type Check,
+  isCount,
+  isFlag,
+  isFlowId,
+  isPort,
+  isText,
+  oneOf,
+  orNull,
+  shape,
+} from '../core/claim.ts';
+import {
   DISPOSITIONS,
   type FlowDestination,
   type FlowMasks,
@@ -19,33 +30,9 @@ import { REASON_TEXT } from './reasons.ts';
 /** Longer than any host name, address or sentence of ours; keeps one record from filling the store. */
 const MAX_TEXT_CHARS = 1_024;
 
-type Check = (value: unknown) => boolean;
-type Checks<T> = { readonly [K in keyof T]-?: Check };
-
-const text: Check = (value) => typeof value === 'string' && value.length <= MAX_TEXT_CHARS;
-const count: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+const text = isText(MAX_TEXT_CHARS);
 const duration: Check = (value) =>
   typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
-const port: Check = (value) => count(value) && Number(value) <= 65_535;
-const yesOrNo: Check = (value) => typeof value === 'boolean';
-const flowId: Check = (value) => typeof value === 'string' && /^[0-9a-f]{16}$/.test(value);
-const orNull =
-  (check: Check): Check =>
-  (value) =>
-    value === null || check(value);
-const oneOf =
-  (names: Readonly<Record<string, unknown>>): Check =>
-  (value) =>
-    typeof value === 'string' && Object.hasOwn(names, value);
-
-function shape<T>(checks: Checks<T>): Check {
-  const list = Object.entries<Check>(checks);
-  return (value) => {
-    if (typeof value !== 'object' || value === null) return false;
-    for (const [name, check] of list) if (!check(Reflect.get(value, name))) return false;
-    return true;
-  };
-}
 
 // Records and not arrays, so that the compiler notices a value that is missing here.
 const VERDICTS: Readonly<Record<Verdict, true>> = { allow: true, deny: true, error: true };
@@ -71,15 +58,15 @@ const isTls = shape<NonNullable<FlowRecord['tls']>>({
   cipher: orNull(text),
   group: orNull(text),
   server_name: orNull(text),
-  resumed: yesOrNo,
+  resumed: isFlag,
   alpn: orNull(text),
   peer_sha256: orNull(text),
   agent_sni: orNull(text),
-  close_notify: orNull(yesOrNo),
+  close_notify: orNull(isFlag),
 });
 
 const isReport = shape<WorkerFlowReport>({
-  id: flowId,
+  id: isFlowId,
   disposition: (value) => DISPOSITION_NAMES.has(value),
   verdict: oneOf(VERDICTS),
   reason: oneOf(REASON_TEXT),
@@ -87,27 +74,33 @@ const isReport = shape<WorkerFlowReport>({
   rule: orNull(text),
   policy_revision: text,
   protocol: oneOf(PROTOCOLS),
-  src: shape<WorkerFlowReport['src']>({ ip: orNull(text), port: orNull(port) }),
+  src: shape<WorkerFlowReport['src']>({ ip: orNull(text), port: orNull(isPort) }),
   dst: shape<FlowDestination>({
     ip: orNull(text),
-    port: orNull(port),
+    port: orNull(isPort),
     host: orNull(text),
     host_source: orNull(oneOf(HOST_SOURCES)),
     name: orNull(text),
-    upstream_port: orNull(port),
+    upstream_port: orNull(isPort),
   }),
   tls: orNull(isTls),
   operations: orNull(
-    shape<FlowOperations>({ total: count, denied: count, held: count, approved: count, observed: count }),
+    shape<FlowOperations>({
+      total: isCount,
+      denied: isCount,
+      held: isCount,
+      approved: isCount,
+      observed: isCount,
+    }),
   ),
-  masks: orNull(shape<FlowMasks>({ masked: count, observed: count })),
-  bytes: shape<FlowRecord['bytes']>({ agent_to_server: count, server_to_agent: count }),
+  masks: orNull(shape<FlowMasks>({ masked: isCount, observed: isCount })),
+  bytes: shape<FlowRecord['bytes']>({ agent_to_server: isCount, server_to_agent: isCount }),
   timings: shape<FlowRecord['timings']>({
     connect_ms: orNull(duration),
     tls_ms: orNull(duration),
     total_ms: duration,
   }),
-  worker: orNull(count),
+  worker: orNull(isCount),
 });
 
 /** Any `struct sluice_flow` in hex: whatever its bytes, they decode to facts. */
@@ -121,6 +114,6 @@ const isReported = shape<ReportedFlow>({
 /** Also that the report is about the flow the kernel's words are of. */
 export function isReportedFlow(value: unknown): value is ReportedFlow {
   if (!isReported(value)) return false;
-  const { kernel, report } = value as ReportedFlow;
+  const { kernel, report } = value;
   return kernel === null || decodeFlowId(Buffer.from(kernel, 'hex')) === report.id;
 }

@@ -13,12 +13,8 @@ export interface Verdict {
 
 export interface Question {
   readonly held: Held;
-  /** By which the server would take a request to cancel what the agent waits for; null: it has given none. */
-  readonly cancelKey: string | null;
   /** Called once at the most, never before `ask` has returned. */
   readonly answered: (verdict: Verdict) => void;
-  /** The agent has asked to cancel; the question is taken back by then. */
-  readonly cancelled: () => void;
 }
 
 /** Takes the question back: nobody waits for its answer any more. */
@@ -27,11 +23,8 @@ export type Withdraw = () => void;
 export interface Approver {
   /** Why nobody can be asked, in words that end a sentence; or what takes the question back. */
   ask(question: Question): Withdraw | string;
-  /** An agent asks to cancel whatever waits under this key. */
-  cancel(key: string): void;
 }
 
 export const NO_APPROVER: Approver = {
   ask: () => 'nobody can approve it here',
-  cancel: () => undefined,
 };

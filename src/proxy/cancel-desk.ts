@@ -38,12 +38,12 @@ export class CancelDesk {
     if (this.#limit.take(place.agentId) !== 'granted') return null;
     const digest = digestOf(place, request);
     const ask = (question: number): void => this.#send({ type: 'cancel', question, digest });
-    return this.#keys.find(digest) ?? (await this.#open.ask(digest, ask));
+    return this.#keys.cancel(digest) ?? (await this.#open.ask(digest, ask));
   };
 
   /** Another worker asks. */
   asked({ question, digest }: CancelQuestion): void {
-    const found = this.#keys.find(digest);
+    const found = this.#keys.cancel(digest);
     const session = found === null ? null : { key: found.key.toString('hex'), server: found.server };
     this.#send({ type: 'cancel-found', question, digest, session });
   }

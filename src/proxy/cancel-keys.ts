@@ -39,9 +39,14 @@ export function digestOf(place: SessionPlace, { processId, key }: CancelKey): st
   return createHash('sha256').update(JSON.stringify(what)).digest('hex');
 }
 
+interface Issued extends Cancellable {
+  /** What of the session has not got to the server yet does not need to. */
+  readonly onCancel: () => void;
+}
+
 /** As many as there are sessions, of which a worker's number is bounded. */
 export class CancelKeys {
-  readonly #sessions = new Map<string, Cancellable>();
+  readonly #sessions = new Map<string, Issued>();
 
   get size(): number {
     return this.#sessions.size;
@@ -52,10 +57,11 @@ export class CancelKeys {
     place: SessionPlace,
     server: SessionServer,
     { processId, key }: CancelKey,
+    onCancel: () => void,
   ): { readonly key: Buffer; readonly digest: string } {
     const issued = randomBytes(key.length);
     const digest = digestOf(place, { processId, key: issued });
-    this.#sessions.set(digest, { key: Buffer.from(key), server });
+    this.#sessions.set(digest, { key: Buffer.from(key), server, onCancel });
     return { key: issued, digest };
   }
 
@@ -63,8 +69,13 @@ export class CancelKeys {
     this.#sessions.delete(digest);
   }
 
-  find(digest: string): Cancellable | null {
-    return this.#sessions.get(digest) ?? null;
+  /** The session that is to be cancelled, which is told: what the server cannot cancel may wait here. */
+  cancel(digest: string): Cancellable | null {
+    const found = this.#sessions.get(digest);
+    if (found === undefined) return null;
+    found.onCancel();
+    const { key, server } = found;
+    return { key, server };
   }
 }
 
@@ -76,6 +87,8 @@ export class FlowCancels {
   readonly #place: SessionPlace;
   readonly #find: Find;
   #digest: string | null = null;
+  /** Called when the agent asks to cancel what it waits for in this session. */
+  onCancel: () => void = ignore;
 
   constructor(keys: CancelKeys, place: SessionPlace, find: Find) {
     this.#keys = keys;
@@ -86,7 +99,7 @@ export class FlowCancels {
   /** What the agent is told instead of this key. A session has one: the last. */
   issue(server: SessionServer, key: CancelKey): Buffer {
     this.end();
-    const issued = this.#keys.issue(this.#place, server, key);
+    const issued = this.#keys.issue(this.#place, server, key, () => this.onCancel());
     this.#digest = issued.digest;
     return issued.key;
   }
@@ -101,4 +114,8 @@ export class FlowCancels {
     if (this.#digest !== null) this.#keys.withdraw(this.#digest);
     this.#digest = null;
   }
+}
+
+function ignore(): void {
+  // Nothing of the session waits here.
 }

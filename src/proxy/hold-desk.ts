@@ -31,29 +31,16 @@ export class HoldDesk implements Approver {
     const hold = this.#next;
     this.#next += 1;
     this.#waiting.set(hold, question);
-    const { held, cancelKey } = question;
-    this.#send({ type: 'held', hold, held, cancelKey });
+    this.#send({ type: 'held', hold, held: question.held });
     return () => {
       if (this.#waiting.delete(hold)) this.#send({ type: 'released', hold });
     };
-  }
-
-  /** An agent asks to cancel; where what it means waits in another worker, the daemon passes it on. */
-  cancel(key: string): void {
-    this.cancelled(key);
-    if (this.#closed === null) this.#send({ type: 'cancel-held', key });
   }
 
   /** Somebody has answered. What is not waited for any more is left alone. */
   answered({ hold, approved, reason }: HoldAnswer): void {
     const question = this.#take(hold);
     question?.answered({ approved, reason });
-  }
-
-  /** Some agent has asked to cancel. */
-  cancelled(key: string): void {
-    for (const [hold, question] of [...this.#waiting])
-      if (question.cancelKey === key) this.#take(hold)?.cancelled();
   }
 
   /** Denies what waits; nothing is asked until it is opened again. @param why in words that end a sentence */

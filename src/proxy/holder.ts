@@ -34,8 +34,6 @@ export class Holder {
   #give: (answer: Denial | null) => void = ignore;
   /** Why nothing is held any more. */
   #over: string | null = null;
-  /** Hex; null while the server has given none. */
-  cancelKey: string | null = null;
 
   constructor(options: HolderOptions) {
     this.#options = options;
@@ -61,9 +59,7 @@ export class Holder {
       this.#over ??
       approver.ask({
         held: describeHeld({ flow, agent, timeoutMs }, names, operations),
-        cancelKey: this.cancelKey,
         answered: ({ approved, reason }) => this.#answered(approved, reason),
-        cancelled: () => this.#end(CANCELLED),
       });
     if (typeof withdraw === 'string') {
       this.#options.onAnswered(count, false);
@@ -74,6 +70,11 @@ export class Holder {
     }, timeoutMs);
     this.#waiting = { count, what, withdraw, timer };
     return LATER;
+  }
+
+  /** The agent has asked to cancel. */
+  cancel(): void {
+    this.#end(CANCELLED);
   }
 
   /** Denies what waits and whatever would have to. @param why in words that end a sentence */

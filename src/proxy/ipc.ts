@@ -78,8 +78,12 @@ export interface HeldMessage {
   /** Number by which the worker knows the answer again. */
   readonly hold: number;
   readonly held: Held;
-  /** By which the server would take a request to cancel it, in hex. */
-  readonly cancelKey: string | null;
+}
+
+/** It waits no more: it was answered, or nobody needs an answer. */
+export interface ReleasedMessage {
+  readonly type: 'released';
+  readonly hold: number;
 }
 
 export type DaemonMessage =
@@ -88,8 +92,6 @@ export type DaemonMessage =
   | CancelQuestion
   | CancelAnswer
   | ({ readonly type: 'hold-answer' } & HoldAnswer)
-  /** An agent has asked, by way of another worker, to cancel what waits under this key. */
-  | { readonly type: 'cancel-held'; readonly key: string }
   | { readonly type: 'policy'; readonly policy: CompiledPolicy }
   | {
       readonly type: 'retire';
@@ -120,8 +122,7 @@ export type WorkerMessage =
   | CancelQuestion
   | CancelAnswer
   | HeldMessage
-  | { readonly type: 'released'; readonly hold: number }
-  | { readonly type: 'cancel-held'; readonly key: string }
+  | ReleasedMessage
   | { readonly type: 'policy-applied'; readonly revision: FlowRecord['policy_revision'] }
   | { readonly type: 'flows'; readonly flows: readonly ReportedFlow[] }
   /** Asks for unconnected sockets in an agent's network namespace; they come by the line of namespace-line.ts. */

@@ -43,6 +43,8 @@ export interface Governed {
   readonly gating: Gating | null;
   /** Null where there are no rules. */
   readonly counts: () => FlowOperations | null;
+  /** The agent has asked to cancel what it waits for. */
+  readonly cancel: () => void;
   /** The flow is over: nothing waits any more. */
   readonly close: () => void;
 }
@@ -54,11 +56,8 @@ export function governOperations(options: GovernOptions): Governed | null {
   if (opening === null) return null;
   const counts = { total: 0, denied: 0, held: 0, approved: 0, observed: 0 };
   const countsNow = (): FlowOperations | null => (rules.length === 0 ? null : { ...counts });
-  if (opening === 'none') {
-    // What the server is asked to cancel may wait here.
-    if (recognised?.protocol === 'postgres') approver.cancel(cancelKeyOf(recognised.opening.raw));
-    return { gating: null, counts: countsNow, close: () => undefined };
-  }
+  if (opening === 'none')
+    return { gating: null, counts: countsNow, cancel: () => undefined, close: () => undefined };
   // Done before the first statement.
   if (opening.privileged && rules.length > 0) return null;
   let wake = (): void => undefined;
@@ -93,9 +92,6 @@ export function governOperations(options: GovernOptions): Governed | null {
     ...masks,
     callsPass: rules.length === 0,
     onTerminate: () => holder.release('the agent has left'),
-    onKey: (key) => {
-      holder.cancelKey = key.toString('hex');
-    },
   });
   holder.start((answer) => {
     gate.toServer.answer(answer);
@@ -110,13 +106,9 @@ export function governOperations(options: GovernOptions): Governed | null {
       release: () => holder.release('the agent has left'),
     },
     counts: countsNow,
+    cancel: () => holder.cancel(),
     close: () => holder.release('the flow has ended'),
   };
-}
-
-/** As the server has told it: a request to cancel is length, code, and the content of BackendKeyData. */
-function cancelKeyOf(request: Buffer): string {
-  return request.subarray(8).toString('hex');
 }
 
 function denialBy({ name, reason }: CompiledOperationRule, verb: string): Denial {

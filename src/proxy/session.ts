@@ -210,6 +210,7 @@ export class Session {
       agent: question.agent,
       masks: statements,
     });
+    this.#cancels.onCancel = () => this.#governed?.cancel();
     if (this.#governed !== null || first === undefined) return;
     this.#refuse(
       first.name,

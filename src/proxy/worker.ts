@@ -135,9 +135,6 @@ export class Worker {
       case 'hold-answer':
         this.#holds.answered(message);
         break;
-      case 'cancel-held':
-        this.#holds.cancelled(message.key);
-        break;
       case 'retire':
         await this.#retire(message.graceMs);
         break;

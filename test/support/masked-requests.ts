@@ -41,7 +41,6 @@ export class Requests {
       judge: () => null,
       decide: () => null,
       onTerminate: () => undefined,
-      onKey: () => undefined,
       onRefused: () => {},
       rewrite: (sql) => statements.rewrite(sql),
       callsPass: true,

@@ -137,7 +137,7 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
   ['src/kernel/migrate/{migration,stage}.ts', 'test/bpf/migrate.test.ts'],
   ['src/kernel/process-handle.ts', 'test/e2e/restart.test.ts'],
   [
-    'src/daemon/{backend,daemon,listeners,main,options,over-kernel,runs,self,self-test,uninstall,worker-pool,worker-process}.ts',
+    'src/daemon/{backend,daemon,listeners,main,options,over-kernel,runs,self,self-test,uninstall,worker-pool}.ts',
     'test/e2e/*.test.ts',
   ],
   ['src/proxy/{entry,worker-main}.ts', 'test/e2e/daemon.test.ts'],

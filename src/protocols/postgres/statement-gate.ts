@@ -17,7 +17,6 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import type { Operation } from '../../flow/operation.ts';
 import { LATER } from '../layer.ts';
 import { errorAnswer } from './answers.ts';
-import { BACKEND_KEY_MAX_LENGTH } from './cancel-key.ts';
 import type { Classified } from './classify.ts';
 import { type Denial, Denials } from './denials.ts';
 import { CALL_MAX_LENGTH, LARGE_OBJECT_FUNCTIONS } from './large-objects.ts';
@@ -35,8 +34,6 @@ export interface GateOptions {
   readonly decide: (operations: readonly Operation[]) => Denial | null | typeof LATER;
   /** The agent has ended the session behind a statement that waits. */
   readonly onTerminate: () => void;
-  /** The key the server would take a request to cancel by, as it stands in the message. */
-  readonly onKey: (key: Buffer) => void;
   /** A text was not understood and is denied for it. */
   readonly onRefused: () => void;
   /** Masks what stands in a text that may pass; null: it passes as it is. */
@@ -53,7 +50,6 @@ const FUNCTION_CALL = 0x46; // 'F'
 const COPY_DATA = 0x64; // 'd'
 const ERROR_RESPONSE = 0x45; // 'E'
 const PARAMETER_STATUS = 0x53; // 'S'
-const BACKEND_KEY = 0x4b; // 'K'
 const TERMINATE = 0x58; // 'X'
 
 /**
@@ -307,25 +303,22 @@ class ToServer extends MessageRewriter<Denial | null> {
 
 /** What the server sends, start-up and authentication included. */
 class ToAgent extends MessageRewriter {
-  readonly #options: GateOptions;
   readonly #settings: Settings;
   readonly #denials: Denials;
 
-  constructor(options: GateOptions, settings: Settings, denials: Denials) {
+  constructor(settings: Settings, denials: Denials) {
     super('server');
-    this.#options = options;
     this.#settings = settings;
     this.#denials = denials;
   }
 
   protected override looksAt(type: number): boolean {
-    return type === ERROR_RESPONSE || type === PARAMETER_STATUS || type === BACKEND_KEY;
+    return type === ERROR_RESPONSE || type === PARAMETER_STATUS;
   }
 
   protected override plan(type: number, length: number): Plan {
     if (!this.looksAt(type)) return 'pass';
     if (type === ERROR_RESPONSE) return length > ERROR_MAX_LENGTH ? 'pass' : 'whole';
-    if (type === BACKEND_KEY) return length > BACKEND_KEY_MAX_LENGTH ? 'pass' : 'whole';
     if (length > PARAMETER_MAX_LENGTH) throw this.refused('a parameter that is too long');
     return 'whole';
   }
@@ -335,10 +328,6 @@ class ToAgent extends MessageRewriter {
     if (message[0] === PARAMETER_STATUS) {
       const [name = '', value = ''] = message.toString('utf8', HEADER_BYTES).split('\0');
       this.#settings.learn(name, value);
-      return null;
-    }
-    if (message[0] === BACKEND_KEY) {
-      this.#options.onKey(Buffer.from(message.subarray(HEADER_BYTES)));
       return null;
     }
     const denial = this.#denials.take(message);
@@ -354,6 +343,6 @@ export class StatementGate {
     const settings = new Settings();
     const { denials = new Denials() } = options;
     this.toServer = new ToServer(options, settings, denials);
-    this.toAgent = new ToAgent(options, settings, denials);
+    this.toAgent = new ToAgent(settings, denials);
   }
 }

@@ -51,7 +51,6 @@ function gate(): StatementGate {
     decide: () => null,
     onRefused: () => {},
     onTerminate: () => {},
-    onKey: () => {},
   });
 }
 

@@ -10,11 +10,10 @@ const held = {
   more: 0,
   timeoutMs: 1_000,
 };
-const claim = (hold: number, change: object = {}, cancelKey: unknown = null) => ({
+const claim = (hold: number, change: object = {}) => ({
   type: 'held',
   hold,
   held: { ...held, ...change },
-  cancelKey,
 });
 
 function holdsOf() {
@@ -56,15 +55,6 @@ t.test('what is released is gone, and so is what waits in a worker that is', asy
   t.equal(holds.list().length, 1);
 });
 
-t.test('a request to cancel goes to the other workers in which that waits', async (t) => {
-  const { holds, sent } = holdsOf();
-  holds.heard(1, claim(0, {}, 'aa'));
-  holds.heard(2, claim(0, {}, 'aa'));
-  holds.heard(2, claim(1, {}, 'bb'));
-  t.ok(holds.heard(1, { type: 'cancel-held', key: 'aa' }));
-  t.strictSame(sent, [[2, { type: 'cancel-held', key: 'aa' }]]);
-});
-
 t.test('what a worker claims is looked at before it is kept', async (t) => {
   const { holds } = holdsOf();
   for (const change of [
@@ -81,7 +71,6 @@ t.test('what a worker claims is looked at before it is kept', async (t) => {
     t.notOk(holds.heard(1, claim(0, change)), JSON.stringify(change).slice(0, 40));
   t.notOk(holds.heard(1, { ...claim(0), hold: 'x' }));
   t.notOk(holds.heard(1, { ...claim(0), held: null }));
-  t.notOk(holds.heard(1, claim(0, {}, 'x'.repeat(521))));
   t.notOk(holds.heard(1, { type: 'stats' }));
   for (let n = 0; n < 300; n += 1) holds.heard(1, claim(n));
   holds.heard(1, claim(0));

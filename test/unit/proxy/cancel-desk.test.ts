@@ -12,6 +12,10 @@ const place: SessionPlace = {
 const server = { port: 5433, name: 'db.test', dnsName: 'db.test' };
 const found = { key: Buffer.from('real'), server };
 const theirs = { processId: 42, key: Buffer.from('real') };
+let tellings = 0;
+const told = (): void => {
+  tellings += 1;
+};
 const clock = { now: () => 0, monotonic: () => 0 };
 
 function deskOf(keys = new CancelKeys()) {
@@ -22,9 +26,10 @@ function deskOf(keys = new CancelKeys()) {
 
 t.test('what is known here is asked nobody', async (t) => {
   const { desk, sent, keys } = deskOf();
-  const { key, digest } = keys.issue(place, server, theirs);
+  const { key, digest } = keys.issue(place, server, theirs, told);
   t.equal(key.length, 4);
   t.same(await desk.find(place, { processId: 42, key }), found);
+  t.equal(tellings, 1, 'what waits in it is told');
   t.same(sent, []);
   keys.withdraw(digest);
   t.equal(keys.size, 0);
@@ -51,9 +56,11 @@ t.test('an answer goes to its question, and to no other', async (t) => {
 
 t.test('answers what it knows and says of the rest that it does not', async (t) => {
   const { desk, sent, keys } = deskOf();
-  const { key } = keys.issue(place, server, theirs);
+  const { key } = keys.issue(place, server, theirs, told);
   const digest = digestOf(place, { processId: 42, key });
+  tellings = 0;
   desk.asked({ type: 'cancel', question: 5, digest });
+  t.equal(tellings, 1, 'what waits in it is told');
   desk.asked({ type: 'cancel', question: 6, digest: '0'.repeat(64) });
   t.same(sent, [
     { type: 'cancel-found', question: 5, digest, session: { key: '7265616c', server } },
@@ -68,7 +75,7 @@ t.test('without an answer there is no key', async (t) => {
 
 t.test('an agent that guesses is soon not listened to, and others are', async (t) => {
   const { desk, sent, keys } = deskOf();
-  const { key } = keys.issue({ ...place, agentId: 2 }, server, theirs);
+  const { key } = keys.issue({ ...place, agentId: 2 }, server, theirs, told);
   const guesses = Array.from({ length: 1_000 }, (_, guess) => {
     const guessed = Buffer.alloc(4);
     guessed.writeUInt32BE(guess);

@@ -5,13 +5,11 @@ import type { WorkerMessage } from '#src/proxy/ipc.ts';
 
 function deskOf() {
   const sent: WorkerMessage[] = [];
-  const verdicts: (Verdict | 'cancelled')[] = [];
+  const verdicts: Verdict[] = [];
   const desk = new HoldDesk((message) => sent.push(message));
-  const question = (agent: string | null = 'web', cancelKey: string | null = null): Question => ({
+  const question = (agent: string | null = 'web'): Question => ({
     held: { flow: 'f', agent, rules: ['r'], verbs: ['DELETE'], objects: [], more: 0, timeoutMs: 1 },
-    cancelKey,
     answered: (verdict) => verdicts.push(verdict),
-    cancelled: () => verdicts.push('cancelled'),
   });
   return { desk, sent, verdicts, question };
 }
@@ -19,7 +17,7 @@ function deskOf() {
 t.test('a question goes to the daemon, and its answer comes back once', async (t) => {
   const { desk, sent, verdicts, question } = deskOf();
   t.type(desk.ask(question()), 'function');
-  t.match(sent, [{ type: 'held', hold: 0, held: { verbs: ['DELETE'] }, cancelKey: null }]);
+  t.match(sent, [{ type: 'held', hold: 0, held: { verbs: ['DELETE'] } }]);
   desk.answered({ hold: 1, approved: true, reason: null });
   desk.answered({ hold: 0, approved: true, reason: null });
   desk.answered({ hold: 0, approved: false, reason: null });
@@ -38,22 +36,6 @@ t.test('one that is taken back is told of, once, and gets no answer', async (t) 
   t.equal(sent.filter(({ type }) => type === 'released').length, 1);
 });
 
-t.test('an agent cancels what it waits for, here or in another worker', async (t) => {
-  const { desk, sent, verdicts, question } = deskOf();
-  desk.ask(question('web', 'aa'));
-  desk.ask(question('web', 'bb'));
-  desk.cancel('bb');
-  t.strictSame(verdicts, ['cancelled']);
-  t.match(sent.at(-1), { type: 'cancel-held', key: 'bb' });
-  desk.cancelled('aa');
-  t.equal(verdicts.length, 2);
-  t.equal(
-    sent.filter(({ type }) => type === 'cancel-held').length,
-    1,
-    'what the daemon has said is not said to it',
-  );
-});
-
 t.test('there is room for so many, and one agent does not take it all', async (t) => {
   const { desk, sent, question } = deskOf();
   const asked = Array.from({ length: 65 }, () => desk.ask(question('a')));
@@ -64,14 +46,11 @@ t.test('there is room for so many, and one agent does not take it all', async (t
 });
 
 t.test('without a daemon what waits is denied, and so is what would have to', async (t) => {
-  const { desk, sent, verdicts, question } = deskOf();
+  const { desk, verdicts, question } = deskOf();
   desk.ask(question());
   desk.close('it is gone');
   t.strictSame(verdicts, [{ approved: false, reason: 'it is gone' }]);
   t.equal(desk.ask(question()), 'it is gone');
-  const before = sent.length;
-  desk.cancel('aa');
-  t.equal(sent.length, before);
   desk.open();
   t.type(desk.ask(question()), 'function');
 });

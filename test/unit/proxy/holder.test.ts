@@ -44,7 +44,6 @@ function holderOf(rules: CompiledOperationRule[], approver?: Approver) {
           counts.withdrawn += 1;
         };
       },
-      cancel: () => undefined,
     },
     flow: 'f',
     agent: 'web',
@@ -80,12 +79,10 @@ t.test('who is asked is told of all operations and of the rules; the shortest ti
     rule('s', 'write', 5_000),
     rule('x', 'code'),
   ]);
-  holder.cancelKey = 'ab';
   t.equal(holder.decide([READ, REMOVE]), LATER);
   t.match(asked, [
     {
       held: { flow: 'f', agent: 'web', rules: ['r', 's'], verbs: ['SELECT', 'DELETE'], timeoutMs: 5_000 },
-      cancelKey: 'ab',
     },
   ]);
   asked[0]?.answered({ approved: true, reason: null });
@@ -102,7 +99,8 @@ t.test('a denial says why, a request to cancel is answered as the server does', 
   holder.decide([REMOVE]);
   asked[1]?.answered({ approved: false, reason: null });
   holder.decide([REMOVE]);
-  asked[2]?.cancelled();
+  holder.cancel();
+  holder.cancel();
   t.match(answers, [
     { sqlState: '42501', message: /rule "r", and was denied: not now$/ },
     { sqlState: '42501', message: /rule "r", and was denied$/ },

@@ -37,7 +37,6 @@ const GREETING = Buffer.concat([
 function gateOf(startupBytes = 0, denies: Effect = 'schema-destruction') {
   const counts = { judged: 0, refused: 0 };
   const asked: string[] = [];
-  const keys: string[] = [];
   const gate = new StatementGate({
     startupBytes,
     classify,
@@ -54,11 +53,10 @@ function gateOf(startupBytes = 0, denies: Effect = 'schema-destruction') {
       counts.refused += 1;
     },
     onTerminate: () => gate.toServer.answer(LEFT),
-    onKey: (key) => keys.push(key.toString('hex')),
   });
   const toServer = (...bytes: Buffer[]): Buffer => Buffer.concat(gate.toServer.push(Buffer.concat(bytes)));
   const toAgent = (...bytes: Buffer[]): Buffer => Buffer.concat(gate.toAgent.push(Buffer.concat(bytes)));
-  return { gate, counts, asked, keys, toServer, toAgent };
+  return { gate, counts, asked, toServer, toAgent };
 }
 
 /** With each token by a fixed one of its length: tokens are random. */
@@ -385,11 +383,4 @@ t.test('the error about what stands for it becomes the denial', async (t) => {
   gate.toServer.answer(DENIED);
   const token = tokenIn(toServer());
   t.equal(toAgent(errorAbout(token)).toString('latin1'), answerOf(DENIED).toString('latin1'));
-});
-
-t.test('the key to cancel by is told', async (t) => {
-  const { keys, toAgent } = gateOf();
-  const key = message('K', uint32(4711), uint32(0x07070707));
-  t.strictSame(toAgent(key), key);
-  t.strictSame(keys, ['0000126707070707']);
 });
