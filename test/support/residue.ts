@@ -7,25 +7,26 @@ import { findCgroup2 } from '#src/kernel/cgroup.ts';
 import { must } from './command.ts';
 import type { Namespace } from './network.ts';
 
-/** Tables whose entries are of something that exists. The others are LRU caches, which keep what they have room for. */
-const TABLES = [
-  ...['sluice_tuples', 'sluice_tags', 'sluice_datagrams', 'sluice_paths', 'sluice_glob_sets', 'sluice_globs'],
-  ...['sluice_uids', 'sluice_exes', 'sluice_exe_places', 'sluice_inbound', 'sluice_netns', 'sluice_peers'],
-];
+/** `enum bpf_map_type` of linux/bpf.h: tables whose entries are of something that exists. */
+const HASH = 1;
+const TRIE = 11;
+/** LRUs that are emptied nevertheless. The others are caches, which keep what they have room for. */
+const EMPTIED = ['sluice_datagrams', 'sluice_netns', 'sluice_peers'];
 
 export type Residue = Readonly<Record<string, number | string | readonly string[]>>;
 
 /** @param namespaces those whose sockets are counted */
 export async function residueOf(namespaces: readonly Namespace[], status: Status): Promise<Residue> {
   const processes = childrenOf(status.pid);
+  const programs = programIds(await must(['bpftool', 'prog', 'list']));
   let sockets = 0;
   for (const netns of namespaces)
     sockets += matches(await must(netns.wrap(['ss', '-tunaH'])), /^(tcp|udp)/gm);
   return {
     pins: globSync(`${DEFAULT_PIN_DIR}/**`).sort(),
-    ...Object.fromEntries(TABLES.map((name) => [name, entriesOf(name)])),
-    programs: matches(await must(['bpftool', 'prog', 'list']), /\bname sluice_/g),
-    links: (await linkIds()).length,
+    ...Object.fromEntries(countedTables().map((name) => [name, entriesOf(name)])),
+    programs: programs.size,
+    links: linksTo(programs, await must(['bpftool', 'link', 'list'])),
     cgroups: cgroupsBelow(`${findCgroup2()}/sluice`),
     namespaces: namespacesOf([status.pid, ...processes.map(({ pid }) => pid)]),
     processes: processes.map(({ kind }) => kind).sort(),
@@ -66,6 +67,14 @@ function commandLine(pid: number): string {
   }
 }
 
+/** By what is pinned: a table that is new is counted without being named here. */
+function countedTables(): string[] {
+  return readdirSync(`${DEFAULT_PIN_DIR}/maps`).filter((name) => {
+    const { type } = addon().mapShape(`${DEFAULT_PIN_DIR}/maps/${name}`);
+    return type === HASH || type === TRIE || EMPTIED.includes(name);
+  });
+}
+
 /** Of a table of the kernel plane; -1 if there is none. */
 export function entriesOf(table: string): number {
   const pin = `${DEFAULT_PIN_DIR}/maps/${table}`;
@@ -86,11 +95,14 @@ function matches(text: string, pattern: RegExp): number {
   return text.match(pattern)?.length ?? 0;
 }
 
-async function linkIds(): Promise<string[]> {
-  const programs = (await must(['bpftool', 'prog', 'list'])).matchAll(/^(\d+): .*\bname sluice_/gm);
-  const ours = new Set([...programs].map(([, id]) => id));
-  const links = (await must(['bpftool', 'link', 'list'])).matchAll(/^(\d+): .*\bprog (\d+)/gm);
-  return [...links].flatMap(([, link = '', program]) => (ours.has(program) ? [link] : []));
+/** Of ours, as bpftool lists programs. */
+function programIds(list: string): Set<string> {
+  return new Set([...list.matchAll(/^(\d+): .*\bname sluice_/gm)].map(([, id = '']) => id));
+}
+
+function linksTo(programs: ReadonlySet<string>, list: string): number {
+  const targets = [...list.matchAll(/^\d+: .*\bprog (\d+)/gm)].map(([, id = '']) => id);
+  return targets.filter((id) => programs.has(id)).length;
 }
 
 function cgroupsBelow(directory: string): number {
