@@ -58,8 +58,8 @@ if (parallelPaths.length + values.serial.length + values.check.length + values.s
 }
 
 const timeoutMs = Number(values.timeout) * 1000;
-/** Commands to sum bound themselves; this is for one that does not. An emulated guest with its images takes a third. */
-const SUM_TIMEOUT_MS = 30 * 60_000;
+/** Commands bound themselves; this is for one that does not. A guest with all it is made of takes a third. */
+const COMMAND_TIMEOUT_MS = 30 * 60_000;
 const running = new Set<number>();
 const total = { passed: 0, failed: 0, skipped: 0 };
 let interrupted = false;
@@ -103,7 +103,7 @@ function lastLine(stdout: string): Pick<Result, 'passed' | 'failed' | 'skipped'>
 
 function run(job: Job): Promise<Result> {
   const started = performance.now();
-  const limitMs = job.kind === 'sum' ? SUM_TIMEOUT_MS : timeoutMs;
+  const limitMs = job.kind === 'file' ? timeoutMs : COMMAND_TIMEOUT_MS;
   return new Promise((resolve) => {
     const [program = '', ...args] = job.command;
     // A group of its own, so that a hung test is ended with everything it started.

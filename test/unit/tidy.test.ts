@@ -256,6 +256,15 @@ t.test('no test is left switched off or alone', async (t) => {
   );
 });
 
+t.test('CI runs everything, and boots a guest', async (t) => {
+  const commands = (file: string): string[] =>
+    read(file)
+      .split('\n')
+      .filter((line) => !line.startsWith('#'));
+  t.equal(commands('.ci/run').filter(Boolean).at(-1), 'exec scripts/test --guest');
+  t.match(read('scripts/test'), /--sum 'scripts\/test-vm --brief --limit \d+'/);
+});
+
 t.test('the finder of imports finds them', async (t) => {
   const text = `import a, {\n  type B,\n} from './a.ts';\nexport * from '../b.ts';\nimport './c.ts';\nawait import('node:fs');\n`;
   t.strictSame(importsOf(text), ['./a.ts', '../b.ts', './c.ts', 'node:fs']);

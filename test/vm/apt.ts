@@ -49,7 +49,7 @@ export function sourceLine(mirrors: Mirrors, suite: string): string {
 export const APT_OPTIONS = [
   'Acquire::Check-Valid-Until=false',
   'Acquire::Languages=none',
-  'Acquire::Retries=2',
+  'Acquire::Retries=5',
 ];
 
 export class PrivateApt {

@@ -139,6 +139,11 @@ export class Channel {
     }
   }
 
+  /** Whether the guest has said anything. */
+  get spoke(): boolean {
+    return this.#offset > 0;
+  }
+
   /** Takes what is left, and gives the verdict. */
   close(): Verdict {
     this.#watcher.close();

@@ -2,13 +2,12 @@
  * One guest in QEMU, by software emulation: /dev/kvm is not asked for, because where it exists it may still not
  * start these kernels, and one way everywhere is a result that can be compared.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Selection } from '#test/support/bypass/selection.ts';
 import type { MatrixResult } from '#test/support/bypass/types.ts';
-import { Running } from '#test/support/command.ts';
+import { bootGuest } from './boot.ts';
 import type { Cache } from './cache.ts';
-import { Channel, type Verdict } from './channel.ts';
+import type { Verdict } from './channel.ts';
 import { ROOT_PARTUUID } from './disk.ts';
 import { getKernel } from './kernel.ts';
 import type { Pair } from './pairs.ts';
@@ -16,6 +15,8 @@ import { getBootDisk, getModulesDisk, makeCodeDisk } from './root.ts';
 
 /** Emulated, a machine is ten to twenty times slower. */
 const PATIENCE = 20;
+/** Until a guest's first word, which takes it one or two. */
+const SILENCE_MINUTES = 6;
 /** The longest file is the whole bypass matrix. */
 const FILE_TIMEOUT_SECONDS = 3600;
 const MEMORY_MIB = 1536;
@@ -29,7 +30,7 @@ export interface GuestRun {
   readonly bypass: Selection;
   /** Gets its answers as they become known; without it they are compared with those that are kept. */
   readonly onMatrix?: (matrix: MatrixResult) => void;
-  /** Of the whole guest: it is ended then, whatever it does. */
+  /** Of the whole guest, booted once or twice: it is ended then, whatever it does. */
   readonly limitMinutes: number;
   /** Where console and channel are written. */
   readonly directory: string;
@@ -53,37 +54,37 @@ export async function runGuest(cache: Cache, pair: Pair, run: GuestRun): Promise
   const root = await getBootDisk(cache, pair.suite);
   const modules = await getModulesDisk(cache);
   const scratch = cache.scratch('guest');
-  mkdirSync(run.directory, { recursive: true });
   const code = join(scratch, 'code.ext4');
   await makeCodeDisk(code, scratch);
-  const console = join(run.directory, 'console');
-  const channel = new Channel(join(run.directory, 'channel'), run.onLine, run.onMatrix);
+  // What a guest writes goes with it: one that is booted once more finds what the first one found.
+  const written = 'format=raw,if=none,snapshot=on,cache=unsafe';
   const drives = [
-    `file=${root},format=raw,if=none,id=disk1,snapshot=on,cache=unsafe`,
+    `file=${root},id=disk1,${written}`,
     `file=${kernel.modules},format=raw,if=none,id=disk2,readonly=on`,
     `file=${modules},format=raw,if=none,id=disk3,readonly=on`,
-    `file=${code},format=raw,if=none,id=disk4,cache=unsafe`,
+    `file=${code},id=disk4,${written}`,
   ];
-  const argv = [
+  const argv = (console: string, channel: string): string[] => [
     'qemu-system-x86_64',
     ...['-accel', 'tcg,thread=multi,tb-size=512', '-machine', 'q35', '-cpu', CPU],
     ...['-smp', String(CPUS), '-m', String(MEMORY_MIB)],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-monitor', 'none'],
-    ...['-serial', `file:${console}`, '-serial', `file:${channel.file}`],
+    ...['-serial', `file:${console}`, '-serial', `file:${channel}`],
     ...drives.flatMap((drive) => ['-drive', drive]),
     ...['-device', 'nvme,id=nvme,serial=guest'],
     ...drives.flatMap((_, i) => ['-device', `nvme-ns,drive=disk${i + 1},bus=nvme,nsid=${i + 1}`]),
     ...['-device', 'virtio-rng-pci'],
     ...['-kernel', kernel.vmlinux, '-append', commandLine(pair, run).join(' ')],
   ];
-  const qemu = new Running(argv, { env: { TMPDIR: scratch }, timeoutMs: run.limitMinutes * 60_000 });
-  const finished = await qemu.finished;
-  const verdict = channel.close();
-  if (verdict.exitCode === null) {
-    const why = finished.timedOut ? `took longer than ${run.limitMinutes} minutes` : 'ended without a result';
-    throw new Error(`the guest ${why}\n${finished.stderr}${tail(console)}`);
-  }
-  return verdict;
+  return bootGuest({
+    argv,
+    env: { TMPDIR: scratch },
+    silenceMs: SILENCE_MINUTES * 60_000,
+    limitMs: run.limitMinutes * 60_000,
+    directory: run.directory,
+    onLine: run.onLine,
+    onMatrix: run.onMatrix,
+  });
 }
 
 function commandLine(pair: Pair, { tests, bypass, onMatrix }: GuestRun): string[] {
@@ -100,8 +101,4 @@ function commandLine(pair: Pair, { tests, bypass, onMatrix }: GuestRun): string[
     `SLUICE_BYPASS_ROWS=${bypass}`,
     ...(onMatrix === undefined ? [] : ['SLUICE_BYPASS_RESULT=-']),
   ];
-}
-
-function tail(file: string): string {
-  return existsSync(file) ? readFileSync(file, 'latin1').split('\n').slice(-40).join('\n') : '';
 }
