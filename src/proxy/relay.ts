@@ -11,6 +11,7 @@
  *   whether an answer in the agent's protocol is still possible, or whether the reset is to be passed on.
  */
 import type { Socket } from 'node:net';
+import { roomIsFree, roomIsTaken } from '../core/room.ts';
 import type { Reason } from '../flow/record.ts';
 import { forgetKeepAlive, KEEP_ALIVE_MS, keepAliveLater } from './keep-alive.ts';
 import { type Landing, landingOf } from './landing.ts';
@@ -126,8 +127,8 @@ class Pipe {
   };
 
   readonly #onLanded = (bytes: Buffer): void => {
-    // Filters keep what they are given.
-    if (this.#filter !== null) writeBorrowed(this.#to, bytes, this.#onBatch, true);
+    // A filter keeps nothing of a chunk: what comes out of it may be a view, and is written before it returns.
+    if (this.#filter !== null) writeBorrowed(this.#to, bytes, this.#onBatch);
     else {
       this.bytes += bytes.length;
       writeBorrowed(this.#to, bytes, this.#write);
@@ -185,6 +186,8 @@ class Pipe {
 
   #pass(filter: ByteFilter, parts: readonly Uint8Array[]): void {
     for (const part of parts) this.#send(part);
+    if (this.#to.writableLength === 0) roomIsFree();
+    else roomIsTaken();
     const back = filter.back?.() ?? [];
     if (back.length > 0) this.opposite?.inject(back);
     if (filter.done) this.#filter = null;

@@ -40,7 +40,6 @@ let end = 0;
 /** Whose bytes are in the slab, and how they are written. */
 let owner: Writable | null = null;
 let ownersWrite: Write = ignore;
-let ownerKeeps = false;
 let flushIsDue = false;
 
 /** Writes to the stream, and stops its source when that wants no more. */
@@ -49,10 +48,9 @@ export type Write = (bytes: Uint8Array) => void;
 /**
  * Writes bytes the caller must give back when this returns. A long record waits for more until the turn is over.
  *
- * @param write called now or later in this turn
- * @param keeps whether `write` keeps what it is given, beyond what the stream does
+ * @param write called now or later in this turn; keeps nothing of what it is given but what it writes to the stream
  */
-export function writeBorrowed(stream: Writable, bytes: Buffer, write: Write, keeps = false): void {
+export function writeBorrowed(stream: Writable, bytes: Buffer, write: Write): void {
   if (owner !== stream || end + bytes.length > begin + BATCH_BYTES) flushBorrowed();
   if (owner === null && begin > LEFT_BEHIND_BYTES) {
     slab = newSlab();
@@ -63,7 +61,6 @@ export function writeBorrowed(stream: Writable, bytes: Buffer, write: Write, kee
   end += bytes.length;
   owner = stream;
   ownersWrite = write;
-  ownerKeeps = keeps;
   if (bytes.length < LONG_RECORD_BYTES) {
     flushBorrowed();
   } else if (!flushIsDue) {
@@ -80,7 +77,7 @@ export function flushBorrowed(): void {
   const from = begin;
   const to = end;
   owner = null;
-  if (stream.destroyed || ownerKeeps || stream.writableLength > 0) {
+  if (stream.destroyed || stream.writableLength > 0) {
     // A stream that is slower than its source keeps what it is given.
     const copy = stream.destroyed ? null : Buffer.from(used.subarray(from, to));
     end = from;

@@ -10,6 +10,7 @@
  */
 import { ByteQueue } from '../../core/byte-queue.ts';
 import { type Fault, ProtocolError } from '../../core/protocol-error.ts';
+import { together } from '../../core/room.ts';
 import { LATER, Layer } from '../layer.ts';
 import { HEADER_BYTES } from './message.ts';
 
@@ -195,7 +196,7 @@ export abstract class MessageRewriter<Answer = never> extends Layer<Answer> {
 
   /** Each part would be a write of its own, which costs more than to copy it. */
   #together(): Uint8Array[] {
-    return this.#out.length > 1 ? [Buffer.concat(this.#out)] : this.#out;
+    return this.#out.length > 1 ? [together(this.#out)] : this.#out;
   }
 
   #flush(bytes: Buffer, from: number, to: number): void {

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
+import { together } from '#src/core/room.ts';
+import { Landing } from '#src/proxy/landing.ts';
 import { type RelayResult, streamRelay } from '#src/proxy/relay.ts';
 import { until } from '#test/support/command.ts';
 import { endOf, readAll, readBytes, type Teardown } from './harness.ts';
@@ -22,6 +24,23 @@ async function relayed(
 ): Promise<Relayed> {
   const [agent, agentSide] = await pair(teardown);
   const [server, serverSide] = await pair(teardown);
+  return { agent, server, agentSide, serverSide, result: streamRelay.run(agentSide, serverSide, options) };
+}
+
+/** Whose server's bytes land in memory that is used again. */
+async function landed(teardown: Teardown, options: Parameters<typeof streamRelay.run>[2]): Promise<Relayed> {
+  const [agent, agentSide] = await pair(teardown);
+  const listener = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
+  teardown(() => listener.close());
+  await once(listener, 'listening');
+  const { port } = listener.address() as AddressInfo;
+  const landing = new Landing();
+  const serverSide = connect({ port, host: '127.0.0.1', onread: landing.onread, allowHalfOpen: true });
+  landing.belongTo(serverSide);
+  teardown(() => serverSide.destroy());
+  const [server] = (await once(listener, 'connection')) as [Socket];
+  teardown(() => server.destroy());
+  serverSide.pause();
   return { agent, server, agentSide, serverSide, result: streamRelay.run(agentSide, serverSide, options) };
 }
 
@@ -160,6 +179,25 @@ t.test('what is said to a filter of a flow that is over changes nothing', async 
   t.match(await result, { end: 'agent_reset', bytesAgentToServer: 0 });
   open();
   t.equal(kept.length, 1);
+});
+
+t.test('what a filter makes reaches slow agents unchanged, with others beside them', async (t) => {
+  const serverFilter = { done: false, push: (chunk: Uint8Array) => [chunk, together([chunk, chunk])] };
+  const flows = await Promise.all(
+    ['a', 'b', 'c'].map(async (letter) => {
+      const flow = await landed(t.teardown, { ...nothing, serverFilter });
+      return { ...flow, data: Buffer.alloc(400_000, letter) };
+    }),
+  );
+  // Long beyond what a socket takes: what it does not take waits while others are written to.
+  for (const { server, data } of flows) for (let n = 0; n < 20; n += 1) server.write(data);
+  for (const { server } of flows) server.end();
+  await until('agents that are slow', () => flows.every(({ agentSide }) => agentSide.writableLength > 0));
+  const all = await Promise.all(flows.map(({ agent }) => readAll(agent)));
+  for (const [n, { data }] of flows.entries()) {
+    t.equal(all[n]?.length, 3 * 20 * data.length);
+    t.ok(all[n]?.every((byte) => byte === data[0]));
+  }
 });
 
 t.test('a filter that throws ends the flow before its bytes pass', async (t) => {

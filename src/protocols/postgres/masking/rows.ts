@@ -1,6 +1,7 @@
 /**
  * Masks the rows of one result (DataRow: a count of columns, then for each its length and its bytes; -1 is NULL).
  */
+import { room } from '../../../core/room.ts';
 import { type Masker, VALUE_MAX_BYTES, type ValueMasker } from '../../../mask/masker.ts';
 import type { LongMessage } from '../message-rewriter.ts';
 import type { Cell, Masked, OnHits } from './cell.ts';
@@ -162,7 +163,7 @@ function assemble(bytes: Buffer, starts: readonly number[], end: number, parts: 
   const first = starts[0] ?? end;
   let size = end - first;
   for (const part of parts) size += growthOf(part);
-  const out = Buffer.allocUnsafe(size);
+  const out = room(size);
   let from = first;
   let to = 0;
   let next = 0;
