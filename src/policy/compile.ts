@@ -109,6 +109,7 @@ function compileTls(entry: TlsEntry, files: PolicyFiles): CompiledTls {
     serverName: serverName === undefined ? null : unwrap(parseServerName(serverName)).host,
     ca: ca === 'system' ? null : certificates(ca, files),
     minVersion: String(entry.min_version ?? '1.2') === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
+    negotiation: entry.negotiation ?? 'postgres',
     clientCertificate:
       client === undefined
         ? null

@@ -59,6 +59,7 @@ export interface TlsEntry {
   readonly server_name?: string;
   readonly ca?: string;
   readonly min_version?: '1.2' | '1.3' | 1.2 | 1.3;
+  readonly negotiation?: 'postgres' | 'direct';
   readonly client_certificate?: { readonly cert: string; readonly key: string };
 }
 

@@ -24,7 +24,13 @@ export const ANYWHERE: CompiledDestination = {
   ranges: [],
   ports: [],
   protocol: 'auto',
-  tls: { serverName: null, ca: null, minVersion: 'TLSv1.2', clientCertificate: null },
+  tls: {
+    serverName: null,
+    ca: null,
+    minVersion: 'TLSv1.2',
+    negotiation: 'postgres',
+    clientCertificate: null,
+  },
   portMap: {},
 };
 

@@ -29,6 +29,8 @@ export interface CompiledTls {
   /** PEM of the trusted CAs; null: the system's store. */
   readonly ca: string | null;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** How TLS begins with a PostgreSQL server: after its own request for it, or with the connection (17 and later). */
+  readonly negotiation: 'postgres' | 'direct';
   /** PEM of the certificate and key shown to the server, or null. */
   readonly clientCertificate: { readonly cert: string; readonly key: string } | null;
 }

@@ -54,7 +54,13 @@ export async function makeCertificates(teardown: (remove: () => void) => void): 
 
 /** As a policy asks for it: servers that show `valid` pass. */
 export function tlsBy({ ca }: Certificates): CompiledTls {
-  return { serverName: SERVER_NAME, ca, minVersion: 'TLSv1.2', clientCertificate: null };
+  return {
+    serverName: SERVER_NAME,
+    ca,
+    minVersion: 'TLSv1.2',
+    negotiation: 'postgres',
+    clientCertificate: null,
+  };
 }
 
 function read({ cert, key }: Certificate): KeyPair {

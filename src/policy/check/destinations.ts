@@ -93,6 +93,16 @@ function reportFile(at: Cursor, path: string, result: PemResult<unknown>): void 
 /** What only holds of a destination as a whole; everything in it has been found well-formed. */
 function checkWhole(destination: Cursor): void {
   const entry = destination.value as DestinationEntry;
+  const speaksPostgres = entry.protocol === undefined || /^(?:postgres|auto)$/.test(entry.protocol);
+  if (entry.tls?.negotiation !== undefined && !speaksPostgres) {
+    destination
+      .get('tls')
+      .get('negotiation')
+      .error(
+        `\`negotiation\` says how TLS begins with PostgreSQL, which \`protocol: ${entry.protocol}\` is not`,
+        'leave it out, or set `protocol: postgres`',
+      );
+  }
   if (entry.protocol !== 'tls' && entry.protocol !== 'postgres') return;
   const wire =
     entry.protocol === 'tls' ? 'bytes wrapped unread name no server' : 'PostgreSQL clients name no server';

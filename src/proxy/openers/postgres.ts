@@ -1,11 +1,12 @@
 /**
  * PostgreSQL: TLS is asked for inside the protocol (SSLRequest) before the agent's start-up packet is sent, or its request
- * to cancel, for which the agent has a key of Sluice's own.
+ * to cancel, for which the agent has a key of Sluice's own. Where policy says `negotiation: direct`, it begins with TLS.
  *
  * The server's answer must be one byte and nothing after it: bytes that came along were sent in plain text by
  * somebody on the path, to be taken for the server's later words (CVE-2021-23222).
  */
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { ProtocolError } from '../../core/protocol-error.ts';
 import { cancelRequest, readCancelRequest } from '../../protocols/postgres/cancel-key.ts';
 import { SaslReply } from '../../protocols/postgres/sasl-reply.ts';
@@ -14,20 +15,23 @@ import { readSslAnswer, SSL_REQUEST } from '../../protocols/postgres/startup.ts'
 import { DeniedByPolicy } from '../denied-by-policy.ts';
 import { firstChunk } from '../first-chunk.ts';
 import type { ByteFilter } from '../relay.ts';
+import type { SecureOptions } from '../upstream.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import { agentHead, connectServer, type Opener, type Opening, tlsOf } from './opener.ts';
 
+/** As IANA has it registered for PostgreSQL. */
+const ALPN = 'postgresql';
+
 export const openPostgres: Opener = async (opening) => {
-  const { recognised, upstream, limits } = opening;
+  const { recognised } = opening;
   if (recognised?.protocol !== 'postgres') {
     throw new UpstreamError('internal_error', 'a PostgreSQL flow without a start-up packet');
   }
   const { opening: said } = recognised;
   const cancelling = said.kind === 'cancel' ? translated(opening, said.raw) : null;
-  const tls = tlsOf(opening, []);
-  const raw = await connectServer(opening);
-  await askForTls(raw, limits.handshakeTimeoutMs);
-  const server = await upstream.secure(tls);
+  const direct = opening.grant.destination.tls.negotiation === 'direct';
+  const tls = tlsOf(opening, direct ? [ALPN] : []);
+  const server = direct ? await beginWithTls(opening, tls) : await agreeOnTls(opening, tls);
   if (cancelling !== null) {
     // The server does not answer it, so there is nothing to filter.
     const relay = { agentHead: cancelling, serverHead: null, agentFilter: onlyHead(), serverFilter: null };
@@ -83,6 +87,23 @@ function translated({ cancelled, grant }: Opening, raw: Buffer): Buffer {
     return cancelRequest({ ...readCancelRequest(raw), key: cancelled.key });
   const reason = 'no session of this agent with this server has that process and key';
   throw new DeniedByPolicy({ kind: 'deny', rule: null, code: 'cancel_denied', reason });
+}
+
+async function agreeOnTls(opening: Opening, tls: SecureOptions): Promise<TLSSocket> {
+  const raw = await connectServer(opening);
+  await askForTls(raw, opening.limits.handshakeTimeoutMs);
+  return await opening.upstream.secure(tls);
+}
+
+/**
+ * The server must name its protocol: with no word of PostgreSQL said before, one of another protocol that has the same certificate
+ * would be as good (protocol documentation, "SSL Session Encryption").
+ */
+async function beginWithTls(opening: Opening, tls: SecureOptions): Promise<TLSSocket> {
+  const { upstream, ip, grant, limits } = opening;
+  const server = await upstream.connectSecure(ip, grant.upstreamPort, limits.connectTimeoutMs, tls);
+  if (server.alpnProtocol === ALPN) return server;
+  throw new UpstreamError('tls_handshake_failed', 'the server did not say by ALPN that it speaks PostgreSQL');
 }
 
 async function askForTls(raw: Socket, timeoutMs: number): Promise<void> {

@@ -108,7 +108,13 @@ destinations:
     ranges: [],
     ports: [],
     protocol: 'auto',
-    tls: { serverName: null, ca: null, minVersion: 'TLSv1.2', clientCertificate: null },
+    tls: {
+      serverName: null,
+      ca: null,
+      minVersion: 'TLSv1.2',
+      negotiation: 'postgres',
+      clientCertificate: null,
+    },
     portMap: {},
   });
   t.end();

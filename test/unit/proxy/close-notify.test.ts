@@ -128,7 +128,13 @@ t.test('a FIN without close_notify ends the agent in good order, and is on recor
   const { port } = server.address() as AddressInfo;
   const wrapped = destination({
     protocol: 'tls',
-    tls: { serverName: SERVER_NAME, ca: certificates.ca, minVersion: 'TLSv1.2', clientCertificate: null },
+    tls: {
+      serverName: SERVER_NAME,
+      ca: certificates.ca,
+      minVersion: 'TLSv1.2',
+      negotiation: 'postgres',
+      clientCertificate: null,
+    },
   });
   const proxy = await TestProxy.start(t.teardown, policy([wrapped], [rule()]));
   for (const [how, said] of [

@@ -100,7 +100,13 @@ export function destination(changes: Partial<CompiledDestination> = {}): Compile
     ranges: [],
     ports: [],
     protocol: 'auto',
-    tls: { serverName: SERVER_NAME, ca: null, minVersion: 'TLSv1.2', clientCertificate: null },
+    tls: {
+      serverName: SERVER_NAME,
+      ca: null,
+      minVersion: 'TLSv1.2',
+      negotiation: 'postgres',
+      clientCertificate: null,
+    },
     portMap: {},
     ...changes,
   };
@@ -231,6 +237,11 @@ export class TestProxy {
       await proxy.worker.stop(0);
     });
     return proxy;
+  }
+
+  /** Where agents connect to. */
+  get port(): number {
+    return this.#port;
   }
 
   /** An agent's socket, connected. */

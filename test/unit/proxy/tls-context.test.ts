@@ -8,6 +8,7 @@ const tls = {
   serverName: null,
   ca: certificates.ca,
   minVersion: 'TLSv1.2',
+  negotiation: 'postgres',
   clientCertificate: null,
 } as const;
 

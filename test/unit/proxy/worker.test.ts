@@ -12,6 +12,7 @@ const tls = {
   serverName: SERVER_NAME,
   ca: certificates.ca,
   minVersion: 'TLSv1.2',
+  negotiation: 'postgres',
   clientCertificate: null,
 } as const;
 const until = (condition: () => boolean): Promise<unknown> => untilTrue('the worker to say so', condition);

@@ -29,6 +29,18 @@ t.test('a mapped port must be one of the destination', (t) => {
   t.end();
 });
 
+t.test('how TLS begins is said of PostgreSQL only', (t) => {
+  const negotiated = (rest: string): string[] => errorsOf(destination(`ports: [1], ${rest}`));
+  t.strictSame(negotiated('protocol: postgres, tls: {negotiation: direct}'), []);
+  t.strictSame(negotiated('tls: {negotiation: direct}'), [], 'which `auto` may find');
+  for (const protocol of ['http', 'tls'])
+    t.match(negotiated(`protocol: ${protocol}, tls: {negotiation: direct}`), [
+      /tls\.negotiation.*`protocol: \w+` is not.*`protocol: postgres`/,
+    ]);
+  t.match(negotiated('tls: {negotiation: ssl}'), [/negotiation/]);
+  t.end();
+});
+
 t.test('files are what they should be', (t) => {
   t.strictSame(
     errorsOf(destination('tls: {ca: ca.pem, client_certificate: {cert: client.pem, key: client.key}}')),

@@ -19,6 +19,7 @@ const tls = {
   serverName: SERVER_NAME,
   ca: certificates.ca,
   minVersion: 'TLSv1.2',
+  negotiation: 'postgres',
   clientCertificate: null,
 } as const;
 const passing = policy([destination({ tls })], [rule({ passthrough: true })]);

@@ -12,6 +12,7 @@ import {
   readBytes,
   rule,
   TestProxy,
+  tlsServer,
 } from '../harness.ts';
 import { postgresServer } from '../postgres-server.ts';
 
@@ -70,6 +71,36 @@ t.test('a client that speaks plain text gets its session over TLS', async (t) =>
     bytes: { agent_to_server: STARTUP.length + 22, server_to_agent: greeting.length + 22 },
   });
   t.same(server.received().subarray(0, 8), SSL_REQUEST, 'TLS is asked for first');
+});
+
+t.test('TLS is begun directly where policy says so, with a server that says what it speaks', async (t) => {
+  const direct = policy(
+    [destination({ protocol: 'postgres', tls: { ...tls, negotiation: 'direct' } })],
+    [rule()],
+  );
+  const asked = async (ALPNProtocols: string[]) => {
+    const heard: Buffer[] = [];
+    const port = await tlsServer(t.teardown, { ...certificates.valid, ALPNProtocols }, (s) =>
+      s.once('data', (chunk: Buffer) => {
+        heard.push(chunk);
+        s.end(Buffer.concat([AUTH_OK, READY]));
+      }),
+    );
+    const proxy = await TestProxy.start(t.teardown, direct);
+    const agent = await proxy.agent({ port });
+    agent.end(STARTUP);
+    return { answer: await readAll(agent), heard, report: await proxy.report() };
+  };
+  const willing = await asked(['postgresql']);
+  t.same(willing.answer, Buffer.concat([AUTH_OK, READY]));
+  t.same(willing.heard, [STARTUP], 'and no request for TLS before it');
+  t.match(willing.report, { reason: 'ok', disposition: 'upgraded', tls: { alpn: 'postgresql' } });
+  for (const other of [['http/1.1'], []]) {
+    const { answer, heard, report } = await asked(other);
+    t.match(answer.toString('latin1'), /^E/);
+    t.match(report, { reason: 'tls_handshake_failed' });
+    t.same(heard, [], 'of the agent it hears nothing');
+  }
 });
 
 t.test('requests for encryption are refused to the agent and not passed on', async (t) => {
