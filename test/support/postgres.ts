@@ -32,6 +32,14 @@ export const asPostgres = [
   '--',
 ];
 
+export interface PostgresOptions {
+  /** Where its programs are; default: the newest installed. */
+  readonly bin?: string;
+  readonly port?: number;
+  /** Of postgresql.conf. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 export class Postgres {
   readonly #process: Running;
 
@@ -39,8 +47,12 @@ export class Postgres {
     this.#process = process;
   }
 
-  static async start(network: Network, dir: string, pki: Pki): Promise<Postgres> {
-    const bin = findPrograms();
+  static async start(
+    network: Network,
+    dir: string,
+    pki: Pki,
+    { bin = findPrograms(), port = POSTGRES.port, settings: more = {} }: PostgresOptions = {},
+  ): Promise<Postgres> {
     const data = join(dir, 'data');
     mkdirSync(dir, { recursive: true, mode: 0o755 });
     await must(['cp', '-a', '--reflink=auto', await template(bin), data]);
@@ -49,7 +61,7 @@ export class Postgres {
     await must(['install', '-o', 'postgres', '-m', '0600', cert, join(data, 'server.crt')]);
     const settings = {
       listen_addresses: '*',
-      port: String(POSTGRES.port),
+      port: String(port),
       unix_socket_directories: data,
       ssl: 'on',
       ssl_cert_file: 'server.crt',
@@ -59,12 +71,13 @@ export class Postgres {
       max_connections: '200',
       log_connections: 'on',
       log_statement: 'all',
+      ...more,
     };
     const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const process = network.far.start([...asPostgres, join(bin, 'postgres'), '-D', data, ...options], {
       cwd: dir,
     });
-    await waitForListener(process, [POSTGRES.port]);
+    await waitForListener(process, [port]);
     await process.waitFor((r) => r.stderr.includes('ready to accept connections'));
     return new Postgres(process);
   }
@@ -125,7 +138,8 @@ export async function template(bin: string): Promise<string> {
   const single = [...asPostgres, join(bin, 'postgres'), '--single', '-D', work];
   await must([...single, 'postgres'], {
     cwd: CACHE_DIR,
-    input: `create role ${POSTGRES.user} login password '${POSTGRES.password}'\ncreate database ${POSTGRES.database} owner ${POSTGRES.user}\n`,
+    // Which is not the default of 13.
+    input: `set password_encryption = 'scram-sha-256'\ncreate role ${POSTGRES.user} login password '${POSTGRES.password}'\ncreate database ${POSTGRES.database} owner ${POSTGRES.user}\n`,
   });
   await must([...single, POSTGRES.database], {
     cwd: CACHE_DIR,

@@ -103,4 +103,12 @@ export class PrivateApt {
   async download(packages: readonly string[], into: string): Promise<void> {
     await this.#run('apt-get', ['download', '-q', ...packages], into);
   }
+
+  /** And all that they depend on, as nothing is installed in this apt's eyes. */
+  async downloadAll(packages: readonly string[], into: string): Promise<void> {
+    mkdirSync(join(into, 'partial'), { recursive: true });
+    const where = ['-o', `Dir::Cache::archives=${into}`];
+    const install = ['install', '-q', '-y', '--no-install-recommends', '--download-only'];
+    await this.#run('apt-get', [...where, ...install, ...packages]);
+  }
 }
