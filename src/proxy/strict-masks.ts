@@ -5,7 +5,7 @@
 import { masksDirection } from '../policy/masks.ts';
 import type { CompiledMask } from '../policy/types.ts';
 import { type Denial, NOT_RUN } from '../protocols/postgres/denials.ts';
-import { carriedBy, carriesColumn } from '../protocols/postgres/masking/carry.ts';
+import { carriedBy, carriesColumn, carriesSomething } from '../protocols/postgres/masking/carry.ts';
 import type { CatalogKeeper } from '../protocols/postgres/masking/catalog.ts';
 import { ColumnRules } from '../protocols/postgres/masking/column-rules.ts';
 import { remembered } from '../protocols/postgres/text-cache.ts';
@@ -30,7 +30,7 @@ export function strictMasks(
   const rules = own.map(({ name, columns }) => ({ name, columns: new ColumnRules(columns) }));
   return (text) => {
     const carried = carriedOf(text);
-    if (carried === null || (!carried.bringsCode && carried.parts.length === 0)) return null;
+    if (carried === null || !carriesSomething(carried)) return null;
     const catalog = keeper?.current() ?? null;
     const rule = rules.find(({ columns }) => carriesColumn(carried, columns, catalog));
     if (rule === undefined) return null;

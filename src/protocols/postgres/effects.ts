@@ -208,8 +208,9 @@ const BY_PREFIX: readonly (readonly [string, Effect])[] = [
   ['crosstab', 'code'],
 ];
 
-/** They read tables they are told by name or by number: which ones does not show. */
-const READS_ANY_TABLE = /^(?:table|schema|database)_to_xml|^get_raw_page$/;
+/** They read tables they are told by name or by number, or what is in the files and the log of all: which ones does not show. */
+const READS_ANY_TABLE =
+  /^(?:(?:table|schema|database)_to_xml|(?:get_raw_page|bt_page_items|lo_import)$|pg_read_(?:binary_)?file|pg_logical_slot_(?:get|peek)_|pg_get_wal_)/;
 
 export function readsAnyTable(name: string): boolean {
   return READS_ANY_TABLE.test(name);

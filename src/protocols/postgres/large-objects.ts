@@ -21,5 +21,8 @@ export const LARGE_OBJECT_FUNCTIONS: ReadonlyMap<number, string> = new Map([
   [3172, 'lo_truncate64'],
 ]);
 
+/** loread(): what it gives is bytes; all others of them give numbers. */
+export const LO_READ = 954;
+
 /** Longer ones write more at once than clients do; what is held of a call is bounded by it. */
 export const CALL_MAX_LENGTH = 1_048_576;

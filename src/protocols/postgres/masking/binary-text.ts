@@ -29,6 +29,10 @@ const READERS: ReadonlyMap<number, Reader> = new Map<number, Reader>([
   [1114, sized(8, (bytes) => timestamp(bytes))],
   [1184, sized(8, (bytes) => timestamp(bytes))],
   [1700, numeric],
+  [2970, snapshot],
+  [3614, lexemes],
+  [5038, snapshot],
+  [5069, sized(8, (bytes) => String(bytes.readBigUInt64BE()))],
   [2950, sized(16, uuid)],
   [869, address],
   [650, address],
@@ -77,6 +81,27 @@ function numeric(bytes: Buffer): string | null {
   for (let index = weight + 1; fraction.length < scale; index += 1) fraction += digit(index);
   const text = whole.replace(/^0+(?=\d)/, '') || '0';
   return `${sign === 0 ? '' : '-'}${text}${scale === 0 ? '' : `.${fraction.slice(0, scale)}`}`;
+}
+
+/** A count, then each with its NUL, how many places it has, and those (PostgreSQL source, tsvectorsend). */
+function lexemes(bytes: Buffer): string | null {
+  const texts: string[] = [];
+  let at = 4;
+  while (at < bytes.length) {
+    const end = bytes.indexOf(0, at);
+    if (end === -1 || end + 3 > bytes.length) return null;
+    texts.push(bytes.toString('latin1', at, end));
+    at = end + 3 + 2 * bytes.readUInt16BE(end + 1);
+  }
+  return texts.join('\n');
+}
+
+/** How many transactions are in it, then the first, the last, and those (PostgreSQL source, pg_snapshot_send). */
+function snapshot(bytes: Buffer): string | null {
+  if (bytes.length < 20 || bytes.length % 8 !== 4) return null;
+  const numbers: string[] = [];
+  for (let at = 4; at < bytes.length; at += 8) numbers.push(String(bytes.readBigUInt64BE(at)));
+  return numbers.join(':');
 }
 
 function uuid(bytes: Buffer): string {

@@ -5,7 +5,7 @@
  * By the parser's tree and on the safe side. A condition takes nothing, and neither does setting the column itself.
  */
 
-import { effectOfFunction, STATEMENTS } from '../effects.ts';
+import { effectOfFunction, readsAnyTable, STATEMENTS } from '../effects.ts';
 import { isNode, type Node, parse } from '../parser.ts';
 import { listOf, nodesOf, stringOf, targetOf } from '../tree.ts';
 import type { Catalog } from './catalog.ts';
@@ -16,6 +16,8 @@ import { factsOfNodes, type StatementFacts } from './touch.ts';
 export interface Carried {
   /** DO, functions, triggers, rules. */
   readonly bringsCode: boolean;
+  /** Columns that get another name, be it in a table they are inherited from, or in its type: what they were and what they are. */
+  readonly renamed: readonly (readonly [string, string])[];
   /** What is read for each place that something is written to. */
   readonly parts: readonly StatementFacts[];
 }
@@ -26,13 +28,20 @@ export function carriedBy(text: Buffer): Carried | null {
   if (parsed.kind !== 'statements') return null;
   const reader = new Reader();
   for (const { stmt } of parsed.statements) reader.statement(stmt);
-  return { bringsCode: reader.bringsCode, parts: reader.parts };
+  return { bringsCode: reader.bringsCode, renamed: reader.renamed, parts: reader.parts };
+}
+
+export function carriesSomething({ bringsCode, renamed, parts }: Carried): boolean {
+  return bringsCode || renamed.length > 0 || parts.length > 0;
 }
 
 /** Whether it may be a value of a column that the rules mean. */
 export function carriesColumn(carried: Carried, columns: ColumnRules, catalog: Catalog | null): boolean {
   if (!columns.meanSomething(catalog)) return false;
-  return carried.bringsCode || carried.parts.some((part) => columns.anyTouched(part, catalog));
+  const renames = columns.rules.some((rule) =>
+    carried.renamed.some(([before, after]) => rule.meansColumn(before) && !rule.meansColumn(after)),
+  );
+  return renames || carried.bringsCode || carried.parts.some((part) => columns.anyTouched(part, catalog));
 }
 
 /** Of those that make a type, an operator and the like only some name functions. */
@@ -44,11 +53,25 @@ const CALLS: ReadonlySet<string> = new Set([
   'CreateFdwStmt',
   'AlterFdwStmt',
 ]);
+/** What stands elsewhere, or the same database by another way, comes in as tables of another name. */
+const FOREIGN: ReadonlySet<string> = new Set([
+  'CreateForeignTableStmt',
+  'ImportForeignSchemaStmt',
+  'CreateSubscriptionStmt',
+]);
+/** With them rows of a table become those of another, or are no longer. */
+const OF_PARENTS: ReadonlySet<unknown> = new Set([
+  'AT_AddInherit',
+  'AT_DropInherit',
+  'AT_AttachPartition',
+  'AT_DetachPartition',
+]);
 /** Where they take a value from, they keep or send it. */
 const KEEPING: ReadonlySet<unknown> = new Set(['session', 'write', 'server-file', 'foreign']);
 
 class Reader {
   bringsCode = false;
+  readonly renamed: (readonly [string, string])[] = [];
   readonly parts: StatementFacts[] = [];
   #last: unknown = null;
 
@@ -78,10 +101,12 @@ class Reader {
     const effects: readonly string[] = Object.hasOwn(STATEMENTS, kind) ? (STATEMENTS[kind] ?? []) : [];
     if (effects.includes('code') && !CALLS.has(kind))
       this.bringsCode ||= kind !== 'DefineStmt' || DEFINED.has(node['kind']);
+    if (FOREIGN.has(kind)) this.bringsCode = true;
     switch (kind) {
       case 'InsertStmt':
         this.#part(node['selectStmt'], node['withClause']);
-        if (isNode(node['onConflictClause'])) this.#set(node, node['onConflictClause']['targetList'], null);
+        if (isNode(node['onConflictClause']))
+          this.#set(node, node['onConflictClause']['targetList'], null, 'excluded');
         break;
       case 'UpdateStmt':
         this.#set(node, node['targetList'], node['fromClause'] ?? null);
@@ -98,10 +123,17 @@ class Reader {
         this.#part({ ViewStmt: node });
         break;
       case 'CopyStmt':
+        // Who knows what a program says.
+        if (node['is_from'] === true && node['is_program'] === true) this.bringsCode = true;
         if (node['is_from'] !== true && (node['is_program'] === true || typeof node['filename'] === 'string'))
           this.#whole({ CopyStmt: node });
         break;
       case 'AlterTableStmt':
+        for (const item of listOf(node['cmds'])) {
+          const command = isNode(item) ? item['AlterTableCmd'] : undefined;
+          const isOfParents = isNode(command) && OF_PARENTS.has(command['subtype']);
+          if (isOfParents) this.#whole(node['relation'], command['def']);
+        }
         this.#part(node['relation'], node['cmds']);
         break;
       case 'RenameStmt':
@@ -109,21 +141,26 @@ class Reader {
         if (node['renameType'] === 'OBJECT_SCHEMA')
           this.#whole({ relname: '*', schemaname: node['subname'] });
         else if (isNode(node['relation'])) this.#whole(node['relation']);
+        if (node['renameType'] === 'OBJECT_COLUMN' || node['renameType'] === 'OBJECT_ATTRIBUTE')
+          this.renamed.push([String(node['subname']), String(node['newname'])]);
         break;
     }
   }
 
-  /** Values that columns of a relation are set to. A column's own value stays where it is. */
-  #set(statement: Node, targets: unknown, from: unknown): void {
+  /**
+   * Values that columns of a relation are set to. A column's own value stays where it is.
+   * @param judged what the row is called that has been judged as it is inserted
+   */
+  #set(statement: Node, targets: unknown, from: unknown, judged: string | null = null): void {
     if (from !== null || JSON.stringify(targets).includes('"SubLink"')) {
       this.#part(statement['relation'], targets, from, statement['withClause']);
       return;
     }
     for (const item of listOf(targets)) {
       const { name, val } = targetOf(item) ?? {};
-      // What would have been inserted was judged with the INSERT.
       const references = referencesIn(val).filter(
-        (fields) => fields[0] !== 'excluded' && (fields.length === 0 || fields.at(-1) !== name),
+        (fields) =>
+          (judged === null || fields[0] !== judged) && (fields.length === 0 || fields.at(-1) !== name),
       );
       const calls = callsOf(val);
       if (references.length + calls.length > 0)
@@ -154,8 +191,8 @@ class Reader {
     const { funcname, args } = node;
     if (!Array.isArray(funcname)) return;
     const name = stringOf(funcname.at(-1));
-    if (name !== null && KEEPING.has(effectOfFunction(name)) && !listOf(args).every(isSaid))
-      this.#allOf(root);
+    if (name === null || !KEEPING.has(effectOfFunction(name))) return;
+    if (readsAnyTable(name) || !listOf(args).every(isSaid)) this.#allOf(root);
   }
 
   /** The statement as a whole, once. */

@@ -10,9 +10,11 @@ import { maskJson, type TextMask } from './json-text.ts';
 import { longValue } from './long-value.ts';
 import { mapArray, mapRecord } from './nested-binary.ts';
 import { mapArrayText, mapCompositeText } from './nested-text.ts';
+import { boundOf, boundsIn } from './range-binary.ts';
 import { isRangeText } from './range-text.ts';
+import { decimal } from './requests/literal.ts';
 import { isText, standIn } from './same-length.ts';
-import { BOOL, elementOf, type Family, familyOf } from './types.ts';
+import { BOOL, elementOf, type Family, familyOf, isPlainBinary } from './types.ts';
 
 /** Undefined: as it is; null: NULL. */
 export type Masked = Uint8Array | null | undefined;
@@ -83,7 +85,7 @@ function searchedAs(masker: ValueMasker, family: Family, format: number): Cell['
 function isLookedAt(family: Family, typeOid: number, format: number): boolean {
   if (family !== 'typed') return true;
   if (typeOid === BOOL) return false;
-  return format === 0 || hasTextOfBinary(typeOid);
+  return format === 0 || hasTextOfBinary(typeOid) || !isPlainBinary(typeOid);
 }
 
 class Values {
@@ -131,7 +133,7 @@ class Values {
       case 'jsonb':
         return this.#jsonb(bytes);
       case 'typed':
-        return this.#typedBinary(typeOid, bytes);
+        return this.#typedBinary(typeOid, bytes, depth);
       case 'array':
       case 'record':
       case 'unknown':
@@ -160,15 +162,24 @@ class Values {
   }
 
   #typed(bytes: Uint8Array): Masked {
-    const isHit = this.#ask(bytes) !== null;
+    const isHit = this.#ask(bytes) !== null || this.#isNumberOf(bytes);
     return this.#isWhole || isHit ? null : undefined;
   }
 
-  #typedBinary(typeOid: number, bytes: Uint8Array): Masked {
+  /** A number that is written otherwise than by its digits. */
+  #isNumberOf(bytes: Uint8Array): boolean {
+    const digits = otherDigits(bytes);
+    return digits !== null && this.#ask(Buffer.from(digits, 'latin1')) !== null;
+  }
+
+  #typedBinary(typeOid: number, bytes: Buffer, depth: number): Masked {
     const text = textOfBinary(typeOid, bytes);
     if (text !== null) return this.#typed(Buffer.from(text, 'latin1'));
-    // Not as its type is written: it may hold anything.
-    return this.#typed(bytes);
+    if (this.#isWhole || isPlainBinary(typeOid)) return this.#typed(bytes);
+    const boundOid = boundOf(typeOid);
+    const bounds = boundOid === 0 ? null : boundsIn(bytes);
+    if (bounds === null) return this.#nestedBinary(bytes, depth) === undefined ? undefined : null;
+    return bounds.some((bound) => this.binary(boundOid, bound, depth + 1) !== undefined) ? null : undefined;
   }
 
   #json(bytes: Buffer): Masked {
@@ -193,11 +204,12 @@ class Values {
 
   /** `\x` and two hexadecimal digits a byte; or as it is, with escapes (bytea_output = escape). */
   #byteaText(bytes: Buffer): Masked {
-    if (bytes[0] !== BACKSLASH || bytes[1] !== LETTER_X) return this.#plain(bytes);
-    const masked = this.#plain(Buffer.from(bytes.toString('latin1', 2), 'hex'));
-    return masked === null || masked === undefined
-      ? masked
-      : Buffer.from(`\\x${Buffer.from(masked).toString('hex')}`, 'latin1');
+    const isHex = bytes[0] === BACKSLASH && bytes[1] === LETTER_X;
+    if (!isHex && (this.#isWhole || !OCTAL.test(bytes.toString('latin1')))) return this.#plain(bytes);
+    const said = isHex ? Buffer.from(bytes.toString('latin1', 2), 'hex') : withoutEscapes(bytes);
+    const masked = this.#plain(said);
+    if (masked === null || masked === undefined) return masked;
+    return isHex ? Buffer.from(`\\x${Buffer.from(masked).toString('hex')}`, 'latin1') : withEscapes(masked);
   }
 
   #arrayText(elementOid: number, bytes: Buffer, depth: number): Masked {
@@ -219,7 +231,7 @@ class Values {
 
   /** It may be anything without being called so: an array, a composite, JSON, bytea, a number. */
   #anyText(bytes: Buffer, depth: number): Masked {
-    if (this.#isClean(bytes)) return undefined;
+    if (this.#isClean(bytes)) return this.#isNumberOf(bytes) ? null : undefined;
     const first = bytes[0];
     if (depth >= DEPTH_MAX) return this.#plain(bytes);
     if (first === BACKSLASH && BYTEA.test(bytes.toString('latin1'))) return this.#byteaText(bytes);
@@ -231,9 +243,16 @@ class Values {
     const masked = nested?.(bytes, (element) => this.#anyText(element, depth + 1));
     if (masked !== undefined) return masked ?? undefined;
     const plain = this.#plain(bytes);
-    if (plain === undefined || plain === null || this.#numbersAreTexts) return plain;
+    if (plain === undefined) return this.#isOtherwise(bytes) ? null : undefined;
+    if (plain === null || this.#numbersAreTexts) return plain;
     if (!NUMBER.test(bytes.toString('latin1'))) return plain;
     return NUMBER.test(Buffer.from(plain).toString('latin1')) ? plain : null;
+  }
+
+  /** Only if it is a number, or bytea with escapes, something is in it. */
+  #isOtherwise(bytes: Buffer): boolean {
+    if (this.#isNumberOf(bytes)) return true;
+    return OCTAL.test(bytes.toString('latin1')) && this.#ask(withoutEscapes(bytes)) !== null;
   }
 
   /** With a bound masked it would be another range, or none. */
@@ -250,8 +269,9 @@ class Values {
     const record = mapRecord(bytes, mask);
     if (record !== undefined) return record ?? undefined;
     if (isText(bytes)) return this.#plain(bytes);
-    if (this.#typed(bytes) === null) return null;
-    return this.#mayBeNumber(bytes) ? null : undefined;
+    if (this.#typed(bytes) === null || this.#typed(withoutLengths(bytes)) === null) return null;
+    const parts = boundsIn(bytes) ?? [];
+    return [bytes, ...parts].some((part) => this.#mayBeNumber(part)) ? null : undefined;
   }
 
   /** Of what type it is does not show, as in COPY: what would be sensitive as a number is taken for one. */
@@ -275,7 +295,55 @@ const BRACKET = 0x5b;
 const PARENTHESIS = 0x28;
 
 const NUMBER = /^[-+]?\d+(?:\.\d+)?$/;
+/** As `bytea` is written with escapes. */
+const OCTAL = /\\[0-3][0-7]{2}/;
+/** Of numbers, all but digits with a point or a sign: `0x1F`, `1_000`, `1e3`, and what stands with blanks. */
+const OTHER_NUMBER = /^[ \t\r\n]*[-+]?(0[xob][\da-f_]+|[\d_]*\.?[\d_]+\.?(?:e[-+]?\d{1,2})?)[ \t\r\n]*$/i;
+const OTHER_NUMBER_MAX_BYTES = 64;
 const BYTEA = /^\\x(?:[0-9a-f]{2})*$/;
+
+/** The digits of a number that is not written by them; null: it is, or is none. */
+export function otherDigits(bytes: Uint8Array): string | null {
+  if (bytes.length > OTHER_NUMBER_MAX_BYTES) return null;
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  if (!NOT_ONLY_DIGITS.test(text)) return null;
+  const number = OTHER_NUMBER.exec(text)?.[1];
+  if (number === undefined) return null;
+  const digits = decimal(number);
+  return digits === number ? null : digits;
+}
+
+const NOT_ONLY_DIGITS = /\d[._eExXoObB]/;
+
+/** `\\ooo` is a byte, `\\\\` a backslash. */
+function withoutEscapes(bytes: Buffer): Buffer {
+  const said = bytes
+    .toString('latin1')
+    .replace(/\\(?:([0-3][0-7]{2})|\\)/g, (_, octal?: string) =>
+      octal === undefined ? '\\' : String.fromCharCode(Number.parseInt(octal, 8)),
+    );
+  return Buffer.from(said, 'latin1');
+}
+
+function withEscapes(bytes: Uint8Array): Buffer {
+  const written = Buffer.from(bytes)
+    .toString('latin1')
+    .replace(/[^ -~]|\\/g, (char) =>
+      char === '\\' ? '\\\\' : `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`,
+    );
+  return Buffer.from(written, 'latin1');
+}
+
+/** Blanks where the last byte of a length below 2^16 may stand: as a letter or digit it would hide what begins behind it. */
+function withoutLengths(bytes: Buffer): Buffer {
+  const copy = Buffer.from(bytes);
+  for (let at = 3; at < copy.length; at += 1)
+    if (bytes[at - 3] === 0 && bytes[at - 2] === 0 && (bytes[at - 1] === 0 || bytes[at - 4] !== 0))
+      copy[at] = BLANK;
+  return copy;
+}
+
+const BLANK = 0x0a;
 
 function isJson(bytes: Buffer): boolean {
   try {

@@ -24,6 +24,20 @@ export function readRow(text: string, at: number, shape: CopyShape): CopyRow | n
   return shape.format === 'csv' ? readCsv(text, at, shape) : readText(text, at, shape);
 }
 
+/**
+ * Rows in which nothing is quoted or escaped, with the ends of lines between fields: as detectors look at what stands beside a
+ * thing, `5` or `.` as a delimiter would hide it.
+ */
+export function apart(rows: Buffer, { delimiter }: CopyShape): Buffer {
+  if (delimiter === '\t') return rows;
+  const copy = Buffer.from(rows);
+  const byte = delimiter.charCodeAt(0);
+  for (let at = copy.indexOf(byte); at !== -1; at = copy.indexOf(byte, at + 1)) copy[at] = NEW_LINE;
+  return copy;
+}
+
+const NEW_LINE = 0x0a;
+
 export function writeField(value: string | null, shape: CopyShape): string {
   if (value === null) return shape.nullText;
   if (shape.format !== 'csv') {
@@ -77,7 +91,7 @@ function said(written: string): string {
 }
 
 function readCsv(text: string, at: number, shape: CopyShape): CopyRow | null {
-  const { delimiter, quote, escape: before, nullText } = shape;
+  const { delimiter, quote, escape: before, nullText, nullIsText } = shape;
   const fields: CopyField[] = [];
   let start = at;
   let value = '';
@@ -96,7 +110,11 @@ function readCsv(text: string, at: number, shape: CopyShape): CopyRow | null {
       inQuotes = true;
       wasQuoted = true;
     } else if (char === delimiter || char === '\n') {
-      fields.push({ start, end: here, value: !wasQuoted && value === nullText ? null : value });
+      fields.push({
+        start,
+        end: here,
+        value: !wasQuoted && !nullIsText && value === nullText ? null : value,
+      });
       if (char === '\n') return { fields, end: here + 1 };
       start = here + 1;
       value = '';

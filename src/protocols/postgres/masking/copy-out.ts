@@ -12,7 +12,7 @@ import type { Catalog } from './catalog.ts';
 import { type Cell, cellOf, type OnHits } from './cell.ts';
 import { ANY_COLUMN, type ColumnRules, reachesIn } from './column-rules.ts';
 import { CopyBinary } from './copy-binary.ts';
-import { readRow, writeField } from './copy-fields.ts';
+import { apart, readRow, writeField } from './copy-fields.ts';
 import { copyData, RowPieces } from './copy-pieces.ts';
 import type { CopyShape } from './copy-shape.ts';
 import type { Relation, StatementFacts } from './touch.ts';
@@ -47,7 +47,7 @@ export function planCopy(facts: CopyFacts): CopyOut {
   if (isBinary) return new CopyBinary(cells, masker, onHits);
   // Text and CSV look alike to whoever does not know the statement.
   if (shape === null) throw new RangeError('data of a COPY whose statement was not understood');
-  return new CopyText(shape, cells);
+  return new CopyText(shape, cells, masker);
 }
 
 type Column = Omit<ColumnFacts, 'type'>;
@@ -109,11 +109,14 @@ class CopyText implements CopyOut {
   readonly #passes: boolean;
   /** What searches all fields alike, if they are only searched. */
   readonly #search: ValueMasker | null;
+  /** Of what columns are called. */
+  readonly #names: ValueMasker;
   #isHeader: boolean;
 
-  constructor(shape: CopyShape, cells: readonly (Cell | null)[]) {
+  constructor(shape: CopyShape, cells: readonly (Cell | null)[], names: ValueMasker) {
     this.#shape = shape;
     this.#cells = cells;
+    this.#names = names;
     this.#isHeader = shape.header;
     this.#passes = cells.every((cell) => cell === null);
     const first = cells[0]?.masker ?? null;
@@ -144,8 +147,9 @@ class CopyText implements CopyOut {
       // COPY of a table without columns has rows of nothing.
       if (row.fields.length !== this.#cells.length && this.#cells.length > 0)
         throw new RangeError('a row of a COPY with other columns than it has');
-      for (const [index, field] of isHeader ? [] : row.fields.entries()) {
-        const masked = maskField(this.#cells[index] ?? null, field.value);
+      for (const [index, field] of row.fields.entries()) {
+        const cell = isHeader ? this.#name : (this.#cells[index] ?? null);
+        const masked = maskField(cell, field.value);
         if (masked === undefined) continue;
         out += text.slice(written, field.start) + writeField(masked, shape);
         written = field.end;
@@ -160,14 +164,21 @@ class CopyText implements CopyOut {
     const search = this.#search;
     if (search === null || this.#isHeader) return false;
     if (content.includes(this.#shape.format === 'csv' ? this.#shape.quote : '\\')) return false;
-    return search.value(content) === null;
+    return search.value(apart(content, this.#shape)) === null;
   }
 
+  readonly #name: Pick<Cell, 'whole'> = {
+    whole: (bytes) => {
+      const masked = this.#names.value(bytes);
+      return masked === null ? undefined : masked.bytes;
+    },
+  };
+
+  /** One with all the names that a table may have is shorter. */
   long(): LongMessage {
     this.#pieces.none();
-    const row = new LongRow(this.#shape, this.#cells, this.#isHeader);
-    this.#isHeader = false;
-    return row;
+    if (this.#isHeader) throw new RangeError('names of columns that are too long');
+    return new LongRow(this.#shape, this.#cells);
   }
 
   end(): void {
@@ -175,7 +186,7 @@ class CopyText implements CopyOut {
   }
 }
 
-function maskField(cell: Cell | null, value: string | null): string | null | undefined {
+function maskField(cell: Pick<Cell, 'whole'> | null, value: string | null): string | null | undefined {
   if (cell === null || value === null) return undefined;
   const masked = cell.whole(Buffer.from(value, 'latin1'));
   return masked === undefined || masked === null ? masked : Buffer.from(masked).toString('latin1');
@@ -185,22 +196,20 @@ function maskField(cell: Cell | null, value: string | null): string | null | und
 export class LongRow implements LongMessage {
   readonly #shape: CopyShape;
   readonly #cells: readonly (Cell | null)[];
-  readonly #isHeader: boolean;
   #index = 0;
   #inQuotes = false;
   #isEscaped = false;
   #last = 0;
   #field: FieldStream | null = null;
 
-  constructor(shape: CopyShape, cells: readonly (Cell | null)[], isHeader: boolean) {
+  constructor(shape: CopyShape, cells: readonly (Cell | null)[]) {
     this.#shape = shape;
     this.#cells = cells;
-    this.#isHeader = isHeader;
     this.#field = this.#open();
   }
 
   #open(): FieldStream | null {
-    return this.#isHeader ? null : (this.#cells[this.#index]?.masker.stream() ?? null);
+    return this.#cells[this.#index]?.masker.stream() ?? null;
   }
 
   get #isWhole(): boolean {

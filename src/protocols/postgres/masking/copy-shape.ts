@@ -10,6 +10,8 @@ export interface CopyShape {
   readonly escape: string;
   /** The text that is NULL. */
   readonly nullText: string;
+  /** In some columns that text is a text. */
+  readonly nullIsText: boolean;
   readonly header: boolean;
   /** Whose columns they are; null: those of a query. */
   readonly table: { readonly schema: string | null; readonly name: string } | null;
@@ -42,7 +44,8 @@ export function copyShape(node: Node): CopyShape | null {
     quote,
     escape: options.get('escape') ?? quote,
     nullText: options.get('null') ?? (csv ? '' : '\\N'),
-    header: !['false', 'off', '0'].includes(options.get('header') ?? 'off'),
+    nullIsText: options.has('force_not_null'),
+    header: !['false', 'off', '0'].includes(options.get('header')?.toLowerCase() ?? 'off'),
     table: table === null ? null : relationOf(table),
     columns: columns.length === 0 ? null : columns,
     query: table === null ? targetsOf(node['query']) : null,
@@ -70,7 +73,8 @@ function targetsOf(query: unknown): (string | null)[] | null {
   if (!isNode(select) || !Array.isArray(select['targetList']) || isNode(select['withClause'])) return null;
   const sources = JSON.stringify(select['fromClause'] ?? []);
   // From other than tables by their own column names anything may come under any name.
-  if (/"(?:RangeSubselect|RangeFunction|colnames|JoinExpr|RangeTableFunc)"/.test(sources)) return null;
+  if (/"(?:RangeSubselect|RangeFunction|colnames|JoinExpr|RangeTableFunc|JsonTable)"/.test(sources))
+    return null;
   const targets: (string | null)[] = [];
   for (const item of select['targetList']) {
     const target = targetOf(item)?.['val'];

@@ -25,7 +25,8 @@ export type Expected =
   | { readonly kind: 'execute'; readonly portal: string }
   | { readonly kind: 'close' }
   | { readonly kind: 'sync' }
-  | { readonly kind: 'call' }
+  /** `format` null: it is not known. */
+  | { readonly kind: 'call'; readonly functionOid: number; readonly format: number | null }
   /** Several messages of ours, with one ReadyForQuery in the end. */
   | { readonly kind: 'look-up' }
   /** No question: the agent has ended the data of a COPY. */

@@ -17,8 +17,10 @@ export class Names {
   readonly #lookUp: LookUp | null;
   readonly #statements = new Map<string, StatementFacts | null>();
   readonly #portals = new Map<string, StatementFacts | null>();
-  /** Something was prepared or declared that touched a masked column. */
-  lasting = false;
+  /** Something was prepared or declared in SQL, or by code, that touched a masked column. */
+  #lasting = false;
+  /** The same by the protocol, whose names EXECUTE and FETCH know too. */
+  #parsed = false;
 
   constructor(columns: ColumnRules, lookUp: LookUp | null) {
     this.#columns = columns;
@@ -29,6 +31,7 @@ export class Names {
   parsed(name: string | null, facts: StatementFacts | null): void {
     if (name === null || this.#statements.size >= NAMES_MAX) this.#statements.clear();
     if (name !== null) this.#statements.set(name, facts);
+    this.#parsed ||= this.#columns.anyTouched(facts, this.#lookUp?.catalog ?? null);
   }
 
   bound(portal: string | null, statement: string | null): void {
@@ -51,11 +54,11 @@ export class Names {
   ran(facts: StatementFacts | null): void {
     if (this.#columns.rules.length === 0) return;
     if (facts === null || facts.changesTables) this.#lookUp?.expire();
-    if (this.lasting || facts?.lasts === false) return;
+    if (this.#lasting || facts?.lasts === false) return;
     // Code finds nothing to prepare or declare in a database that had no such column when it was asked.
     const finds = facts?.runsCode !== true || this.#columns.meanSomething(this.#lookUp?.last ?? null);
     const said = facts === null || finds ? facts : { ...facts, runsCode: false };
-    this.lasting = this.#columns.anyTouched(said, this.#lookUp?.catalog ?? null);
+    this.#lasting = this.#columns.anyTouched(said, this.#lookUp?.catalog ?? null);
   }
 
   /** Whether code of the database may say what is said about the statement. */
@@ -64,9 +67,18 @@ export class Names {
     return this.#columns.runsFunction(facts, this.#lookUp?.catalog ?? null);
   }
 
+  /**
+   * Whether what was prepared or declared before may come out of the statement. Of a simple query the text says so; one of the
+   * extended protocol may have another's name.
+   */
+  mayShow(facts: StatementFacts | null, by: 'query' | 'portal'): boolean {
+    const isIndirect = facts?.isIndirect !== false;
+    return (this.#lasting && (isIndirect || by === 'portal')) || (this.#parsed && isIndirect);
+  }
+
   /** Whether what is said about the statement may quote a masked value. */
   touched(facts: StatementFacts | null): boolean {
-    if (this.lasting && facts?.isIndirect !== false) return true;
+    if (this.mayShow(facts, 'query')) return true;
     return this.#columns.anyTouched(facts, this.#lookUp?.catalog ?? null);
   }
 }

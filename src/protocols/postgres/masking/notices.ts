@@ -11,8 +11,18 @@ import { type MaskHit, VALUE_MAX_BYTES, type ValueMasker } from '../../../mask/m
 import { message as framed, HEADER_BYTES } from '../message.ts';
 import { isKnownState } from './sql-states.ts';
 
-/** Fields that name or number something and hold no values (protocol documentation, "Error and Notice Message Fields"). */
-const NAMES: ReadonlySet<string> = new Set(['S', 'V', 'C', 'P', 'p', 'F', 'L', 'R', 's', 't', 'c', 'd', 'n']);
+/**
+ * Fields by which clients go, and how they are written (protocol documentation, "Error and Notice Message Fields"): severity, code,
+ * numbers of a character and a line.
+ */
+const FORMS: Readonly<Record<string, RegExp>> = {
+  S: /^[^\d\s]{1,40}\d?$/,
+  V: /^[A-Z]{1,10}\d?$/,
+  C: /^[0-9A-Z]{5}$/,
+  P: /^\d{1,9}$/,
+  p: /^\d{1,9}$/,
+  L: /^\d{1,9}$/,
+};
 
 /** Classes whose message may quote a value: data exceptions, integrity, raised by code, notices and warnings of code. */
 const QUOTING = /^(?:00|01|02|22|23|27|38|39|44|P0|XX)/;
@@ -65,12 +75,12 @@ export class NoticeMasker {
   #field(type: string, value: Buffer, code: string, guard: Guard): Uint8Array {
     if (isWithheld(type, code, guard)) return WITHHELD;
     if (guard === 'code' && type === 'C' && !isKnownState(code)) return RAISED;
-    return NAMES.has(type) ? value : this.#text(value);
+    return FORMS[type]?.test(value.toString('utf8')) === true ? value : this.#text(value);
   }
 
   /** Process id, channel, payload. */
   notification(message: Buffer): Buffer | null {
-    return this.#second(message, HEADER_BYTES + 4);
+    return this.#texts(message, HEADER_BYTES + 4);
   }
 
   /** Name, value. */
@@ -78,18 +88,23 @@ export class NoticeMasker {
     const nameEnd = message.indexOf(0, HEADER_BYTES);
     return SETTINGS.has(message.toString('latin1', HEADER_BYTES, nameEnd))
       ? null
-      : this.#second(message, HEADER_BYTES);
+      : this.#texts(message, HEADER_BYTES);
   }
 
-  /** The second of two texts, of which the first begins at `at`. */
-  #second(message: Buffer, at: number): Buffer | null {
+  /** Two texts, of which the first begins at `at`. */
+  #texts(message: Buffer, at: number): Buffer | null {
     const firstEnd = message.indexOf(0, at);
     const secondEnd = firstEnd === -1 ? -1 : message.indexOf(0, firstEnd + 1);
     if (secondEnd !== message.length - 1) throw new RangeError('a text without end');
-    const value = message.subarray(firstEnd + 1, secondEnd);
-    const masked = this.#text(value);
-    if (masked === value) return null;
-    return framed(message[0] ?? 0, message.subarray(HEADER_BYTES, firstEnd + 1), masked, NUL);
+    const [first, second] = [message.subarray(at, firstEnd), message.subarray(firstEnd + 1, secondEnd)];
+    const [one, other] = [this.name(first), this.#text(second)];
+    if (one === first && other === second) return null;
+    return framed(message[0] ?? 0, message.subarray(HEADER_BYTES, at), one, NUL, other, NUL);
+  }
+
+  /** What something is called: the same bytes where nothing is found. */
+  name(value: Buffer): Uint8Array {
+    return this.#text(value);
   }
 
   #text(value: Buffer): Uint8Array {
@@ -112,7 +127,7 @@ function isWithheld(type: string, code: string, guard: Guard): boolean {
   return (
     // What a constraint is named stands in its message, and values in its detail.
     (type === 'M' && quotes && !CONSTRAINT.test(code)) ||
-    (DETAILS.has(type) && (quotes || (guard !== 'none' && code.startsWith('23'))))
+    (DETAILS.has(type) && (quotes || (guard !== 'none' && CONSTRAINT.test(code))))
   );
 }
 
@@ -157,7 +172,6 @@ const SETTINGS: ReadonlySet<string> = new Set([
   'client_encoding',
   'DateStyle',
   'IntervalStyle',
-  'TimeZone',
   'integer_datetimes',
   'standard_conforming_strings',
   'in_hot_standby',

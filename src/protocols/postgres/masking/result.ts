@@ -17,6 +17,28 @@ export interface DescribedColumn {
   readonly format: number;
 }
 
+/** The description with its columns called so. @throws RangeError when it is none */
+export function renamed(message: Buffer, nameOf: (name: Buffer) => Uint8Array): Buffer | null {
+  const parts: Uint8Array[] = [];
+  let written = 0;
+  const count = message.readUInt16BE(HEADER_BYTES);
+  for (let index = 0, here = HEADER_BYTES + 2; index < count; index += 1) {
+    const end = message.indexOf(0, here);
+    if (end === -1) throw new RangeError('a description without end');
+    const name = message.subarray(here, end);
+    const now = nameOf(name);
+    if (now !== name) {
+      parts.push(message.subarray(written, here), now);
+      written = end;
+    }
+    here = end + 1 + FIXED_BYTES;
+  }
+  if (parts.length === 0) return null;
+  const whole = Buffer.concat([...parts, message.subarray(written)]);
+  whole.writeUInt32BE(whole.length - 1, 1);
+  return whole;
+}
+
 /** Of each column, after its name: table, attribute, type, size, modifier, format. */
 const FIXED_BYTES = 18;
 

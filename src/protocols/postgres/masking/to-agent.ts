@@ -7,9 +7,11 @@
 import { BoundedMap } from '../../../core/bounded-map.ts';
 import type { Masker, MaskHit } from '../../../mask/masker.ts';
 import { BACKEND_KEY_MAX_LENGTH } from '../cancel-key.ts';
-import { HEADER_BYTES } from '../message.ts';
+import { LARGE_OBJECT_FUNCTIONS, LO_READ } from '../large-objects.ts';
+import { message as framed, HEADER_BYTES } from '../message.ts';
 import { type LongMessage, MessageRewriter, type Plan, type Run } from '../message-rewriter.ts';
 import type { Catalog } from './catalog.ts';
+import { cellOf } from './cell.ts';
 import type { ColumnRules } from './column-rules.ts';
 import { type CopyOut, planCopy } from './copy-out.ts';
 import type { Exchange, Expected } from './exchange.ts';
@@ -17,7 +19,7 @@ import type { LookUp } from './look-up.ts';
 import { Names } from './names.ts';
 import { endsSession, type Guard, NoticeMasker } from './notices.ts';
 import type { RequestMasks } from './requests/request-masks.ts';
-import { type DescribedColumn, planRows, readDescription } from './result.ts';
+import { type DescribedColumn, planRows, readDescription, renamed } from './result.ts';
 import type { RowMasker } from './rows.ts';
 import { hasItsShape } from './shapes.ts';
 import type { StatementFacts } from './touch.ts';
@@ -42,6 +44,7 @@ const HELD_MAX_LENGTH = 1_048_576;
 
 const NOTHING = Buffer.alloc(0);
 const ROW = 0x44; // 'D'
+const CALL_RESULT = 0x56; // 'V'
 const IDLE = 0x49; // 'I'
 
 /** With descriptions of 2 KiB, about half a MiB for a session. */
@@ -53,6 +56,8 @@ interface KnownPlan {
   readonly catalog: Catalog | null;
   readonly lasting: boolean;
   readonly rows: RowMasker;
+  /** What the agent gets in the place of the description; null: itself. */
+  readonly instead: Uint8Array | null;
 }
 
 /** Messages that are looked at whole. */
@@ -126,11 +131,34 @@ export class ToAgent extends MessageRewriter {
     return length <= ROW_HELD_MAX_LENGTH ? 'whole' : this.#copy.long();
   }
 
-  /** The result of a FunctionCall: of what type does not show, and a client may count on its length. */
+  /** The result of a FunctionCall. */
   #planCall(length: number): Plan {
-    if (this.#exchange.head?.kind !== 'call')
-      throw this.refused('the result of a function nobody has called');
-    return length < 8 ? 'pass' : new CallResult(this.#options.masker);
+    const { head } = this.#exchange;
+    if (head?.kind !== 'call') throw this.refused('the result of a function nobody has called');
+    const { functionOid, format } = head;
+    if (this.#options.onlyFollows || length < 8) return 'pass';
+    // Whoever reads a large object may count on the length of what is read.
+    if (functionOid === LO_READ && format === 1) return new CallResult(this.#options.masker);
+    // They give the numbers of objects and places in them.
+    if (functionOid !== LO_READ && LARGE_OBJECT_FUNCTIONS.has(functionOid)) return 'pass';
+    if (format === null || length > HELD_MAX_LENGTH)
+      throw this.refused('the result of a function that is too long');
+    return 'whole';
+  }
+
+  /** Of what type it is does not show. */
+  #called(message: Buffer, head: Expected | null): Uint8Array | null {
+    if (head?.kind !== 'call') throw this.#unasked();
+    const { masker, onHits } = this.#options;
+    const cell = cellOf({ typeOid: 0, format: head.format ?? 0, masker, onHits });
+    const value = message.subarray(HEADER_BYTES + 4);
+    if (message.readInt32BE(HEADER_BYTES) === -1 && value.length === 0) return null;
+    if (message.readInt32BE(HEADER_BYTES) !== value.length) throw this.refused('a result unlike its length');
+    const masked = cell?.whole(value);
+    if (masked === undefined) return null;
+    const size = Buffer.alloc(4);
+    size.writeInt32BE(masked === null ? -1 : masked.length);
+    return framed(CALL_RESULT, size, masked ?? NOTHING);
   }
 
   /** Rows, as many as there are, at once: it is much faster than one by one. */
@@ -163,6 +191,8 @@ export class ToAgent extends MessageRewriter {
         return this.#row(bytes, at, end);
       case 'd':
         return this.#copy?.whole(bytes, at, end) ?? null;
+      case 'V':
+        return this.#called(bytes.subarray(at, end), head);
       case 'T':
         return this.#described(bytes, at, end, head);
       case 'n':
@@ -216,32 +246,45 @@ export class ToAgent extends MessageRewriter {
   #described(bytes: Buffer, at: number, end: number, head: Expected | null): Uint8Array | null {
     if (head?.kind === 'query') {
       this.#names.ran(head.facts);
-      const lasting = this.#names.lasting && head.facts?.isIndirect !== false;
-      this.#planResult(bytes, at, end, head.facts, lasting);
-      return null;
+      return this.#planResult(bytes, at, end, head.facts, this.#names.mayShow(head.facts, 'query'));
     }
     if (head?.kind !== 'describe-portal' && head?.kind !== 'describe-statement') throw this.#unasked();
     this.#exchange.pop();
-    if (head.kind === 'describe-statement') return null;
-    this.#planResult(bytes, at, end, this.#names.factsOf(head.portal), this.#names.lasting);
-    return head.ours ? NOTHING : null;
+    if (head.kind === 'describe-statement') return this.#renamed(bytes.subarray(at, end));
+    const facts = this.#names.factsOf(head.portal);
+    const instead = this.#planResult(bytes, at, end, facts, this.#names.mayShow(facts, 'portal'));
+    return head.ours ? NOTHING : instead;
   }
 
-  #planResult(bytes: Buffer, at: number, end: number, facts: StatementFacts | null, lasting: boolean): void {
+  #renamed(description: Buffer): Uint8Array | null {
+    return this.#options.onlyFollows ? null : renamed(description, (name) => this.#notices.name(name));
+  }
+
+  /** What is sent for the description; null: itself. */
+  #planResult(
+    bytes: Buffer,
+    at: number,
+    end: number,
+    facts: StatementFacts | null,
+    lasting: boolean,
+  ): Uint8Array | null {
     const { columns, lookUp, masker, onHits } = this.#options;
     const catalog = this.#catalog;
     const key = bytes.toString('latin1', at, end);
     const known = this.#plans.get(key);
     if (known?.facts === facts && known.catalog === catalog && known.lasting === lasting) {
       this.#rows = known.rows;
-      return;
+      return known.instead;
     }
     const described = readDescription(bytes, at, end);
     const factsOf = (column: DescribedColumn) => columns.factsOf(column, facts, catalog, lasting);
     const rows = planRows(described, factsOf, masker, onHits);
     this.#rows = rows;
+    const instead = this.#renamed(bytes.subarray(at, end));
     if (described.some(({ tableOid }) => catalog?.isNewer(tableOid) === true)) lookUp?.expire();
-    else if (key.length <= PLAN_KEY_MAX_BYTES) this.#plans.set(key, { facts, catalog, lasting, rows });
+    else if (key.length <= PLAN_KEY_MAX_BYTES)
+      this.#plans.set(key, { facts, catalog, lasting, rows, instead });
+    return instead;
   }
 
   #describedNothing(head: Expected | null): Uint8Array | null {

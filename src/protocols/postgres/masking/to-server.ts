@@ -97,10 +97,8 @@ export class ToServer extends MessageRewriter {
         this.#exchange.push({ kind: 'query', facts: null });
         return 'pass';
       case CALL:
-        if (!this.#options.readsCalls && this.#requests === null) return this.#called();
-        if (!this.#options.readsCalls) return this.#planCall(length);
-        if (length > CALL_MAX_LENGTH) throw this.refused(BY_NUMBER);
-        return 'whole';
+        if (this.#options.readsCalls && length > CALL_MAX_LENGTH) throw this.refused(BY_NUMBER);
+        return this.#planCall(length);
       case PARSE:
         if (length <= PARSE_MAX_LENGTH) return 'whole';
         this.#exchange.push({ kind: 'parse', name: null, facts: null, prepared: null });
@@ -128,9 +126,9 @@ export class ToServer extends MessageRewriter {
   }
 
   #planCall(length: number): Plan {
-    const plan = this.#requests?.planCall(length) ?? 'pass';
-    if (plan !== 'whole') this.#called();
-    return plan;
+    if (length <= CALL_MAX_LENGTH) return 'whole';
+    this.#exchange.push({ kind: 'call', functionOid: 0, format: null });
+    return this.#requests?.callTooLong() ?? 'pass';
   }
 
   #planData(requests: RequestMasks): Plan {
@@ -153,9 +151,6 @@ export class ToServer extends MessageRewriter {
       case COPY_FAIL:
         return this.#requests?.fail(bytes.subarray(at, end)) ?? null;
       case CALL:
-        if (!this.#options.readsCalls) return this.#call(bytes.subarray(at, end));
-        if (end - at < HEADER_BYTES + 4 || !LARGE_OBJECT_FUNCTIONS.has(bytes.readUInt32BE(at + HEADER_BYTES)))
-          throw this.refused(BY_NUMBER);
         return this.#call(bytes.subarray(at, end));
       case PARSE:
         this.#parse(bytes, at, end);
@@ -178,7 +173,11 @@ export class ToServer extends MessageRewriter {
 
   /** A denied one is a query, which is answered as it would be. */
   #call(message: Buffer): Uint8Array | null {
-    this.#called();
+    if (message.length < HEADER_BYTES + 6) throw this.refused('a call of no function');
+    const functionOid = message.readUInt32BE(HEADER_BYTES);
+    if (this.#options.readsCalls && !LARGE_OBJECT_FUNCTIONS.has(functionOid)) throw this.refused(BY_NUMBER);
+    // The last that it says is how the result is to be written.
+    this.#exchange.push({ kind: 'call', functionOid, format: message.readUInt16BE(message.length - 2) });
     return this.#requests?.call(message) ?? null;
   }
 
@@ -190,11 +189,6 @@ export class ToServer extends MessageRewriter {
     const text = bytes.subarray(nameEnd + 1, textEnd);
     const prepared = this.#requests?.prepared(name, text, typesAt(bytes.subarray(textEnd + 1, end))) ?? null;
     this.#exchange.push({ kind: 'parse', name, facts, prepared });
-  }
-
-  #called(): 'pass' {
-    this.#exchange.push({ kind: 'call' });
-    return 'pass';
   }
 
   #facts(bytes: Buffer, from: number, end: number): StatementFacts | null {

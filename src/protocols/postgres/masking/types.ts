@@ -77,6 +77,9 @@ const TYPES: readonly (readonly [name: string, oid: number, array: number])[] = 
   ['daterange', 3912, 3913],
   ['int8range', 3926, 3927],
   ['jsonpath', 4072, 4073],
+  ['xid8', 5069, 271],
+  ['pg_mcv_list', 5017, 0],
+  ['anyarray', 2277, 0],
 ];
 
 const TEXTS: ReadonlySet<string> = new Set([
@@ -96,6 +99,10 @@ const OF_THEIR_OWN: ReadonlyMap<string, Family> = new Map<string, Family>([
   ['jsonb', 'jsonb'],
   ['bytea', 'bytea'],
   ['record', 'record'],
+  // Its text is that of a bytea.
+  ['pg_mcv_list', 'bytea'],
+  // Of what, its bytes say.
+  ['anyarray', 'array'],
 ]);
 
 /** What is above was made in the database (FirstNormalObjectId). */
@@ -134,6 +141,19 @@ export function nameOfType(typeOid: number): string | null {
 /** The type of an array's elements; 0: not known. */
 export function elementOf(arrayOid: number): number {
   return ELEMENTS.get(arrayOid) ?? 0;
+}
+
+/**
+ * Of those that are no text: what is in their binary form is a place in a table or in space, a time, bits or a MAC address, and nothing
+ * anybody looks for. Numbers of objects (`regclass`) are none of the values they stand for.
+ */
+const PLAIN_BINARY: ReadonlySet<number> = new Set([
+  16, 24, 27, 600, 601, 602, 603, 604, 628, 718, 774, 829, 1083, 1186, 1266, 1560, 1562, 2202, 2203, 2204,
+  2205, 2206, 3220, 3734, 3769, 4089, 4096, 4191,
+]);
+
+export function isPlainBinary(typeOid: number): boolean {
+  return PLAIN_BINARY.has(typeOid);
 }
 
 export const BOOL = 16;

@@ -2,7 +2,7 @@
 import { ByteQueue } from '../../../../core/byte-queue.ts';
 import type { ValueMasker } from '../../../../mask/masker.ts';
 import type { Cell } from '../cell.ts';
-import { readRow, writeField } from '../copy-fields.ts';
+import { apart, readRow, writeField } from '../copy-fields.ts';
 import { LongRow } from '../copy-out.ts';
 import type { CopyShape } from '../copy-shape.ts';
 import type { CellAt, CopyIn } from './copy-in.ts';
@@ -70,7 +70,7 @@ export class CopyInText implements CopyIn {
   #isLong(piece: Buffer, out: Uint8Array[]): boolean {
     if (this.#long !== null) return true;
     if (this.#held.length + piece.length <= ROW_HELD_MAX_BYTES) return false;
-    this.#long = new LongRow(this.#shape, this.#cells(), false);
+    this.#long = new LongRow(this.#shape, this.#cells());
     out.push(this.#goOn(this.#held.take()));
     return true;
   }
@@ -94,7 +94,7 @@ export class CopyInText implements CopyIn {
     if (search === null) return false;
     if (content.includes(this.#shape.format === 'csv' ? this.#shape.quote : '\\')) return false;
     // What looks into values says what it finds; here it is only asked whether.
-    return search.value(content) === null;
+    return search.value(apart(content, this.#shape)) === null;
   }
 
   #row(row: Buffer): Buffer {

@@ -89,8 +89,7 @@ export class RequestMasks {
     return this.#orDenied(PARSE, () => this.#parameters.bind(message));
   }
 
-  planCall(length: number): Plan {
-    if (length <= CALL_MAX_LENGTH) return 'whole';
+  callTooLong(): LeftOut {
     return { instead: () => this.#denials.substitute(QUERY, CALL_TOO_LONG) };
   }
 
@@ -202,6 +201,7 @@ const ANY_BINARY: CopyShape = {
   quote: '"',
   escape: '"',
   nullText: '',
+  nullIsText: false,
   header: false,
   table: null,
   columns: null,

@@ -9,7 +9,7 @@ import type { ValueMasker } from '../../../../mask/masker.ts';
 import type { Denial } from '../../denials.ts';
 import { STATEMENT_MAX_BYTES, scan, type Token } from '../../parser.ts';
 import { remembered } from '../../text-cache.ts';
-import { cellOf, type Masked, type OnHits } from '../cell.ts';
+import { cellOf, type Masked, type OnHits, otherDigits } from '../cell.ts';
 import { decimal, kindOf, literal, said } from './literal.ts';
 import { type RequestFacts, requestFacts, type ValueFacts } from './request-facts.ts';
 import { isSameBut } from './same-tree.ts';
@@ -50,8 +50,12 @@ const BIT = 1560;
  * what it becomes is to be the same everywhere.
  */
 export function typeOfText(typeOid: number, value: Uint8Array): number {
-  return typeOid === 0 && !STRUCTURED.has(value[0] ?? 0) ? TEXT : typeOid;
+  if (typeOid !== 0 || STRUCTURED.has(value[0] ?? 0)) return typeOid;
+  // Escapes of bytea, and a number that is not written by its digits.
+  return value.includes(BACKSLASH) || otherDigits(value) !== null ? typeOid : TEXT;
 }
+
+const BACKSLASH = 0x5c;
 
 /** `[`, a backslash, `{`, `(`, `"` and blanks, which JSON may begin with. */
 const STRUCTURED: ReadonlySet<number> = new Set(Buffer.from('[\\{(" \t\r\n', 'latin1'));

@@ -88,6 +88,8 @@ const record = (...fields: [type: string, value: Buffer | null][]): Buffer =>
     ...fields.flatMap(([type, value]) => [uint32(oidOf(type)), sized(value)]),
   ]);
 const text = (value: string): Buffer => Buffer.from(value, 'latin1');
+/** From that on, without end. */
+const range = (lower: Buffer): Buffer => Buffer.concat([text('\x12'), sized(lower)]);
 const CARD = 4111111111111111n;
 /** Digits to the base of 10,000: how many, weight, sign, scale, the digits. */
 const NUMERIC_CARD = int16s(4, 3, 0, 0, 4111, 1111, 1111, 1111);
@@ -160,6 +162,36 @@ t.test('values in binary', async (t) => {
     ['bytes nobody knows', '20000', 'cards', text('\0\x01 4111111111111111'), null],
     ['bytes nobody knows without', '20000', 'cards', text('\0\x01\x02'), '='],
     ['bytes nobody knows that are masked whole', '20000', 'whole', text('\0\x01\x02'), null],
+    ['lexemes', 'tsvector', 'cards', text('\0\0\0\x02a\0\0\x01\x0044111111111111111\0\0\0'), null],
+    ['lexemes without', 'tsvector', 'cards', text('\0\0\0\x01a\0\0\0'), '='],
+    ['search for lexemes', 'tsquery', 'cards', text('\0\0\0\x01\x01\0\x004111111111111111\0'), null],
+    ['range', 'int8range', 'cards', range(int64(CARD)), null],
+    ['range without', 'int8range', 'cards', range(int64(7n)), '='],
+    ['range without bounds', 'int8range', 'cards', text('\x18'), '='],
+    ['range that is masked whole', 'int8range', 'whole', range(int64(7n)), null],
+    ['range of times, which are no cards', 'tsrange', 'cards', range(int64(CARD)), '='],
+    ['multirange', '4536', 'cards', Buffer.concat([uint32(1), sized(range(int64(CARD)))]), null],
+    ['multirange of nothing', '4536', 'cards', uint32(0), '='],
+    ['range of a user', '20000', 'cards', range(NUMERIC_CARD), null],
+    [
+      'array of ranges',
+      '_int8range',
+      'cards',
+      array('int8range', range(int64(CARD))),
+      array('int8range', null),
+    ],
+    ['array of any type', 'anyarray', 'cards', array('int8', int64(CARD)), array('int8', null)],
+    ['snapshot', '5038', 'cards', Buffer.concat([uint32(0), int64(CARD), int64(CARD)]), null],
+    ['transaction', 'xid8', 'cards', int64(CARD), null],
+    ['type nobody thought of', '5', 'cards', text('\0\x01 4111111111111111'), null],
+    ['place, which is not looked at', 'point', 'cards', text('4111111111111111'), '='],
+    [
+      'bytes with a length before a value that is a digit',
+      '20000',
+      'cards',
+      Buffer.concat([text('\x01a'), sized(text(`4111111111111111 ${'x'.repeat(35)}`))]),
+      null,
+    ],
     ['an array that is none', '_text', 'cards', text('\0\0\0\x01 4111111111111111'), null],
   ];
   for (const [name, type, how, value, expected] of cases) {

@@ -35,7 +35,7 @@ function lasting(meant: readonly MeantColumn[] | null, ...statements: string[]):
   });
   const names = new Names(columns, lookUp);
   for (const sql of statements) names.ran(statementFacts(Buffer.from(sql)));
-  return names.lasting;
+  return names.mayShow(statementFacts(Buffer.from('execute p')), 'query');
 }
 
 t.test('what touches a meant column and is prepared or declared lasts', async (t) => {
@@ -44,6 +44,23 @@ t.test('what touches a meant column and is prepared or declared lasts', async (t
   t.notOk(lasting([own], 'select ssn from people'));
   t.notOk(lasting([own], 'prepare p as select 1'));
 });
+
+t.test(
+  'what was parsed by the protocol may come out of EXECUTE and FETCH, and of nothing else',
+  async (t) => {
+    const names = new Names(columns, null);
+    const says = (sql: string) => names.mayShow(statementFacts(Buffer.from(sql)), 'query');
+    names.parsed('a', statementFacts(Buffer.from('select 1')));
+    t.notOk(says('execute a'));
+    names.parsed('b', statementFacts(Buffer.from('select upper(ssn) from people')));
+    t.ok(says('execute b'));
+    t.ok(says('fetch all from b'));
+    t.notOk(says('select count(*) from t'));
+    t.notOk(names.mayShow(statementFacts(Buffer.from('select count(*) from t')), 'portal'));
+    t.ok(names.mayShow(null, 'portal'), 'a name nobody knows');
+    t.ok(names.touched(statementFacts(Buffer.from('execute b'))), 'so may its errors');
+  },
+);
 
 t.test('code lasts, but for a database that has no such column', async (t) => {
   t.ok(lasting(null, 'do $$ begin end $$'));

@@ -11,12 +11,16 @@ const error = (...fields: string[]): Buffer => message('E', ...fields.map(text),
 const show = (bytes: Buffer | null): string | null =>
   bytes?.toString('latin1', 5).replaceAll('\0', ' ') ?? null;
 
-t.test('texts of errors are looked into, names are not', async (t) => {
-  t.equal(notices.notice(error('SERROR', 'C22023', 'Mnothing', 'nc_4111'), 'none'), null);
-  const fields = [...'MDHqW'].map((type) => `${type}a ${CARD} b`);
-  const masked = [...'MDHqW'].map((type) => `${type}a ************1111 b`).join(' ');
-  const out = notices.notice(error('SERROR', 'C22023', ...fields, `n${CARD}`), 'none');
-  t.equal(show(out), `SERROR C22023 ${masked} n${CARD}  `);
+t.test('every field of an error is looked into, but for those by which clients go', async (t) => {
+  t.equal(
+    notices.notice(error('SERROR', 'VERROR', 'C22023', 'P7', 'L12', 'Mnothing', 'nc_4111'), 'none'),
+    null,
+  );
+  const all = [...'MDHqWstcdnFRSVCPpL'];
+  const fields = all.map((type) => `${type}a ${CARD} b`);
+  const masked = all.map((type) => `${type}a ************1111 b`).join(' ');
+  const out = notices.notice(error(...fields), 'none');
+  t.equal(show(out), `${masked}  `);
   t.equal(out?.readUInt32BE(1), (out?.length ?? 0) - 1);
 });
 
@@ -28,6 +32,7 @@ t.test('what may quote a value of a masked column is withheld', async (t) => {
   t.match(said('00000', 'all'), /Mwithheld/, 'a notice of code');
   t.match(said('23505', 'all'), /^SERROR C23505 Mm Dwithheld/, 'a constraint is named');
   t.match(said('23505', 'details'), /^SERROR C23505 Mm Dwithheld/);
+  t.match(said('44000', 'details'), /^SERROR C44000 Mm Dwithheld/, 'the check option of a view');
   t.equal(said('22P02', 'details'), 'as it is', 'the statement did not touch the column');
   t.equal(said('42703', 'all'), 'as it is', 'what is wrong with a text is no value');
   t.equal(said('40P01', 'all'), 'as it is');
@@ -50,8 +55,11 @@ t.test('notifications and parameters', async (t) => {
   const told = (payload: string) => notices.notification(message('A', uint32(7), text('c'), text(payload)));
   t.equal(told('nothing'), null);
   t.equal(show(told(`see ${CARD}`)), '\x07c see ************1111 '.replace('\x07', '   \x07'));
+  const named = notices.notification(message('A', uint32(7), text(CARD), text('')));
+  t.ok(show(named)?.endsWith('\x07************1111  '), 'the channel');
   const parameter = (name: string, value: string) => notices.parameter(message('S', text(name), text(value)));
   t.equal(show(parameter('application_name', CARD)), 'application_name ************1111 ');
+  t.equal(show(parameter('TimeZone', `<${CARD}>+5`)), 'TimeZone <************1111>+5 ');
   t.equal(parameter('server_version', CARD), null, 'clients go by it');
 });
 

@@ -95,6 +95,19 @@ const CASES: readonly Case[] = [
     came: `1|none|${CARD}\n`,
     gone: `1|none|${MASKED}\n`,
   },
+  {
+    name: 'a delimiter that is a digit',
+    options: "(format csv, delimiter '5')",
+    came: `15a5${CARD}\n`,
+    gone: `15a5"${MASKED}"\n`,
+  },
+  {
+    name: 'a value that would be NULL elsewhere',
+    masks: 'ssn',
+    options: "(format csv, null '078-05-1120', force_not_null (ssn))",
+    came: '1,078-05-1120,x\n',
+    gone: '1,"********",x\n',
+  },
   { name: 'null', masks: 'null', came: `1\ta\t${CARD}\n`, gone: '1\ta\t\\N\n' },
   {
     name: 'null by another word',
