@@ -38,8 +38,14 @@ const READING_SETTINGS: ReadonlyMap<string, ReadonlySet<string>> = new Map([
  */
 const OF_DUMPS = 'view, foreign-table';
 
-/** Settings that say as whom the session acts. */
-const ROLE_SETTINGS: ReadonlySet<string> = new Set(['role', 'session_authorization']);
+/** Settings that say as whom the session acts, or switch off what guards tables: triggers and rules, owners of large objects. */
+const PRIVILEGED_SETTINGS: ReadonlySet<string> = new Set([
+  'role',
+  'session_authorization',
+  'session_replication_role',
+  'lo_compat_privileges',
+  'allow_system_table_mods',
+]);
 
 /** @param text as parse() takes it */
 export function classify(text: Buffer): Classified {
@@ -98,6 +104,7 @@ class Statement {
     const { funcname } = node;
     const relation = relationOf(node);
     if (relation !== null) this.#relations.push(relation);
+    if (relation !== null && FILE_VIEWS.has(relation.name)) this.#add('server-file');
     if (Array.isArray(funcname)) this.#takeFunction(nameOf(funcname), node);
     // `(x).f` and `t.f` call a function f where there is no such column ("functional notation").
     if (isNode(node['A_Indirection'])) this.#takeSelected(node['A_Indirection']['indirection']);
@@ -162,7 +169,7 @@ class Statement {
     if (name === null && value === OF_DUMPS) return;
     const harmless = name === null ? undefined : READING_SETTINGS.get(name);
     if (name === null || (harmless !== undefined && !harmless.has(value ?? ''))) this.changesReading = true;
-    if (name === null || ROLE_SETTINGS.has(name)) this.#add('privilege-change');
+    if (name === null || PRIVILEGED_SETTINGS.has(name)) this.#add('privilege-change');
   }
 
   #takeStatement(kind: string, node: Node): boolean {
@@ -211,6 +218,24 @@ class Statement {
       case 'DropStmt':
         this.#takeDropped(node);
         break;
+      case 'RenameStmt':
+        this.#takeMoved(node['renameType'], node);
+        break;
+      case 'AlterObjectSchemaStmt':
+        this.#takeMoved(node['objectType'], node);
+        break;
+      case 'AlterDomainStmt':
+        if (node['subtype'] === DROPS_CONSTRAINT) this.#add('schema-destruction');
+        break;
+      case 'CommentStmt':
+      case 'SecLabelStmt':
+      case 'AlterExtensionContentsStmt':
+        this.#takeNamed(node);
+        break;
+      case 'CreatePublicationStmt':
+      case 'AlterPublicationStmt':
+        this.#takePublished(node);
+        break;
     }
     return true;
   }
@@ -251,6 +276,34 @@ class Statement {
     }
   }
 
+  /** What is known by its name gets another. */
+  #takeMoved(type: unknown, node: Node): void {
+    if (type === 'OBJECT_SCHEMA') this.#relations.push({ schema: String(node['subname']), name: '*' });
+    const object = isNode(node['object']) ? node['object']['ObjectWithArgs'] : undefined;
+    if (!CALLED.has(type) || !isNode(object) || !Array.isArray(object['objname'])) return;
+    this.#add('code');
+    this.#functions.push(nameOf(object['objname']));
+  }
+
+  /** A table, or a column of one, by a list of names. */
+  #takeNamed(node: Node): void {
+    const list = isNode(node['object']) ? node['object']['List'] : undefined;
+    const path = isNode(list) && Array.isArray(list['items']) ? list['items'] : [];
+    if (node['objtype'] === 'OBJECT_COLUMN') this.#relations.push(nameOf(path.slice(0, -1)));
+    else if (OF_RELATIONS.has(node['objtype'])) this.#relations.push(nameOf(path));
+  }
+
+  #takePublished(node: Node): void {
+    if (node['for_all_tables'] === true) this.#relations.push(ANY_RELATION);
+    for (const item of Array.isArray(node['pubobjects']) ? node['pubobjects'] : []) {
+      const spec = isNode(item) ? item['PublicationObjSpec'] : undefined;
+      if (isNode(spec) && typeof spec['name'] === 'string')
+        this.#relations.push({ schema: spec['name'], name: '*' });
+      // The schema of the session, whichever it is.
+      else if (isNode(spec) && !isNode(spec['pubtable'])) this.#relations.push(ANY_RELATION);
+    }
+  }
+
   #takeSchemas(names: unknown): void {
     for (const item of Array.isArray(names) ? names : [])
       this.#relations.push({ schema: nameOf([item]).name, name: '*' });
@@ -267,6 +320,33 @@ const STATEMENT = /^[A-Z]\w*Stmt$/;
 /** Whatever there is. */
 const ANY_RELATION: ObjectName = { schema: null, name: '*' };
 
+/** They show what functions of the same kind read (pg_proc has their names). */
+const FILE_VIEWS: ReadonlySet<string> = new Set([
+  'pg_hba_file_rules',
+  'pg_ident_file_mappings',
+  'pg_file_settings',
+]);
+
+/** By another name or in another schema they are other functions to rules. */
+const CALLED: ReadonlySet<unknown> = new Set([
+  'OBJECT_FUNCTION',
+  'OBJECT_PROCEDURE',
+  'OBJECT_ROUTINE',
+  'OBJECT_AGGREGATE',
+]);
+
+const OF_RELATIONS: ReadonlySet<unknown> = new Set([
+  'OBJECT_TABLE',
+  'OBJECT_VIEW',
+  'OBJECT_MATVIEW',
+  'OBJECT_FOREIGN_TABLE',
+  'OBJECT_SEQUENCE',
+  'OBJECT_INDEX',
+]);
+
+/** Of a domain (AD_DropConstraint). */
+const DROPS_CONSTRAINT = 'X';
+
 const CHANGES_ROWS: ReadonlySet<string> = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
 
 /** Dropped by the table's name and their own. */
@@ -276,6 +356,8 @@ const DESTRUCTIVE: ReadonlySet<string> = new Set([
   'AT_DropColumn',
   'AT_DetachPartition',
   'AT_DropConstraint',
+  'AT_DropNotNull',
+  'AT_DropInherit',
 ]);
 
 /** Owners, row security, triggers and rules switched on or off. */
@@ -299,7 +381,10 @@ function constantOf(args: unknown, index: number): string | null {
   return typeof text === 'string' ? text.toLowerCase() : null;
 }
 
-/** The name of a setting that is all that the condition of a SELECT lets through; null where there is more than that one SELECT. */
+/**
+ * The name of a setting that is all that the condition of a SELECT from the settings lets through; null for anything else: what a join
+ * or a function calls so may be called with more.
+ */
 function settingPicked(root: Node): string | null {
   const select = root['SelectStmt'];
   if (!isNode(select) || JSON.stringify(select).includes('Stmt"')) return null;
@@ -308,8 +393,18 @@ function settingPicked(root: Node): string | null {
   if (!isNode(comparison) || op !== 'SETOP_NONE' || !Array.isArray(from) || from.length !== 1) return null;
   const { kind, name, lexpr, rexpr } = comparison;
   const isEqual =
-    kind === 'AEXPR_OP' && Array.isArray(name) && name.length === 1 && nameOf(name).name === '=';
+    isSettings(from[0]) &&
+    kind === 'AEXPR_OP' &&
+    Array.isArray(name) &&
+    name.length === 1 &&
+    nameOf(name).name === '=';
   return isEqual && isName(lexpr) ? constantOf([rexpr], 0) : null;
+}
+
+/** The view itself, without a name of columns of its own. */
+function isSettings(source: unknown): boolean {
+  const table = isNode(source) ? source['RangeVar'] : undefined;
+  return isNode(table) && table['relname'] === 'pg_settings' && !isNode(table['alias']);
 }
 
 /** The column `name`, and nothing else. */

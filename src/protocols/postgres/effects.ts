@@ -49,7 +49,8 @@ export const STATEMENTS: Readonly<Record<string, Kind>> = {
   AlterEnumStmt: ['ALTER TYPE', 'schema-change'],
   CreateRangeStmt: ['CREATE TYPE', 'schema-change'],
   CompositeTypeStmt: ['CREATE TYPE', 'schema-change'],
-  AlterTypeStmt: ['ALTER TYPE', 'schema-change'],
+  /** What it sets are functions. */
+  AlterTypeStmt: ['ALTER TYPE', 'schema-change', 'code'],
   CreateDomainStmt: ['CREATE DOMAIN', 'schema-change'],
   AlterDomainStmt: ['ALTER DOMAIN', 'schema-change'],
   CreateConversionStmt: ['CREATE CONVERSION', 'schema-change', 'code'],

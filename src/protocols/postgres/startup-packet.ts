@@ -87,8 +87,10 @@ function parseReplication(value: string | undefined): boolean {
   throw malformed('an invalid value of the parameter replication');
 }
 
-const PRIVILEGED = /^(?:role|session_authorization|\w+_preload_libraries)$/i;
-const PRIVILEGED_OPTION = /(?:role|session_authorization|preload_libraries)\s*=/i;
+const PRIVILEGED =
+  /^(?:role|session_authorization|session_replication_role|lo_compat_privileges|allow_system_table_mods|\w+_preload_libraries)$/i;
+const PRIVILEGED_OPTION =
+  /(?:role|session_authorization|lo_compat_privileges|allow_system_table_mods|preload_libraries)\s*=/i;
 
 /**
  * Every parameter is a setting. `options` are a command line: settings as `-c name=value` or `--name=value`, with dashes

@@ -42,7 +42,7 @@ function picks(condition: unknown, depth: number): boolean {
   if (isNode(nullTest)) return nullTest['nulltesttype'] === 'IS_NULL' && hasColumn(nullTest);
   if (isNode(comparison)) {
     const { lexpr, rexpr } = comparison;
-    return hasColumn(comparison) && !alike(lexpr, rexpr);
+    return hasColumn(comparison) && !othersOf(rexpr, comparison['kind']).some((other) => alike(lexpr, other));
   }
   return hasColumn(condition);
 }
@@ -57,6 +57,15 @@ function hasColumn(root: unknown): boolean {
     for (const value of Object.values(at)) waiting.push(value);
   }
   return false;
+}
+
+/** What is compared with: `id IN (1, id)` and `id = ANY (ARRAY[id])` are true of all; BETWEEN only where both ends are it. */
+function othersOf(right: unknown, kind: unknown): readonly unknown[] {
+  const list = isNode(right) ? (right['List'] ?? right['A_ArrayExpr']) : undefined;
+  const items = isNode(list) ? (list['items'] ?? list['elements']) : undefined;
+  if (!Array.isArray(items)) return [right];
+  if (!String(kind).startsWith('AEXPR_BETWEEN')) return items;
+  return alike(items[0], items[1]) ? items : [];
 }
 
 function isNullTest(condition: unknown): boolean {

@@ -46,6 +46,23 @@ t.test('every statement of the list does what is said there', async (t) => {
   t.ok(seen.size >= 150, `${seen.size} statements`);
 });
 
+t.test('what is published, and what is read by files and the log, is named', async (t) => {
+  const relations = (text: string) =>
+    operationOf(text).flatMap((operation) => operation.relations.map(names));
+  t.strictSame(relations('create publication p for all tables'), ['?.*']);
+  t.strictSame(relations('create publication p for tables in schema hr'), ['hr.*']);
+  t.strictSame(relations('alter publication p add tables in schema current_schema'), ['?.*']);
+  t.strictSame(relations('create publication p for table t'), ['?.t']);
+  for (const call of [
+    "pg_read_file('x')",
+    "pg_read_binary_file('x')",
+    "pg_logical_slot_get_changes('s', null, null)",
+    "pg_get_wal_block_info('0/1', '0/2')",
+    "bt_page_items('i', 1)",
+  ])
+    t.strictSame(relations(`select ${call}`), ['?.*'], call);
+});
+
 t.test("no statement of PostgreSQL's grammar is forgotten", async (t) => {
   const types = readFileSync(join(root, 'node_modules/@pgsql/types/types.d.ts'), 'utf8');
   const nodes = [...types.matchAll(/^export interface (\w+Stmt)\b/gm)].map((match) => match[1] ?? '');

@@ -100,6 +100,8 @@ t.test('knows what may set a role or libraries, however it is written', async (t
   t.ok(privileged({ role: 'admin' }));
   t.ok(privileged({ Role: 'admin' }));
   t.ok(privileged({ session_preload_libraries: '/tmp/x.so' }));
+  t.ok(privileged({ session_replication_role: 'replica' }));
+  t.ok(privileged({ options: '-c allow_system_table_mods=on' }));
   for (const options of [
     '-c role=admin',
     '-crole=admin',
