@@ -95,6 +95,20 @@ std::string ProgramName(uint32_t id) {
   return info.name;
 }
 
+// 0 before the load.
+uint32_t ProgramId(const bpf_program *program) {
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  int fd = bpf_program__fd(program);
+  return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
+}
+
+uint32_t LinkedProgramId(const Fd &link) {
+  bpf_link_info info = {};
+  uint32_t size = sizeof(info);
+  return bpf_obj_get_info_by_fd(link.get(), &info, &size) ? 0 : info.prog_id;
+}
+
 // How many instructions the verifier went through, each as often as it came by; 0 before the load.
 uint32_t VerifiedInstructions(const bpf_program *program) {
   bpf_prog_info info = {};
@@ -246,8 +260,9 @@ Napi::Value BpfObject::Programs(const Napi::CallbackInfo &info) {
   return result;
 }
 
-// attach(programName, cgroupPath, linkPinPath) -> "attached" | "replaced". What is in force already gives way
-// to the new program without a moment in which there is none.
+// attach(programName, cgroupPath, linkPinPath) -> "attached" | "replaced" | "there". What is in force already
+// gives way to the new program without a moment in which there is none; unless it is this very program, as
+// after a migration: no kernel before 6.10 has one twice at a tracepoint.
 Napi::Value BpfObject::Attach(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   std::string name = info[0].As<Napi::String>().Utf8Value();
@@ -257,6 +272,8 @@ Napi::Value BpfObject::Attach(const Napi::CallbackInfo &info) {
   libbpf_log.clear();
 
   Fd pinned(bpf_obj_get(pin.c_str()));
+  if (pinned && ProgramId(program) && LinkedProgramId(pinned) == ProgramId(program))
+    return Napi::String::New(env, "there");
   if (bpf_program__type(program) == BPF_PROG_TYPE_TRACING ||
       bpf_program__type(program) == BPF_PROG_TYPE_LSM) {
     AttachTracing(env, program, pin);

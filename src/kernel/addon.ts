@@ -31,7 +31,7 @@ export interface NativeObject {
   /** `sizes`: the most entries (of rings: bytes) of maps that are not pinned yet, by name. */
   load(sizes?: Readonly<Record<string, number>>): void;
   programs(): NativeProgram[];
-  attach(program: string, cgroupPath: string, linkPin: string): 'attached' | 'replaced';
+  attach(program: string, cgroupPath: string, linkPin: string): 'attached' | 'replaced' | 'there';
   /** Runs an iterator, over one process or (0) over all; `whole` is false when it wrote more than `maxBytes`. */
   iterate(program: string, pid: number, maxBytes: number): { bytes: Buffer; whole: boolean };
   /** Runs an iterator over the elements of a pinned map. */

@@ -7,18 +7,22 @@ import { setTimeout } from 'node:timers/promises';
 import t from 'tap';
 import { programTypes } from '#src/kernel/pins.ts';
 import { type Running, until } from '#test/support/command.ts';
+import { patience } from '#test/support/patience.ts';
 import { AGENT_ID, loadedPrograms, Planes } from '#test/support/planes.ts';
 
 /** Building the versions takes a while. */
-t.setTimeout(280_000);
+t.setTimeout(280_000 * patience);
 
 /** As many as there are hooks, each once. */
 const PROGRAMS = Object.keys(programTypes).sort();
 
+/** Of an agent, for a step: as long as the next plane takes to be there, and longer. */
+const WAIT_S = 20 * patience;
+
 const COMMON = `
 import collections, json, os, socket, sys, threading, time
 def attempt(port, delay=0.0):
-    s = socket.socket(); s.settimeout(20)
+    s = socket.socket(); s.settimeout(${WAIT_S})
     try:
         if delay: time.sleep(delay)
         s.connect(("127.0.0.2", port))
@@ -44,7 +48,7 @@ print(json.dumps(seen), flush=True)`;
 
 /** One connection that is used all the time. */
 const talk = (port: number, over: string): string => `${COMMON}
-s = socket.create_connection(("127.0.0.2", ${port}), 20)
+s = socket.create_connection(("127.0.0.2", ${port}), ${WAIT_S})
 f = s.makefile("rwb"); print(f.readline().decode().strip(), flush=True)
 count = 0; slowest = 0.0
 while not os.path.exists(${JSON.stringify(over)}):
@@ -75,11 +79,11 @@ def work(c):
 while True:
     c, _ = l.accept(); threading.Thread(target=work, args=(c,), daemon=True).start()`;
 const ask = (port: number, over: string): string => `${COMMON}
-first = socket.create_connection(("127.0.0.1", ${port}), 20); seen = collections.Counter()
+first = socket.create_connection(("127.0.0.1", ${port}), ${WAIT_S}); seen = collections.Counter()
 print("asking", flush=True)
 while not os.path.exists(${JSON.stringify(over)}):
     first.sendall(b"x"); seen["same " + first.recv(10).decode()] += 1
-    with socket.create_connection(("127.0.0.1", ${port}), 20) as s:
+    with socket.create_connection(("127.0.0.1", ${port}), ${WAIT_S}) as s:
         s.sendall(b"y"); seen["new " + s.recv(10).decode()] += 1
 print(json.dumps(seen), flush=True)`;
 

@@ -4,6 +4,7 @@
  * was not taken in.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -118,6 +119,7 @@ export class Planes {
   static async open(versions: readonly VersionName[]): Promise<Planes> {
     const planes = new Planes(await takeHostLock());
     try {
+      await once(planes.#sentinel, 'listening');
       for (const name of versions) if (name !== 'present') await install(name, join(planes.#directory, name));
     } catch (error) {
       await planes.close();

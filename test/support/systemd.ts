@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path';
 import { ApiClient } from '#src/api/client.ts';
 import { apiSocketPath } from '#src/api/paths.ts';
 import { type Finished, must, run, until } from './command.ts';
+import { diedAtItsStart } from './patience.ts';
 
 const checkout = join(import.meta.dirname, '../..');
 export const POLICY_FILE = '/etc/sluice/policy.yaml';
@@ -100,8 +101,10 @@ export async function install(policy: string): Promise<ApiClient> {
 }
 
 /** Any command of the CLI, as an operator types it. */
-export function sluice(...argv: string[]): Promise<Finished> {
-  return run([COMMAND, ...argv], { timeoutMs: 60_000 });
+export async function sluice(...argv: string[]): Promise<Finished> {
+  const once = (): Promise<Finished> => run([COMMAND, ...argv], { timeoutMs: 60_000 });
+  const done = await once();
+  return diedAtItsStart(done) ? once() : done;
 }
 
 export function whenActive(unit: string, wanted: string): Promise<true> {

@@ -3,7 +3,18 @@
  * own. What userspace knows of their layout is written anew from what the compiler made of them, as a change by hand
  * would be.
  */
-import { cpSync, globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { SLUICE_ABI } from '#src/kernel/layout.ts';
 import { structLayouts } from './btf.ts';
@@ -69,10 +80,30 @@ const NEWER: readonly Edit[] = [
 const EDITS = { present: [], next: NEXT, newer: NEWER } as const;
 export type VersionName = keyof typeof EDITS;
 
+/** Where a guest, which has no compiler, finds the objects of later versions: on the disk it is given (test/vm/root.ts). */
+const CARRIED = 'build/test/versions';
+
+/** Builds the objects of later versions into a checkout, for a machine that cannot. */
+export async function carryVersions(checkout: string): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'sluice-version-'));
+  try {
+    for (const name of ['next', 'newer'] as const) {
+      copy(directory, COPIED, EDITS[name]);
+      await build(directory, sourcesIn(directory));
+      cpSync(join(directory, 'build/bpf'), join(checkout, CARRIED, name), { recursive: true });
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
 /** Writes the files of a version into `directory`, over those of another, as whoever installs it does. */
 export async function install(name: VersionName, directory: string): Promise<void> {
   copy(directory, COPIED, EDITS[name]);
-  const objects = await build(directory, globSync('**/*.bpf.c', { cwd: join(directory, 'bpf') }));
+  const carried = join(ROOT, name === 'present' ? 'build/bpf' : join(CARRIED, name));
+  if (existsSync(carried)) cpSync(carried, join(directory, 'build/bpf'), { recursive: true });
+  else await build(directory, sourcesIn(directory));
+  const objects = sourcesIn(directory).map((source) => objectOf(directory, source));
   writeLayout(directory, objects, name);
 }
 
@@ -101,17 +132,18 @@ function copy(directory: string, paths: readonly string[], edits: readonly Edit[
   }
 }
 
-async function build(directory: string, sources: readonly string[]): Promise<string[]> {
+const sourcesIn = (directory: string): string[] => globSync('**/*.bpf.c', { cwd: join(directory, 'bpf') });
+const objectOf = (directory: string, source: string): string =>
+  join(directory, 'build/bpf', source.replace(/c$/, 'o'));
+
+async function build(directory: string, sources: readonly string[]): Promise<void> {
   const multiarch = (await must(['cc', '-print-multiarch'])).trim();
   const flags = ['-O2', '-g', '-target', 'bpf', '-mcpu=v3', `-I/usr/include/${multiarch}`];
-  const objects: string[] = [];
   for (const source of sources) {
-    const object = join(directory, 'build/bpf', source.replace(/c$/, 'o'));
+    const object = objectOf(directory, source);
     mkdirSync(dirname(object), { recursive: true });
     await must(['clang', ...flags, '-c', join(directory, 'bpf', source), '-o', object]);
-    objects.push(object);
   }
-  return objects;
 }
 
 function writeLayout(directory: string, objects: readonly string[], name: VersionName): void {

@@ -68,6 +68,7 @@ export const DEFAULT_PAIR = 'bookworm/6.1';
 
 /** Tests of the host that say something on each kernel, and are small enough for an emulated one. */
 const ON_EVERY_KERNEL = [
+  'test/bpf/migrate.test.ts',
   'test/bpf/nones.test.ts',
   'test/bpf/redirect.test.ts',
   'test/bpf/refuse.test.ts',

@@ -55,7 +55,7 @@ export async function runGuest(cache: Cache, pair: Pair, run: GuestRun): Promise
   const modules = await getModulesDisk(cache);
   const scratch = cache.scratch('guest');
   const code = join(scratch, 'code.ext4');
-  await makeCodeDisk(code, scratch);
+  await makeCodeDisk(code, scratch, run.tests);
   // What a guest writes goes with it: one that is booted once more finds what the first one found.
   const written = 'format=raw,if=none,snapshot=on,cache=unsafe';
   const drives = [

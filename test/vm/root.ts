@@ -15,6 +15,7 @@ import {
 import { dirname, join } from 'node:path';
 import { buildProgram, CARRIED_PROGRAM } from '#test/support/bypass/field.ts';
 import { must } from '#test/support/command.ts';
+import { carryVersions } from '#test/support/version.ts';
 import { APT_OPTIONS, findMirrors, sourceLine } from './apt.ts';
 import { type Cache, digest } from './cache.ts';
 import { makeBootDisk, makeDisk } from './disk.ts';
@@ -188,8 +189,11 @@ const PARTS = [
   'package-lock.json',
 ];
 
-/** A disk with the checkout as it is now, built, and the program of the bypass matrix; it holds the mount point of the modules' disk. */
-export async function makeCodeDisk(file: string, scratch: string): Promise<void> {
+/** What takes a version of Sluice to the next. */
+const OF_VERSIONS = /\/(migrate|upgrade)\.test\.ts$/;
+
+/** A disk with the checkout as it is now, built, and what tests would have to compile; it holds the mount point of the modules' disk. */
+export async function makeCodeDisk(file: string, scratch: string, tests: readonly string[]): Promise<void> {
   const tree = join(scratch, 'code');
   mkdirSync(join(tree, 'node_modules'), { recursive: true });
   for (const part of PARTS)
@@ -197,6 +201,7 @@ export async function makeCodeDisk(file: string, scratch: string): Promise<void>
   const program = join(tree, CARRIED_PROGRAM);
   mkdirSync(dirname(program), { recursive: true });
   await buildProgram(dirname(program));
+  if (tests.some((test) => OF_VERSIONS.test(test))) await carryVersions(tree);
   await warm(tree);
   await makeDisk(file, 'sluicecode', tree);
 }
