@@ -10,11 +10,13 @@ import type { Prepared } from './requests/statements.ts';
 import type { StatementFacts } from './touch.ts';
 
 export type Expected =
-  | { readonly kind: 'query'; readonly facts: StatementFacts | null }
+  /** `bytes` of the text, here and below. */
+  | { readonly kind: 'query'; readonly facts: StatementFacts | null; readonly bytes: number }
   | {
       readonly kind: 'parse';
       readonly name: string | null;
       readonly facts: StatementFacts | null;
+      readonly bytes: number;
       /** Null where nothing is masked in requests. */
       readonly prepared: Prepared | null;
     }
@@ -34,10 +36,14 @@ export type Expected =
 
 /** Each is a message of five bytes at least; a server that has not read so many does not take more. */
 const EXPECTED_MAX = 1 << 18;
+/** Of texts that are not answered: a server answers thousands at once, and what is kept of each may have forty times its size. */
+const TEXTS_MAX_BYTES = 16_777_216;
 
 export class Exchange {
   #queue: Expected[] = [];
   #first = 0;
+  /** Of the texts in it. */
+  #bytes = 0;
   /** After an error the server reads nothing until Sync. */
   #skipping = false;
   #inCopyFrom = false;
@@ -56,7 +62,8 @@ export class Exchange {
       if (expected.kind === 'sync') return;
       throw amongData();
     }
-    if (this.#queue.length - this.#first >= EXPECTED_MAX)
+    this.#bytes += bytesOf(expected);
+    if (this.#queue.length - this.#first >= EXPECTED_MAX || this.#bytes > TEXTS_MAX_BYTES)
       throw new ProtocolError(
         'postgres',
         'agent',
@@ -89,6 +96,9 @@ export class Exchange {
   }
 
   #shift(): void {
+    this.#bytes -= bytesOf(this.#queue[this.#first]);
+    // What was known of it goes at once.
+    if (this.#first < this.#queue.length) this.#queue[this.#first] = ANSWERED;
     this.#first += 1;
     if (this.#first < 1_024 || this.#first * 2 < this.#queue.length) return;
     this.#queue = this.#queue.slice(this.#first);
@@ -129,6 +139,13 @@ export class Exchange {
       if (this.#queue[at]?.kind === 'copy-end') return true;
     return false;
   }
+}
+
+/** In the place of what has been answered, until the queue is cut. */
+const ANSWERED: Expected = { kind: 'copy-end' };
+
+function bytesOf(expected: Expected | undefined): number {
+  return expected?.kind === 'query' || expected?.kind === 'parse' ? expected.bytes : 0;
 }
 
 /** Questions that are lost would leave the answers to later ones to be taken for theirs. */

@@ -6,7 +6,8 @@
 /** As Masker's `value`, for texts. Null: nothing to mask. */
 export type TextMask = (text: Uint8Array) => { readonly bytes: Uint8Array | null } | null;
 
-const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/gs;
+/** A string without end is one to the end: looked for again from each quote in it, it would cost the square of its length. */
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?$)|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/gs;
 
 /** @returns the text with what was masked in it, or null if nothing was */
 export function maskJson(text: Uint8Array, mask: TextMask): Buffer | null {
@@ -29,6 +30,6 @@ function textOf(token: string): string {
   try {
     return String(JSON.parse(token));
   } catch {
-    return token.slice(1, -1);
+    return token.length > 1 && token.endsWith('"') ? token.slice(1, -1) : token.slice(1);
   }
 }

@@ -11,11 +11,14 @@ import type { StatementFacts } from './touch.ts';
 
 /** Those beyond are unknown, and what they give is masked on the safe side. */
 const NAMES_MAX = 4_096;
+/** Of the texts of statements: what is kept of one may have twenty times its size. */
+const TEXTS_MAX_BYTES = 2_097_152;
 
 export class Names {
   readonly #columns: ColumnRules;
   readonly #lookUp: LookUp | null;
   readonly #statements = new Map<string, StatementFacts | null>();
+  #bytes = 0;
   readonly #portals = new Map<string, StatementFacts | null>();
   /** Something was prepared or declared in SQL, or by code, that touched a masked column. */
   #lasting = false;
@@ -27,9 +30,14 @@ export class Names {
     this.#lookUp = lookUp;
   }
 
-  /** @param name null: it is not known, and may be any */
-  parsed(name: string | null, facts: StatementFacts | null): void {
-    if (name === null || this.#statements.size >= NAMES_MAX) this.#statements.clear();
+  /** @param name null: it is not known, and may be any. @param bytes of the text */
+  parsed(name: string | null, facts: StatementFacts | null, bytes = 0): void {
+    this.#bytes += bytes;
+    if (name === null || this.#statements.size >= NAMES_MAX || this.#bytes > TEXTS_MAX_BYTES) {
+      this.#statements.clear();
+      this.#portals.clear();
+      this.#bytes = bytes;
+    }
     if (name !== null) this.#statements.set(name, facts);
     this.#parsed ||= this.#columns.anyTouched(facts, this.#lookUp?.catalog ?? null);
   }

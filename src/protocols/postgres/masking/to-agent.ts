@@ -229,7 +229,7 @@ export class ToAgent extends MessageRewriter {
   /** ParseComplete, BindComplete, CloseComplete: from here on names mean what was asked. */
   #named(letter: string, head: Expected | null): null {
     if (letter === '1' && head?.kind === 'parse') {
-      this.#names.parsed(head.name, head.facts);
+      this.#names.parsed(head.name, head.facts, head.bytes);
       this.#options.requests?.parsed(head.name, head.prepared);
     } else if (letter === '2' && head?.kind === 'bind') this.#names.bound(head.portal, head.statement);
     else if (letter !== '3' || head?.kind !== 'close') throw this.#unasked();

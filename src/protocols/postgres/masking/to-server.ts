@@ -94,14 +94,14 @@ export class ToServer extends MessageRewriter {
     switch (type) {
       case QUERY:
         if (length - 5 <= STATEMENT_MAX_BYTES) return 'whole';
-        this.#exchange.push({ kind: 'query', facts: null });
+        this.#exchange.push({ kind: 'query', facts: null, bytes: 0 });
         return 'pass';
       case CALL:
         if (this.#options.readsCalls && length > CALL_MAX_LENGTH) throw this.refused(BY_NUMBER);
         return this.#planCall(length);
       case PARSE:
         if (length <= PARSE_MAX_LENGTH) return 'whole';
-        this.#exchange.push({ kind: 'parse', name: null, facts: null, prepared: null });
+        this.#exchange.push({ kind: 'parse', name: null, facts: null, prepared: null, bytes: 0 });
         return 'pass';
       case BIND:
         return this.#bind(length);
@@ -142,7 +142,7 @@ export class ToServer extends MessageRewriter {
     switch (bytes[at]) {
       case QUERY: {
         const facts = this.#facts(bytes, at + HEADER_BYTES, end);
-        this.#exchange.push({ kind: 'query', facts });
+        this.#exchange.push({ kind: 'query', facts, bytes: end - at });
         this.#requests?.queried(bytes.subarray(at + HEADER_BYTES, end - 1));
         return null;
       }
@@ -188,7 +188,7 @@ export class ToServer extends MessageRewriter {
     const facts = this.#facts(bytes, nameEnd + 1, end);
     const text = bytes.subarray(nameEnd + 1, textEnd);
     const prepared = this.#requests?.prepared(name, text, typesAt(bytes.subarray(textEnd + 1, end))) ?? null;
-    this.#exchange.push({ kind: 'parse', name, facts, prepared });
+    this.#exchange.push({ kind: 'parse', name, facts, prepared, bytes: text.length });
   }
 
   #facts(bytes: Buffer, from: number, end: number): StatementFacts | null {

@@ -71,7 +71,9 @@ export class RequestMasks {
   prepared(name: string, text: Buffer, types: readonly number[]): Prepared {
     const facts = factsOfRequest(text);
     if (facts?.renames !== false) this.#statements.renamed();
-    const prepared = { types, facts };
+    // The tree of a long text has two hundred times its size.
+    const kept = facts === null ? null : { parameters: facts.parameters, relations: facts.relations };
+    const prepared = { bytes: text.length, types, facts: kept };
     this.#statements.sent(name, prepared);
     return prepared;
   }

@@ -6,10 +6,15 @@
  */
 import type { RequestFacts } from './request-facts.ts';
 
+/** What matters of a statement once it is prepared. */
+export type PreparedFacts = Pick<RequestFacts, 'parameters' | 'relations'>;
+
 export interface Prepared {
+  /** Of the text. */
+  readonly bytes: number;
   /** Of its parameters, as the agent or the server has said; 0: not said. */
   types: readonly number[];
-  readonly facts: RequestFacts | null;
+  readonly facts: PreparedFacts | null;
 }
 
 interface Sent {
@@ -20,10 +25,14 @@ interface Sent {
 
 /** Those beyond are unknown. */
 const NAMES_MAX = 4_096;
+/** Of their texts: what is kept of one may have forty times its size. */
+const TEXTS_MAX_BYTES = 1_048_576;
 
 export class Statements {
   readonly #known = new Map<string, Prepared>();
   readonly #sent = new Map<string, Sent>();
+  #sentBytes = 0;
+  #knownBytes = 0;
   #batch = 0;
   #pause = 0;
   /** SQL, or code that the server runs, may have given a name another meaning. */
@@ -31,7 +40,11 @@ export class Statements {
 
   /** The agent has sent it. */
   sent(name: string, prepared: Prepared): void {
-    if (this.#sent.size >= NAMES_MAX) this.#sent.clear();
+    this.#sentBytes += prepared.bytes;
+    if (this.#sent.size >= NAMES_MAX || this.#sentBytes > TEXTS_MAX_BYTES) {
+      this.#sent.clear();
+      this.#sentBytes = prepared.bytes;
+    }
     this.#sent.set(name, { prepared, batch: this.#batch, pause: this.#pause });
   }
 
@@ -46,7 +59,11 @@ export class Statements {
 
   /** The server has taken it. @param name null: of a name too long to be kept */
   parsed(name: string | null, prepared: Prepared | null): void {
-    if (name === null || this.#known.size >= NAMES_MAX) this.#known.clear();
+    this.#knownBytes += prepared?.bytes ?? 0;
+    if (name === null || this.#known.size >= NAMES_MAX || this.#knownBytes > TEXTS_MAX_BYTES) {
+      this.#known.clear();
+      this.#knownBytes = prepared?.bytes ?? 0;
+    }
     if (name === null) return;
     if (prepared === null) this.#known.delete(name);
     else this.#known.set(name, prepared);

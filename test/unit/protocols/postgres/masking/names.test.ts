@@ -62,6 +62,17 @@ t.test(
   },
 );
 
+t.test('what is known of statements is bounded by the size of their texts', async (t) => {
+  const names = new Names(columns, null);
+  const facts = statementFacts(Buffer.from('select 1'));
+  names.parsed('a', facts, 100);
+  names.bound('p', 'a');
+  t.equal(names.factsOfStatement('a'), facts);
+  for (let count = 0; count < 20; count += 1) names.parsed(`b${count}`, facts, 131_072);
+  t.equal(names.factsOfStatement('a'), null);
+  t.equal(names.factsOf('p'), null);
+});
+
 t.test('code lasts, but for a database that has no such column', async (t) => {
   t.ok(lasting(null, 'do $$ begin end $$'));
   t.ok(lasting([own], 'do $$ begin end $$'));

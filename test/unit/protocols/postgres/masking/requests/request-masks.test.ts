@@ -421,3 +421,29 @@ t.test('whatever comes, it is a value or a protocol error', async (t) => {
   }
   t.pass('nothing else was thrown');
 });
+
+/** Of many bytes, of which nothing is kept but their number. */
+const longText = (bytes: number): string => `select 1 -- ${'x'.repeat(bytes)}`;
+
+t.test('what is known of statements is bounded by the size of their texts', async (t) => {
+  const requests = new Requests(engine, MASKS.ssn);
+  const given = () => requests.toServer(bind(['x'], [], 's'));
+  requests.toServer(parse('select * from people where id = $1', [], 's'));
+  t.ok(given().includes('x'), 'no value of the column');
+  for (let count = 0; count < 12; count += 1) requests.toServer(parse(longText(100_000), [], `l${count}`));
+  t.notOk(given().includes('x'), 'of a statement that is not known any more it may be one');
+});
+
+t.test('texts that are not answered are bounded by their size', async (t) => {
+  const requests = new Requests(engine, MASKS.cards);
+  const answered = new Requests(engine, MASKS.cards);
+  const one = parse(longText(120_000));
+  t.throws(() => {
+    for (let count = 0; count < 150; count += 1) requests.toServer(one);
+  }, /without reading answers/);
+  for (let count = 0; count < 150; count += 1) {
+    answered.toServer(one);
+    answered.toAgent(message('1'));
+  }
+  t.pass('with answers there is no end');
+});
