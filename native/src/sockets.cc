@@ -155,6 +155,17 @@ Napi::Value ReadFlow(const Napi::CallbackInfo &info) {
   return Napi::Boolean::New(env, told);
 }
 
+Napi::Value SendNow(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  auto bytes = info[1].As<Napi::Uint8Array>();
+  ssize_t sent;
+  do {
+    sent = send(info[0].As<Napi::Number>().Int32Value(), bytes.Data(), bytes.ElementLength(),
+                MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return Napi::Number::New(env, sent < 0 ? 0 : static_cast<double>(sent));
+}
+
 Napi::Value SocketError(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   int error = 0;

@@ -20,6 +20,10 @@ Napi::Value ReadFlow(const Napi::CallbackInfo &info);
 // socketError(fd) -> Error | null: what the kernel has to tell of the socket (SO_ERROR), which it tells once.
 Napi::Value SocketError(const Napi::CallbackInfo &info);
 
+// sendNow(fd, bytes) -> number: how many of the bytes the kernel took at once; 0 as well where it took none
+// for an error.
+Napi::Value SendNow(const Napi::CallbackInfo &info);
+
 // disconnect(pid, fd, cookie) -> "disconnected" | "shut" | "gone": ends the connection of another process's
 // socket, for all who hold it. The peer of a TCP connection gets a reset. `shut`: a thread is in the middle
 // of connecting or accepting, so it was only shut down. `gone`: the descriptor is not that socket any more.

@@ -160,6 +160,7 @@ export interface Addon {
   /** Writes `struct sluice_flow` into `into`; false if no agent made the connection. */
   readFlow(fd: number, into: Buffer): boolean;
   socketError(fd: number): Error | null;
+  sendNow(fd: number, bytes: Uint8Array): number;
   disconnect(pid: number, fd: number, cookie: bigint): 'disconnected' | 'shut' | 'gone';
   duplicateFd(fd: number): number;
   closeFd(fd: number): void;

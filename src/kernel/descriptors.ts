@@ -48,3 +48,8 @@ export function closeFd(fd: number): void {
 export function socketError(fd: number): Error | null {
   return addon().socketError(fd);
 }
+
+/** How many of the bytes a connection took at once; 0 as well where something is wrong with it, which is not told. */
+export function sendNow(fd: number, bytes: Uint8Array): number {
+  return addon().sendNow(fd, bytes);
+}

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net';
 import type { Protocol, Reason } from '../flow/record.ts';
 import { type ErrorStatus, errorAnswer as httpAnswer } from '../protocols/http1/answers.ts';
 import { errorAnswer as postgresAnswer } from '../protocols/postgres/answers.ts';
+import { takeFrom } from './landing.ts';
 import type { Recognised } from './recognise.ts';
 
 /** As long as an agent may go on sending after its answer. Longer serves only one that does not read. */
@@ -75,7 +76,7 @@ export function farewell(agent: Socket, bytes: Buffer): Promise<void> {
   return new Promise((resolve) => {
     let received = 0;
     const timer = setTimeout(() => agent.destroy(), LINGER_MS);
-    agent.on('data', (chunk: Buffer) => {
+    takeFrom(agent, (chunk) => {
       received += chunk.length;
       if (received > LINGER_MAX_BYTES) agent.destroy();
     });

@@ -13,8 +13,10 @@
 import type { Socket } from 'node:net';
 import { roomIsFree, roomIsTaken } from '../core/room.ts';
 import type { Reason } from '../flow/record.ts';
+import { sendNow } from '../kernel/descriptors.ts';
 import { forgetKeepAlive, KEEP_ALIVE_MS, keepAliveLater } from './keep-alive.ts';
-import { type Landing, landingOf } from './landing.ts';
+import { Landing, landingOf } from './landing.ts';
+import { fdOf } from './socket-fd.ts';
 import { askWhetherReset, unwatchStalled, watchStalled } from './stall-watch.ts';
 import { establishedError } from './upstream-error.ts';
 import { corkForThisTurn, FULL_RECORD_BYTES, flushBorrowed, writeBorrowed } from './write-batch.ts';
@@ -77,14 +79,21 @@ class Pipe {
   #inFilter = false;
   readonly #from: Socket;
   readonly #to: Socket;
+  readonly #toAgent: boolean;
   readonly #landing: Landing | null;
   #filter: ByteFilter | null;
   readonly #onFilterError: (error: Error) => void;
 
-  constructor(from: Socket, to: Socket, filter: ByteFilter | null, onFilterError: (error: Error) => void) {
+  constructor(
+    [from, to]: readonly [Socket, Socket],
+    toAgent: boolean,
+    filter: ByteFilter | null,
+    onFilterError: (error: Error) => void,
+  ) {
     this.#from = from;
     this.#to = to;
-    this.#landing = landingOf(from);
+    this.#toAgent = toAgent;
+    this.#landing = landingOf(from) ?? (toAgent ? null : Landing.ofAgent(from));
     this.#filter = filter;
     this.#onFilterError = onFilterError;
     filter?.onReady?.(this.#onReady);
@@ -127,8 +136,10 @@ class Pipe {
   };
 
   readonly #onLanded = (bytes: Buffer): void => {
+    // What an agent said is read at once; only TLS comes in records.
+    if (!this.#toAgent) this.#onData(Buffer.from(bytes));
     // A filter keeps nothing of a chunk: what comes out of it may be a view, and is written before it returns.
-    if (this.#filter !== null) writeBorrowed(this.#to, bytes, this.#onBatch);
+    else if (this.#filter !== null) writeBorrowed(this.#to, bytes, this.#onBatch);
     else {
       this.bytes += bytes.length;
       writeBorrowed(this.#to, bytes, this.#write);
@@ -149,7 +160,15 @@ class Pipe {
 
   readonly #write = (chunk: Uint8Array): void => {
     const to = this.#to;
-    this.#waitingWrites = to.writableLength === 0 ? 0 : this.#waitingWrites + 1;
+    if (to.writableLength > 0) this.#waitingWrites += 1;
+    else {
+      this.#waitingWrites = 0;
+      if (this.#toAgent && to.writableCorked === 0) {
+        const sent = sendPast(to, chunk);
+        if (sent === chunk.length) return;
+        if (sent > 0) chunk = chunk.subarray(sent);
+      }
+    }
     const tooMany = this.#waitingWrites >= MAX_WAITING_WRITES;
     let goesOn: boolean;
     if (tooMany && !this.#awaitsWrites) {
@@ -240,6 +259,18 @@ class Pipe {
   };
 }
 
+/**
+ * Sends past the stream of an agent's socket, in which nothing waits: a small answer costs the stream more than the kernel.
+ * What goes wrong shows when the rest is written to the stream.
+ *
+ * @returns how many bytes were taken
+ */
+function sendPast(agent: Socket, bytes: Uint8Array): number {
+  // Asked each time: once the socket is closed its number may be another flow's.
+  const fd = fdOf(agent);
+  return fd === null ? 0 : sendNow(fd, bytes);
+}
+
 class StreamFlow {
   readonly #agent: Socket;
   readonly #server: Socket;
@@ -252,8 +283,9 @@ class StreamFlow {
     this.#agent = agent;
     this.#server = server;
     this.#resolve = resolve;
-    this.#toServer = new Pipe(agent, server, options.agentFilter, this.#onAgentFilterError);
-    this.#toAgent = new Pipe(server, agent, options.serverFilter, this.#onServerFilterError);
+    const { agentFilter, serverFilter } = options;
+    this.#toServer = new Pipe([agent, server], false, agentFilter, this.#onAgentFilterError);
+    this.#toAgent = new Pipe([server, agent], true, serverFilter, this.#onServerFilterError);
     this.#toServer.opposite = this.#toAgent;
     this.#toAgent.opposite = this.#toServer;
     agent.on('error', this.#onAgentError);

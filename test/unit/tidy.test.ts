@@ -185,7 +185,6 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
     'test/unit/protocols/postgres/masking/cell.test.ts',
   ],
   ['src/protocols/postgres/masking/sql-states.ts', 'test/unit/protocols/postgres/masking/notices.test.ts'],
-  ['src/proxy/filter-chain.ts', 'test/unit/proxy/{operations,masking}.test.ts'],
   ['src/core/star-pattern.ts', 'test/unit/policy/name-pattern.test.ts'],
   ['src/policy/content-rules.ts', 'test/unit/policy/{masks,operations}.test.ts'],
   ['src/policy/detectors.ts', 'test/unit/policy/check/masks.test.ts'],

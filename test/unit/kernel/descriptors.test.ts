@@ -6,7 +6,10 @@ import {
   descriptorPair,
   MAX_DESCRIPTORS,
   sendDescriptors,
+  sendNow,
 } from '#src/kernel/descriptors.ts';
+import { fdOf } from '#src/proxy/socket-fd.ts';
+import { socketPair } from '../proxy/socket-pair.ts';
 
 interface Parcel {
   readonly text: string;
@@ -85,4 +88,23 @@ t.test('a reader that is closed stops, twice without harm', async (t) => {
   reader.close();
   t.equal(sendDescriptors(line, Buffer.from('x'), []), false);
   closeFd(line);
+});
+
+t.test('a connection takes what there is room for, and what is wrong with it is not told', async (t) => {
+  const [near, far] = await socketPair(t.teardown);
+  const fd = fdOf(near) ?? -1;
+  t.equal(sendNow(fd, Buffer.from('xyz').subarray(1)), 2);
+  const part = Buffer.alloc(1_000_000);
+  let taken = 0;
+  while (taken < 100_000_000) {
+    const sent = sendNow(fd, part);
+    taken += sent;
+    if (sent === 0) break;
+  }
+  t.ok(taken > 0 && taken < 100_000_000, `${taken} bytes were taken`);
+  far.resetAndDestroy();
+  near.resume();
+  await new Promise((resolve) => near.once('close', resolve));
+  t.equal(sendNow(fd, part), 0, 'a descriptor that is no more');
+  t.equal(sendNow(-1, part), 0);
 });

@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import t from 'tap';
-import { answerFor, farewell, type Refusal } from '#src/proxy/farewell.ts';
+import { answerFor, farewell, LINGER_MAX_BYTES, type Refusal } from '#src/proxy/farewell.ts';
+import { Landing } from '#src/proxy/landing.ts';
+import { socketPair } from './socket-pair.ts';
 
 const refusal = (changes: Partial<Refusal> = {}): Refusal => ({
   reason: 'policy_denied',
@@ -37,4 +39,17 @@ t.test('a socket that cannot be written to is closed', async (t) => {
   socket.end();
   await farewell(socket, Buffer.from('bye'));
   t.equal(socket.destroyed, true);
+});
+
+t.test('one that was relayed may send no more after its answer than any other', async (t) => {
+  const [agent, agentSide] = await socketPair(t.teardown);
+  const { buffer, callback } = Landing.ofAgent(agentSide)?.onread ?? {};
+  if (!(buffer instanceof Buffer)) throw new Error('one buffer for all agents');
+  const done = farewell(agentSide, Buffer.from('bye'));
+  for (let sent = 0; sent < LINGER_MAX_BYTES; sent += buffer.length) callback?.(buffer.length, buffer);
+  t.equal(agentSide.destroyed, false);
+  callback?.(1, buffer);
+  t.equal(agentSide.destroyed, true);
+  await done;
+  agent.destroy();
 });

@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
 import { together } from '#src/core/room.ts';
-import { Landing } from '#src/proxy/landing.ts';
+import { Landing, landingOf } from '#src/proxy/landing.ts';
 import { type RelayResult, streamRelay } from '#src/proxy/relay.ts';
+import { fdOf } from '#src/proxy/socket-fd.ts';
 import { until } from '#test/support/command.ts';
 import { endOf, readAll, readBytes, type Teardown } from './harness.ts';
 import { socketPair as pair } from './socket-pair.ts';
@@ -248,12 +249,15 @@ t.test(
   async (t) => {
     const { agent, server, agentSide, serverSide } = await relayed(t.teardown);
     await new Promise(setImmediate);
+    const { buffer, callback } = landingOf(agentSide)?.onread ?? {};
+    if (!(buffer instanceof Buffer)) throw new Error('what agents say has no place to land');
+    const says = (text: string): void => void callback?.(buffer.write(text), buffer);
     // As much as the kernel takes.
-    while (serverSide.writableLength === 0) agentSide.push(Buffer.alloc(1_000));
+    while (serverSide.writableLength === 0) says('x'.repeat(1_000));
     const held = serverSide.writableLength;
     let pieces = 0;
     while (!agentSide.isPaused() && pieces < 10_000) {
-      agentSide.push('x');
+      says('x');
       pieces += 1;
     }
     t.ok(pieces > 100 && pieces < 2_000, `${pieces} pieces of one byte are held`);
@@ -268,3 +272,49 @@ t.test(
     t.equal(last, 'the end', 'and goes on when all were taken');
   },
 );
+
+t.test('a small answer goes past the stream of the agent, and nothing passes what waits in it', async (t) => {
+  const { agent, server, agentSide } = await relayed(t.teardown);
+  server.write('answer');
+  t.equal((await readBytes(agent, 6)).toString(), 'answer');
+  t.equal(agentSide.bytesWritten, 0);
+  const many = Buffer.alloc(20_000_000, 'abcdefghijklmnopqrstuvwxyz0123456789-');
+  server.write(many);
+  await until('what the kernel has no room for', () => agentSide.writableLength > 0);
+  server.end('last');
+  t.ok((await readAll(agent)).equals(Buffer.concat([many, Buffer.from('last')])));
+});
+
+t.test('what an agent said before the relay and still waits in its stream goes first', async (t) => {
+  const [agent, agentSide] = await pair(t.teardown);
+  const [server, serverSide] = await pair(t.teardown);
+  agentSide.unshift(Buffer.from('first,'));
+  const result = streamRelay.run(agentSide, serverSide, nothing);
+  t.equal(landingOf(agentSide), null);
+  agent.end('last');
+  server.end();
+  t.equal((await readAll(server)).toString(), 'first,last');
+  agent.resume();
+  t.match(await result, { end: 'ok', bytesAgentToServer: 10 });
+});
+
+t.test('an agent whose socket is gone gets nothing, and nobody else what was for it', async (t) => {
+  const { agent, server, agentSide, serverSide } = await relayed(t.teardown);
+  server.write('before');
+  await readBytes(agent, 6);
+  const fd = fdOf(agentSide);
+  agentSide.destroy();
+  await once(agentSide, 'close');
+  const others: [Socket, Socket][] = [];
+  while (others.length < 8) others.push(await pair(t.teardown));
+  const heir = others.flat().find((socket) => fdOf(socket) === fd);
+  t.ok(heir, 'its number is that of another socket now');
+  const got: string[] = [];
+  for (const socket of others.flat())
+    socket.on('data', (chunk: Buffer) => got.push(chunk.toString())).resume();
+  server.write('for nobody');
+  await until('what the server said', () => serverSide.bytesRead >= 16);
+  for (const [outer] of others) outer.write('own');
+  await until('what the others say', () => got.join('').length >= 24);
+  t.equal(got.join(''), 'own'.repeat(8));
+});
