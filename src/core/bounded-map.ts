@@ -5,6 +5,8 @@
 export class BoundedMap<K, V> {
   readonly maxEntries: number;
   readonly #entries = new Map<K, V>();
+  /** What was used last, most often what is used next. */
+  #newest: K | undefined;
 
   constructor(maxEntries: number) {
     this.maxEntries = maxEntries;
@@ -16,7 +18,8 @@ export class BoundedMap<K, V> {
 
   get(key: K): V | undefined {
     const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
+    if (value === undefined || key === this.#newest) return value;
+    this.#newest = key;
     this.#entries.delete(key);
     this.#entries.set(key, value);
     return value;
@@ -27,6 +30,7 @@ export class BoundedMap<K, V> {
   }
 
   set(key: K, value: V): void {
+    this.#newest = key;
     this.#entries.delete(key);
     this.#entries.set(key, value);
     if (this.#entries.size <= this.maxEntries) return;

@@ -24,12 +24,12 @@ export function remembered<T>({ read, lasts, isOfShape }: Remembering<T>): (text
   const known = new BoundedMap<string, { readonly result: T }>(ENTRIES_MAX);
   return (text) => {
     if (text.length > TEXT_MAX_BYTES) return read(text);
-    const key = text.toString('latin1');
-    const before = known.get(key);
-    if (before !== undefined) return before.result;
     const shape = shapeOf(text);
     const alike = shape === null ? undefined : known.get(shape);
     if (alike !== undefined) return alike.result;
+    const key = text.toString('latin1');
+    const before = known.get(key);
+    if (before !== undefined) return before.result;
     const result = read(text);
     if (lasts(result)) known.set(shape !== null && isOfShape(result) ? shape : key, { result });
     return result;

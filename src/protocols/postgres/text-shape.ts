@@ -8,57 +8,78 @@
  * conditions are compared (`a = a + 0`). What stands between quotes is kept as it is.
  */
 
-/** By the number behind it the grammar makes it one type, another, or an error. */
-const FLOAT = 'float';
 /** Beyond what texts are made of, so that no shape is a text. */
-const FIRST = 0x100;
+const MARK = '\u0100';
 /** In lists of more the numbers are what the text is about. */
 const NUMBERS_MAX = 256;
 /** Nine digits are always below 2^31, and so always of one type. */
 const DIGITS_MAX = 9;
+/** Of longer ones nothing is remembered (text-cache.ts). */
+const TEXT_MAX_BYTES = 2_048;
+/** A number of one digit becomes two bytes. */
+const made = Buffer.allocUnsafeSlow(2 * TEXT_MAX_BYTES);
 
 /** Null: the text has no whole number, or none could be told for certain. */
 export function shapeOf(text: Buffer): string | null {
-  const numbers = new Map<number, number>();
-  let shape = '';
-  let kept = 0;
+  if (text.length > TEXT_MAX_BYTES) return null;
+  const numbers = new Numbers();
+  let length = 0;
   let quote = 0;
   for (let at = 0; at < text.length; ) {
     const byte = text[at] ?? 0;
     if (byte >= 0x80 || byte === DOLLAR || byte === BACKSLASH) return null;
+    let end = at + 1;
     if (quote !== 0) {
       // A doubled quote ends and begins at once.
       if (byte === quote) quote = 0;
-      at += 1;
     } else if (byte === APOSTROPHE || byte === QUOTE) {
       quote = byte;
-      at += 1;
     } else if (isOfWord(byte)) {
-      let end = at + 1;
       while (end < text.length && isOfWord(text[end] ?? 0)) end += 1;
-      const isNumber = isDigit(byte) || (byte === POINT && isDigit(text[at + 1] ?? 0));
-      if (isNumber) {
-        if (isWhole(text, at, end)) {
-          const value = Number(text.toString('latin1', at, end));
-          let index = numbers.get(value);
-          if (index === undefined) {
-            index = numbers.size;
-            if (index === NUMBERS_MAX) return null;
-            numbers.set(value, index);
-          }
-          shape += text.toString('latin1', kept, at) + String.fromCharCode(FIRST + index);
-          kept = end;
-        } else if (!isDecimal(text, at, end)) return null;
-      } else if (end - at === FLOAT.length && text.toString('latin1', at, end).toLowerCase() === FLOAT)
-        return null;
-      at = end;
+      if (isDigit(byte) || (byte === POINT && isDigit(text[at + 1] ?? 0))) {
+        const value = wholeNumber(text, at, end);
+        if (value >= 0) {
+          const index = numbers.indexOf(value);
+          if (index === NUMBERS_MAX) return null;
+          // Bytes that are in no text that has a shape.
+          made[length] = 0x80 | (index >> 4);
+          made[length + 1] = 0x80 | (index & 0x0f);
+          length += 2;
+          at = end;
+          continue;
+        }
+        if (!isDecimal(text, at, end)) return null;
+      } else if (end - at === 5 && isFloat(text, at)) return null;
     } else {
-      const next = text[at + 1];
+      const next = text[end];
       if ((byte === MINUS && next === MINUS) || (byte === SLASH && next === STAR)) return null;
-      at += 1;
     }
+    for (; at < end; at += 1, length += 1) made[length] = text[at] ?? 0;
   }
-  return numbers.size === 0 || quote !== 0 ? null : shape + text.toString('latin1', kept);
+  return numbers.count === 0 || quote !== 0 ? null : MARK + made.toString('latin1', 0, length);
+}
+
+/** In the order in which they come; most texts have one. */
+class Numbers {
+  count = 0;
+  #first = 0;
+  #others: Map<number, number> | null = null;
+
+  /** NUMBERS_MAX: there are too many. */
+  indexOf(value: number): number {
+    if (this.count === 0) {
+      this.#first = value;
+      this.count = 1;
+    }
+    if (value === this.#first) return 0;
+    this.#others ??= new Map();
+    const known = this.#others.get(value);
+    if (known !== undefined) return known;
+    if (this.count === NUMBERS_MAX) return NUMBERS_MAX;
+    this.#others.set(value, this.count);
+    this.count += 1;
+    return this.count - 1;
+  }
 }
 
 const QUOTE = 0x22;
@@ -81,10 +102,22 @@ function isOfWord(byte: number): boolean {
   return isDigit(byte) || (letter >= 0x61 && letter <= 0x7a) || byte === UNDERSCORE || byte === POINT;
 }
 
-function isWhole(text: Buffer, start: number, end: number): boolean {
-  if (end - start > DIGITS_MAX) return false;
-  for (let at = start; at < end; at += 1) if (!isDigit(text[at] ?? 0)) return false;
-  return true;
+/** -1: it is none, or one of another type. */
+function wholeNumber(text: Buffer, start: number, end: number): number {
+  if (end - start > DIGITS_MAX) return -1;
+  let value = 0;
+  for (let at = start; at < end; at += 1) {
+    const byte = text[at] ?? 0;
+    if (!isDigit(byte)) return -1;
+    value = 10 * value + byte - 0x30;
+  }
+  return value;
+}
+
+/** By the number behind it the grammar makes it one type, another, or an error. */
+function isFloat(text: Buffer, at: number): boolean {
+  if (((text[at] ?? 0) | 0x20) !== 0x66) return false;
+  return text.toString('latin1', at, at + 5).toLowerCase() === 'float';
 }
 
 /** Digits with one point: a number, but none of those that are put in the place of others. */

@@ -26,6 +26,23 @@ t.test('which of them are equal is part of it', async (t) => {
   t.equal(shape('a + 1 = b + 01'), shape('a + 1 = b + 1'), 'by what they say');
 });
 
+t.test('of many numbers as well', async (t) => {
+  const list = (values: readonly number[]): string => `SELECT ${values.join()}`;
+  const values = Array.from({ length: 256 }, (_, n) => 7 * n);
+  const shapes = new Set([shape(list(values))]);
+  t.equal(shape(list(values.map((value) => value + 1))), [...shapes][0]);
+  for (let at = 1; at < values.length; at += 1) {
+    for (const other of [0, at >> 4, at & 0x0f]) {
+      if (other !== at) shapes.add(shape(list(values.with(at, values[other] ?? 0))));
+    }
+  }
+  const pairs = values.flatMap((_, at) =>
+    [...new Set([0, at >> 4, at & 0x0f])].filter((other) => other !== at),
+  );
+  t.equal(shapes.size, 1 + pairs.length);
+  t.notOk(shapes.has(null));
+});
+
 t.test('whatever else differs makes another', async (t) => {
   const others = [
     ['SELECT 1 FROM a', 'SELECT 1 FROM b'],
