@@ -18,6 +18,7 @@ import {
 import { dirname, join, relative } from 'node:path';
 import { must } from '#test/support/command.ts';
 import {
+  DIRECTORIES,
   FETCHED_DIR,
   libraryPath,
   POSTGRES_SOURCES,
@@ -29,16 +30,30 @@ import { Cache } from '#test/vm/cache.ts';
 import { CannotRun } from '#test/vm/cannot.ts';
 
 /** Programs and what they are linked with; not what only maintains a server, and not the compiler of queries. */
-const WANTED = /^(?:lib(?!llvm|perl|python|tcl)|postgresql-(?!common))/;
+const WANTED = /^(?:lib(?!llvm|perl|python|tcl)|postgresql-(?!common)|krb5-(?!config|locales)|slapd)/;
 const NOT_WANTED = ['doc', 'locale', 'man', 'perl'].map((name) => `--exclude=./usr/share/${name}`);
 
-async function fromDebian(cache: Cache, major: number, suite: string, into: string): Promise<void> {
+interface Packages {
+  readonly name: string;
+  readonly suite: string;
+  readonly packages: readonly string[];
+  /** Where the programs are that are to run. */
+  readonly bin: readonly string[];
+}
+
+async function fromDebian(
+  cache: Cache,
+  { name, suite, packages, bin }: Packages,
+  into: string,
+): Promise<void> {
   const scratch = cache.scratch('apt');
   try {
     const apt = await PrivateApt.open(scratch, await findMirrors(), [suite]);
     const archives = join(scratch, 'archives');
-    await apt.downloadAll([`postgresql-${major}`, `postgresql-client-${major}`], archives);
-    for (const file of readdirSync(archives).filter((name) => name.endsWith('.deb') && WANTED.test(name)))
+    await apt.downloadAll(packages, archives);
+    for (const file of readdirSync(archives).filter(
+      (archive) => archive.endsWith('.deb') && WANTED.test(archive),
+    ))
       await must([
         'sh',
         '-c',
@@ -51,7 +66,7 @@ async function fromDebian(cache: Cache, major: number, suite: string, into: stri
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
-  await runFrom(into, join(FETCHED_DIR, String(major)), `usr/lib/postgresql/${major}/bin`);
+  for (const directory of bin) await runFrom(into, join(FETCHED_DIR, name), directory);
 }
 
 /** Has programs take the C library and all others from the tree they are in, once that is where it stays. */
@@ -97,29 +112,52 @@ async function fromNpm(name: string, sha512: string, into: string): Promise<void
 /** Another one has all fetched anew. */
 const RECIPE = 'unpacked-1';
 
-async function fetch(cache: Cache, { major, from }: PostgresSource): Promise<void> {
-  const recipe = `${RECIPE} ${JSON.stringify(from)}`;
-  await cache.get(String(major), recipe, (into) =>
-    'suite' in from ? fromDebian(cache, major, from.suite, into) : fromNpm(from.npm, from.sha512, into),
+async function fetchVersion(cache: Cache, { major, from }: PostgresSource): Promise<void> {
+  const name = String(major);
+  const debian = {
+    packages: [`postgresql-${major}`, `postgresql-client-${major}`],
+    bin: [`usr/lib/postgresql/${major}/bin`],
+  };
+  await cache.get(name, `${RECIPE} ${JSON.stringify(from)}`, (into) =>
+    'suite' in from
+      ? fromDebian(cache, { name, suite: from.suite, ...debian }, into)
+      : fromNpm(from.npm, from.sha512, into),
   );
 }
 
-const cache = new Cache(FETCHED_DIR);
-for (const source of POSTGRES_SOURCES) {
-  const { major } = source;
-  rmSync(reasonFile(major), { force: true });
-  if (existsSync(`/usr/lib/postgresql/${major}/bin/postgres`)) continue;
+/** What PostgreSQL asks about its users: a Kerberos and an LDAP server. */
+async function fetchDirectories(cache: Cache): Promise<void> {
+  const wanted = {
+    name: DIRECTORIES,
+    suite: 'bookworm',
+    packages: ['krb5-kdc', 'krb5-admin-server', 'krb5-user', 'slapd'],
+    bin: ['usr/bin', 'usr/sbin'],
+  };
+  await cache.get(DIRECTORIES, RECIPE, (into) => fromDebian(cache, wanted, into));
+}
+
+async function attempt(name: string, what: string, fetch: () => Promise<void>): Promise<void> {
+  rmSync(reasonFile(name), { force: true });
+  if (!existsSync(join(FETCHED_DIR, name))) process.stdout.write(`fetching ${what}\n`);
   try {
-    if (!existsSync(join(FETCHED_DIR, String(major)))) process.stdout.write(`fetching PostgreSQL ${major}\n`);
     if (process.arch !== 'x64') throw new CannotRun(`this machine is ${process.arch}`);
-    await fetch(cache, source);
+    await fetch();
   } catch (error) {
     const why =
       String((error as Error).message)
         .trim()
         .split('\n')
         .at(-1) ?? '';
-    writeFileSync(reasonFile(major), `${why}\n`);
-    process.stdout.write(`no PostgreSQL ${major}: ${why}\n`);
+    writeFileSync(reasonFile(name), `${why}\n`);
+    process.stdout.write(`no ${what}: ${why}\n`);
   }
 }
+
+const cache = new Cache(FETCHED_DIR);
+for (const source of POSTGRES_SOURCES) {
+  const { major } = source;
+  if (existsSync(`/usr/lib/postgresql/${major}/bin/postgres`))
+    rmSync(reasonFile(String(major)), { force: true });
+  else await attempt(String(major), `PostgreSQL ${major}`, () => fetchVersion(cache, source));
+}
+await attempt(DIRECTORIES, 'Kerberos and LDAP servers', () => fetchDirectories(cache));

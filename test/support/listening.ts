@@ -3,6 +3,7 @@
  * in logs and captures): /proc/PID/net is that of the program's own network namespace.
  */
 import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { type Running, until } from './command.ts';
 
 /** TCP_LISTEN in include/net/tcp_states.h, as /proc/net/tcp prints it. */
@@ -25,4 +26,13 @@ export async function waitForListener(program: Running, ports: readonly number[]
     const open = listeningPorts(program.pid);
     return ports.every((port) => open.has(port));
   });
+}
+
+/** On loopback, of the moment: for servers that cannot be told to take any. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }

@@ -6,6 +6,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export const FETCHED_DIR = '/var/cache/sluice-test/postgres';
+/** Beside the versions: what they may ask about their users. */
+export const DIRECTORIES = 'directories';
 
 export interface PostgresSource {
   readonly major: number;
@@ -51,13 +53,25 @@ export function findVersion(major: number): PostgresVersion | { readonly missing
   if (existsSync(join(debian, 'postgres'))) return { major, bin: debian, withLibpq: loader(dir) };
   const bin = join(dir, 'bin');
   if (existsSync(join(bin, 'postgres'))) return { major, bin, withLibpq: null };
-  const why = existsSync(reasonFile(major)) ? readFileSync(reasonFile(major), 'utf8').trim() : null;
-  return { missing: `no PostgreSQL ${major}: ${why ?? 'not fetched. Mend: scripts/lib/setup --clients'}` };
+  return { missing: `no PostgreSQL ${major}: ${whyMissing(String(major))}` };
 }
 
-/** Says why a version could not be fetched. */
-export function reasonFile(major: number): string {
-  return join(FETCHED_DIR, `${major}.missing`);
+/** Where a Kerberos and an LDAP server are, or why they are not. */
+export function findDirectories(): { readonly root: string } | { readonly missing: string } {
+  const root = join(FETCHED_DIR, DIRECTORIES);
+  return existsSync(root) ? { root } : { missing: `no Kerberos and LDAP: ${whyMissing(DIRECTORIES)}` };
+}
+
+function whyMissing(name: string): string {
+  const file = reasonFile(name);
+  return existsSync(file)
+    ? readFileSync(file, 'utf8').trim()
+    : 'not fetched. Mend: scripts/lib/setup --clients';
+}
+
+/** Says why something could not be fetched. */
+export function reasonFile(name: string): string {
+  return join(FETCHED_DIR, `${name}.missing`);
 }
 
 /** Where a tree of Debian has its libraries, before and since `/lib` became a link. */

@@ -3,9 +3,9 @@
  * no lock. Who is let in how is the test's to say.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { must, Running, until } from './command.ts';
+import { freePort } from './listening.ts';
 import { Pki } from './pki.ts';
 import { asPostgres, findPrograms, POSTGRES, template } from './postgres.ts';
 
@@ -15,6 +15,7 @@ export interface SecuredOptions {
   /** Where its programs are; default: the newest installed. */
   readonly bin?: string;
   readonly settings?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
   /** Put before the server's command; it must exec what follows. */
   readonly wrapper?: readonly string[];
 }
@@ -34,7 +35,7 @@ export class SecuredPostgres {
   }
 
   static async start(options: SecuredOptions): Promise<SecuredPostgres> {
-    const { hba, bin = findPrograms(), settings = {}, wrapper = [] } = options;
+    const { hba, bin = findPrograms(), settings = {}, env = {}, wrapper = [] } = options;
     const dir = mkdtempSync('/tmp/sluice-secured-');
     await must(['chmod', '0755', dir]);
     const data = join(dir, 'data');
@@ -61,6 +62,7 @@ export class SecuredPostgres {
     }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const process = new Running([...wrapper, ...asPostgres, join(bin, 'postgres'), '-D', data, ...all], {
       cwd: dir,
+      env,
     });
     await process.waitFor((running) => running.stderr.includes('ready to accept connections'));
     return new SecuredPostgres(dir, port, pki, process);
@@ -86,13 +88,4 @@ export class SecuredPostgres {
     await this.#process.stop('SIGINT');
     rmSync(this.dir, { recursive: true, force: true });
   }
-}
-
-/** Of the moment: PostgreSQL cannot be told to take any. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

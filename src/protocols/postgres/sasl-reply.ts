@@ -55,7 +55,7 @@ export class SaslReply extends MessageRewriter {
     this.#refusal = errorAnswer({
       sqlState: '28000',
       message: 'Sluice: the client could bind to a TLS channel, and between it and Sluice there is none',
-      hint: 'Turn channel binding off in the client (enableChannelBinding, channel_binding).',
+      hint: 'Turn channel binding off in the client (enableChannelBinding), or have it begin with TLS, which policy must pass.',
     });
     return NOTHING;
   }
