@@ -49,6 +49,10 @@ export function compileDocument(
     resolvers: dns.resolvers?.map((text) => normaliseIp(text) ?? text) ?? null,
     dns: {
       names: dns.names ?? DEFAULTS.dnsNames,
+      nameLife: {
+        graceSeconds: dns.name_grace_seconds ?? DEFAULTS.dnsNameGraceSeconds,
+        maxSeconds: dns.name_max_seconds ?? DEFAULTS.dnsNameMaxSeconds,
+      },
       queriesPerSecond: dns.queries_per_second ?? DEFAULTS.dnsQueriesPerSecond,
       record: dns.record ?? DEFAULTS.dnsRecord,
     },

@@ -4,13 +4,14 @@
  */
 import { hostSet, hostSetHas } from './host-pattern.ts';
 import { speaksOf } from './prepare.ts';
-import type { CompiledDestination, CompiledPolicy } from './types.ts';
+import type { CompiledDestination, CompiledPolicy, NameLife } from './types.ts';
 
 /** What the forwarder needs of a policy, and no more: it reads hostile bytes. */
 export interface DnsPolicy {
   readonly revision: string;
   /** IP addresses, in the order they are asked. */
   readonly resolvers: readonly string[];
+  readonly nameLife: NameLife;
   readonly queriesPerSecond: number;
   readonly record: 'all' | 'refused';
   readonly agents: readonly {
@@ -22,10 +23,11 @@ export interface DnsPolicy {
 }
 
 export function dnsPolicy(policy: CompiledPolicy, resolvers: readonly string[]): DnsPolicy {
-  const { names, queriesPerSecond, record } = policy.dns;
+  const { names, nameLife, queriesPerSecond, record } = policy.dns;
   return {
     revision: policy.revision,
     resolvers,
+    nameLife,
     queriesPerSecond,
     record,
     agents: policy.agents.map((agent) => ({

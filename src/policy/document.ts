@@ -9,6 +9,8 @@ export interface PolicyDocument {
   readonly dns?: {
     readonly resolvers?: readonly string[];
     readonly names?: 'any' | 'policy';
+    readonly name_grace_seconds?: number;
+    readonly name_max_seconds?: number;
     readonly queries_per_second?: number;
     readonly record?: 'all' | 'refused';
   };
@@ -132,6 +134,9 @@ export const DEFAULTS = {
   trustDomain: 'sluice.internal',
   spiffeTemplate: 'spiffe://{trust_domain}/host/{host}/agent/{agent}',
   dnsNames: 'any',
+  /** As long as Java keeps an answer by default, whatever its TTL. */
+  dnsNameGraceSeconds: 30,
+  dnsNameMaxSeconds: 3_600,
   dnsQueriesPerSecond: 500,
   dnsRecord: 'all',
   detectTimeoutMs: 3_000,

@@ -167,6 +167,12 @@ export interface CompiledInbound {
   readonly reason: string;
 }
 
+/** How long the name of an answer stands for its addresses: its TTL and `graceSeconds`, `maxSeconds` at most. */
+export interface NameLife {
+  readonly graceSeconds: number;
+  readonly maxSeconds: number;
+}
+
 export interface CompiledPolicy {
   /** First 12 hex digits of SHA-256 of the document and the files it names. */
   readonly revision: string;
@@ -178,6 +184,7 @@ export interface CompiledPolicy {
   readonly dns: {
     /** `policy`: an agent may only ask for names of destinations its rules let it reach. */
     readonly names: 'any' | 'policy';
+    readonly nameLife: NameLife;
     /** For each agent; twice as many at once. */
     readonly queriesPerSecond: number;
     /** Which questions have a flow record. */

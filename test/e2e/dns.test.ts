@@ -16,10 +16,14 @@ t.setTimeout(280_000);
 const world = await World.open([]);
 t.teardown(() => world.close());
 const SECOND = '10.198.1.3';
-await world.far.configure([`addr add ${SECOND}/24 dev ${FAR.device}`]);
+/** Of the one name that does not live long. */
+const THIRD = '10.198.1.4';
+await world.far.configure([SECOND, THIRD].map((ip) => `addr add ${ip}/24 dev ${FAR.device}`));
 
 const LONG = Array.from({ length: 12 }, (_, n) => `--txt-record=long.test,${String(n).repeat(200)}`);
 const dnsmasq = await Dnsmasq.start(world.far, FAR.ipv4, [
+  '--local-ttl=600',
+  `--host-record=brief.test,${THIRD},1`,
   `--host-record=a.test,${FAR.ipv4},${FAR.ipv6}`,
   `--host-record=b.test,${FAR.ipv4}`,
   `--host-record=other-certificate.test,${SECOND}`,
@@ -48,6 +52,7 @@ const NAMES = [
   'split.hostile.test',
   'splitb.hostile.test',
   'fixed.test',
+  'brief.test',
 ];
 const certificates: Record<string, { cert: string; key: string }> = {};
 for (const name of NAMES) certificates[name] = await world.pki.issue(name);
@@ -82,7 +87,7 @@ agents:
   - { name: web, match: [{ run: web }] }
 destinations:
   - name: named
-    hosts: [a.test, alias.test, b.test, www.b.test, '*.hostile.test', other-certificate.test]
+    hosts: [a.test, alias.test, b.test, www.b.test, '*.hostile.test', other-certificate.test, brief.test]
     ports: [${TLS_PORT}]
     protocol: tls
     tls: { ca: ${world.pki.ca} }
@@ -216,6 +221,34 @@ t.test('the name is the one that was asked for, not the one its aliases lead to'
   t.equal((await curl('shop', `http://www.b.test:${TLS_PORT}/`)).stdout, 'asked for www.b.test\n');
 });
 
+t.test('a name stands for the answer’s TTL and the grace of the policy, and then for nothing', async (t) => {
+  t.teardown(() => apply(policy()));
+  const direct = (): Promise<Finished> =>
+    sluice.run('shop', ['curl', '-sS', '--max-time', '8', `http://${THIRD}:${TLS_PORT}/`]);
+  const resolveAndWait = async (): Promise<void> => {
+    t.equal((await dig('shop', '+short', 'brief.test')).stdout, `${THIRD}\n`);
+    // Beyond a TTL of one second, and a grace of one.
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+  };
+  await resolveAndWait();
+  t.equal((await direct()).stdout, 'asked for brief.test\n', 'held on to: the usual grace');
+  await apply(policy(', name_grace_seconds: 1'));
+  await resolveAndWait();
+  t.notMatch((await direct()).stdout, 'asked for');
+  t.match(await sluice.waitForFlow((f) => f.dst.ip === THIRD && f.reason !== 'ok'), {
+    reason: 'name_required',
+    disposition: 'denied',
+  });
+  t.match(
+    (await curl('shop', `http://a.test:${TLS_PORT}/`, '-4')).stdout,
+    'asked for a.test',
+    'a longer TTL',
+  );
+  await resolveAndWait();
+  await apply(policy(', name_grace_seconds: 60'));
+  t.equal((await direct()).stdout, 'asked for brief.test\n', 'what was resolved before as well');
+});
+
 t.test('one agent’s answers name nothing for another', async (t) => {
   const direct = ['curl', '-sSf', '--max-time', '8', `http://${FAR.ipv4}:${TLS_PORT}/`];
   t.equal((await curl('shop', `http://a.test:${TLS_PORT}/`, '-4')).stdout, 'asked for a.test\n');
@@ -300,6 +333,12 @@ t.test('answers that lie are refused, and name nothing', async (t) => {
   t.equal((await sluice.status()).pid, pid);
   t.equal(await forwarderPid(), forwarderBefore, 'the forwarder lives');
 });
+
+async function apply(text: string): Promise<void> {
+  sluice.writePolicy(text);
+  const { code, stderr } = await sluice.cli(['policy', 'apply', sluice.policyPath]);
+  if (code !== 0) throw new Error(stderr);
+}
 
 async function forwarderPid(): Promise<string> {
   return (

@@ -54,7 +54,7 @@ export class Forwarder {
   #names: DnsNames;
 
   constructor(clock: Clock, client: ResolverClient, policy: DnsPolicy) {
-    this.memory = new NameMemory(clock);
+    this.memory = new NameMemory(clock, policy.nameLife);
     this.#client = client;
     this.#rate = new RateLimit(clock, policy.queriesPerSecond);
     this.#policy = policy;
@@ -69,6 +69,7 @@ export class Forwarder {
     this.#policy = policy;
     this.#names = new DnsNames(policy);
     this.#rate.perSecond = policy.queriesPerSecond;
+    this.memory.life = policy.nameLife;
   }
 
   counters(): DnsCounters {

@@ -2,14 +2,12 @@
  * What each agent resolved: by address the name of its most recent answer. One agent's answers say nothing about
  * another's: who runs a name's servers chooses its addresses, and would name other agents' servers by it.
  *
- * Kept for the answer's life, within bounds: some libraries use an address for a while longer than they may, and no
- * name may stand for an address for ever.
+ * Kept for the answer's life and the grace policy gives: programs use an address for a while longer than they may. What
+ * that allows is looked at when a name is asked for, so a change of policy holds for what was resolved before it.
  */
 import { BoundedMap } from '../../core/bounded-map.ts';
 import type { Clock } from '../../core/clock.ts';
-
-export const LIFE_MIN_MS = 60_000;
-export const LIFE_MAX_MS = 3_600_000;
+import type { NameLife } from '../../policy/types.ts';
 
 /** Some hundred bytes each. */
 const MAX_ADDRESSES_PER_AGENT = 4096;
@@ -18,15 +16,19 @@ const MAX_AGENTS = 256;
 
 interface Remembered {
   readonly name: string;
-  readonly untilMs: number;
+  readonly atMs: number;
+  readonly ttlSeconds: number;
 }
 
 export class NameMemory {
   readonly #clock: Clock;
   readonly #agents = new BoundedMap<number, BoundedMap<string, Remembered>>(MAX_AGENTS);
 
-  constructor(clock: Clock) {
+  life: NameLife;
+
+  constructor(clock: Clock, life: NameLife) {
     this.#clock = clock;
+    this.life = life;
   }
 
   /** @param name in the form of `normaliseDnsName` @param addresses in the form of `normaliseIp` */
@@ -37,16 +39,17 @@ export class NameMemory {
       names = new BoundedMap(MAX_ADDRESSES_PER_AGENT);
       this.#agents.set(agentId, names);
     }
-    const lifeMs = Math.min(LIFE_MAX_MS, Math.max(LIFE_MIN_MS, ttlSeconds * 1000));
-    const untilMs = this.#clock.monotonic() + lifeMs;
-    for (const address of addresses) names.set(address, { name, untilMs });
+    const remembered = { name, atMs: this.#clock.monotonic(), ttlSeconds };
+    for (const address of addresses) names.set(address, remembered);
   }
 
   nameFor(agentId: number, address: string): string | null {
     const names = this.#agents.get(agentId);
     const found = names?.get(address);
     if (found === undefined) return null;
-    if (found.untilMs > this.#clock.monotonic()) return found.name;
+    const { graceSeconds, maxSeconds } = this.life;
+    const lifeMs = Math.min(maxSeconds, found.ttlSeconds + graceSeconds) * 1000;
+    if (this.#clock.monotonic() < found.atMs + lifeMs) return found.name;
     names?.delete(address);
     return null;
   }

@@ -20,7 +20,12 @@ function policy(...enrolments: Enrolment[]): CompiledPolicy {
     trustDomain: 'example.org',
     spiffeTemplate: 'spiffe://{trust_domain}/{agent}',
     resolvers: ['10.0.0.53', 'fd00::53'],
-    dns: { names: 'any', queriesPerSecond: 1, record: 'all' },
+    dns: {
+      names: 'any',
+      nameLife: { graceSeconds: 30, maxSeconds: 3600 },
+      queriesPerSecond: 1,
+      record: 'all',
+    },
     agents: [{ id: agentId('a'), name: 'a', groups: [], enrolments }],
     destinations: [],
     rules: [],

@@ -9,7 +9,12 @@ t.test('an empty policy governs nobody and allows nothing', (t) => {
     trustDomain: 'sluice.internal',
     spiffeTemplate: 'spiffe://{trust_domain}/host/{host}/agent/{agent}',
     resolvers: null,
-    dns: { names: 'any', queriesPerSecond: 500, record: 'all' },
+    dns: {
+      names: 'any',
+      nameLife: { graceSeconds: 30, maxSeconds: 3600 },
+      queriesPerSecond: 500,
+      record: 'all',
+    },
     agents: [],
     destinations: [],
     rules: [],
@@ -30,7 +35,9 @@ t.test('everything that is written arrives, in one spelling', (t) => {
     `
 trust_domain: example.org
 identity: {spiffe_id: "spiffe://{trust_domain}/{agent}"}
-dns: {resolvers: ["::ffff:10.0.0.53", "2001:DB8:0::53"], names: policy, queries_per_second: 7, record: refused}
+dns:
+  {resolvers: ["::ffff:10.0.0.53", "2001:DB8:0::53"], names: policy, queries_per_second: 7, record: refused,
+   name_grace_seconds: 0, name_max_seconds: 60}
 enforcement: {minimum: lsm}
 unix_sockets: {deny: [/run/engine.sock]}
 limits: {detect_timeout_ms: 1, connect_timeout_ms: 2000, handshake_timeout_ms: 3000}
@@ -40,7 +47,12 @@ limits: {detect_timeout_ms: 1, connect_timeout_ms: 2000, handshake_timeout_ms: 3
     trustDomain: 'example.org',
     spiffeTemplate: 'spiffe://{trust_domain}/{agent}',
     resolvers: ['10.0.0.53', '2001:db8::53'],
-    dns: { names: 'policy', queriesPerSecond: 7, record: 'refused' },
+    dns: {
+      names: 'policy',
+      nameLife: { graceSeconds: 0, maxSeconds: 60 },
+      queriesPerSecond: 7,
+      record: 'refused',
+    },
     enforcement: { minimum: 'lsm' },
     closedSockets: [...CLOSED_BY_DEFAULT, '/run/engine.sock'],
     limits: { detectTimeoutMs: 1000, connectTimeoutMs: 2000, handshakeTimeoutMs: 3000 },

@@ -36,5 +36,5 @@ t.test('or for any, if policy does not bound names; a process that is no agent o
 
 t.test('the forwarder is told nothing it has no use for', async (t) => {
   const keys = Object.keys(dnsPolicy(policyOf(text('policy')), [])).sort();
-  t.same(keys, ['agents', 'queriesPerSecond', 'record', 'resolvers', 'revision']);
+  t.same(keys, ['agents', 'nameLife', 'queriesPerSecond', 'record', 'resolvers', 'revision']);
 });

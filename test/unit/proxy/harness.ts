@@ -135,7 +135,12 @@ export function policy(
     trustDomain: 'example.test',
     spiffeTemplate: 'spiffe://{trust_domain}/{agent}',
     resolvers: null,
-    dns: { names: 'any', queriesPerSecond: 500, record: 'all' },
+    dns: {
+      names: 'any',
+      nameLife: { graceSeconds: 30, maxSeconds: 3600 },
+      queriesPerSecond: 500,
+      record: 'all',
+    },
     agents: [{ id: agentId('tester'), name: 'tester', groups: [], enrolments: [] }],
     destinations,
     rules,

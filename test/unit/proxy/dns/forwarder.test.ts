@@ -16,6 +16,7 @@ const asker = facts({ ip: '192.0.2.53', port: 53 });
 const POLICY: DnsPolicy = {
   revision: 'aaaaaaaaaaaa',
   resolvers: ['192.0.2.53'],
+  nameLife: { graceSeconds: 30, maxSeconds: 3600 },
   queriesPerSecond: 500,
   record: 'all',
   agents: [{ id: tester, name: 'tester', names: null }],
