@@ -3,7 +3,7 @@
  * a service stores and gives them to the next one, and a `systemctl` that says whether a restart is under way. A real
  * systemd does the same in test/vm/payloads/works/systemd.test.ts.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PYTHON } from './python.ts';
 import type { SluiceOptions } from './sluice.ts';
@@ -12,6 +12,8 @@ import type { World } from './world.ts';
 export interface ManagedOptions extends Pick<SluiceOptions, 'wrapper'> {
   /** With other options of `sluice daemon` from the next restart on, which win over those before. */
   readonly change: (options: string) => void;
+  /** Whether the next one is kept from starting. */
+  readonly hold: (yes: boolean) => void;
 }
 
 /** The daemon under a service manager; SIGHUP restarts it. */
@@ -31,6 +33,12 @@ echo "1 $unit restart running"
   const manager = ['env', path, PYTHON, '-c', program, socket];
   const options = join(directory, 'options');
   writeFileSync(options, '');
-  const service = ['sh', '-c', `exec "$@" $(cat '${options}')`, 'sh', 'setpriv', '--pdeathsig', 'KILL', '--'];
-  return { wrapper: [...manager, ...service], change: (text) => writeFileSync(options, text) };
+  const held = join(directory, 'held');
+  const script = `while [ -e '${held}' ]; do sleep 0.1; done; exec "$@" $(cat '${options}')`;
+  const service = ['sh', '-c', script, 'sh', 'setpriv', '--pdeathsig', 'KILL', '--'];
+  return {
+    wrapper: [...manager, ...service],
+    change: (text) => writeFileSync(options, text),
+    hold: (yes) => (yes ? writeFileSync(held, '') : rmSync(held)),
+  };
 }
