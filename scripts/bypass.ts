@@ -20,7 +20,7 @@ function options(): { write: boolean; only: string | undefined; verbose: boolean
         verbose: { type: 'boolean', default: false },
       },
     });
-    return values.write && values.only !== undefined ? null : { ...values, only: values.only };
+    return { ...values, only: values.only };
   } catch {
     return null;
   }
@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   const field = await Field.open();
   try {
     const onStep = verbose ? (text: string): void => void process.stderr.write(`${text}\n`) : () => {};
-    const keeper = new Keeper(false);
+    const keeper = new Keeper(only !== undefined);
     let known: Cell[] = [];
     const onCells = (news: MatrixResult): void => {
       known = joined(known, news.cells);

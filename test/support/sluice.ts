@@ -72,6 +72,12 @@ export class TestSluice {
     writeFileSync(this.policyPath, yaml);
   }
 
+  /** Begins one and leaves it to whoever means to end it in its start. */
+  beginDaemon(): void {
+    markSluice(this.world.name);
+    this.#spawnDaemon();
+  }
+
   async startDaemon(): Promise<void> {
     markSluice(this.world.name);
     const daemon = this.#spawnDaemon();
@@ -100,7 +106,7 @@ export class TestSluice {
         const status = await this.api.status().catch(() => null);
         return status?.enforcing === true;
       },
-      30_000,
+      90_000,
     ).catch((error: Error) => {
       throw new Error(`${error.message}\n${daemon.stdout}${daemon.stderr}`);
     });

@@ -108,8 +108,8 @@ export class Field {
     return [this.#program, technique, near, String(port), attempt.canary];
   }
 
-  start(argv: readonly string[]): Running {
-    return this.world.near.start(argv, { timeoutMs: TIMEOUT_MS });
+  start(argv: readonly string[], timeoutMs: number = TIMEOUT_MS): Running {
+    return this.world.near.start(argv, { timeoutMs });
   }
 
   /** Starts the daemon again where an attempt that went wrong has left none, so that others have one. */

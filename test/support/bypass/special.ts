@@ -3,10 +3,9 @@ import { readdirSync } from 'node:fs';
 import { DEFAULT_PIN_DIR } from '#src/api/paths.ts';
 import type { Status } from '#src/api/types.ts';
 import { addon, buildPaths, type NativeObject } from '#src/kernel/addon.ts';
-import { type Running, run, until } from '../command.ts';
+import { howItEnded, type Running, run, until } from '../command.ts';
 import { SLUICE } from '../sluice.ts';
 import { type Field, said } from './field.ts';
-import { scaled } from './scale.ts';
 import type { Attempt, Said } from './types.ts';
 
 export interface Outcome {
@@ -14,9 +13,8 @@ export interface Outcome {
   readonly stolen: boolean;
 }
 
-const LINK_UPDATES = scaled(1_000);
-const DAEMON_KILLS = scaled(2);
-const WORKER_KILLS = scaled(6);
+/** Of a storm, on a machine of usual speed: one that takes longer has failed. */
+const STORM_MS = 240_000;
 /** Connections offered to an impostor beside the daemon: the kernel spreads them over all who listen. */
 const OFFERED = 24;
 
@@ -53,12 +51,12 @@ async function visited(field: Field, attempt: Attempt, technique: string): Promi
 async function stormed(
   field: Field,
   attempt: Attempt,
-  hurt: (field: Field) => Promise<void>,
+  hurt: (field: Field, times: number) => Promise<void>,
 ): Promise<Outcome> {
-  const storm = field.start(field.command(attempt));
+  const storm = field.start(field.command(attempt), STORM_MS);
   await storm.waitFor((r) => r.stdout.includes('storming'));
   try {
-    await hurt(field);
+    await hurt(field, Number(attempt.row.option));
   } finally {
     storm.kill('SIGTERM');
   }
@@ -75,7 +73,7 @@ function loadObjects(): NativeObject[] {
 
 /** Replaces every program by its like, over and over, as an upgrade does. Two sets take turns: before 6.10 no kernel has
  * one program twice at a tracepoint. */
-async function updateLinks({ cgroupRoot }: Field): Promise<void> {
+async function updateLinks({ cgroupRoot }: Field, times: number): Promise<void> {
   const pinned = new Set(readdirSync(`${DEFAULT_PIN_DIR}/links`));
   const objects: NativeObject[] = [];
   try {
@@ -87,8 +85,8 @@ async function updateLinks({ cgroupRoot }: Field): Promise<void> {
       );
     });
     let n = 0;
-    for (let turn = 0; n < LINK_UPDATES; turn += 1) {
-      for (const { object, name } of (sets[turn % 2] ?? []).slice(0, LINK_UPDATES - n)) {
+    for (let turn = 0; n < times; turn += 1) {
+      for (const { object, name } of (sets[turn % 2] ?? []).slice(0, times - n)) {
         object.attach(name, cgroupRoot, `${DEFAULT_PIN_DIR}/links/${name}`);
         n += 1;
       }
@@ -99,24 +97,34 @@ async function updateLinks({ cgroupRoot }: Field): Promise<void> {
   }
 }
 
-async function killDaemons({ sluice }: Field): Promise<void> {
-  for (let n = 0; n < DAEMON_KILLS; n += 1) {
-    await pause(300);
-    await sluice.stop('SIGKILL');
-    await pause(100);
-    await sluice.startDaemon();
+/** One of ten when it enforces, and the last is left to; the others in their start, each a little further on. */
+async function killDaemons({ sluice }: Field, times: number): Promise<void> {
+  for (let n = 0; n < times; n += 1) {
+    const ended = await sluice.stop('SIGKILL');
+    if (ended.signal !== 'SIGKILL') throw new Error(`the daemon ended ${howItEnded(ended)}`);
+    if (n % 10 === 9 || n === times - 1) await sluice.startDaemon();
+    else sluice.beginDaemon();
+    await pause((n * 250) % 2_000);
   }
 }
 
-async function killWorkers({ sluice }: Field): Promise<void> {
-  for (let n = 0; n < WORKER_KILLS; n += 1) {
-    const victim = await until('a worker', async () =>
-      (await sluice.status()).workers.find(({ pid }) => pid !== null),
-    );
-    process.kill(victim.pid ?? 0, 'SIGKILL');
-    await pause(150);
+/** All that are there, over and over: one that dies young is replaced after a second, and nobody serves until then. */
+async function killWorkers({ sluice }: Field, times: number): Promise<void> {
+  let last: readonly number[] = [];
+  for (let n = 0; n < times; n += last.length) {
+    const victims = await until('a worker', async () => {
+      const pids = (await sluice.status()).workers.flatMap(({ pid }) => (pid === null ? [] : [pid]));
+      const fresh = pids.filter((pid) => !last.includes(pid));
+      return fresh.length > 0 && fresh;
+    });
+    last = victims.slice(0, times - n);
+    for (const pid of last) process.kill(pid, 'SIGKILL');
+    await pause(50);
   }
-  await until('all workers', async () => (await sluice.status()).workers.every(({ pid }) => pid !== null));
+  await until('all workers', async () => {
+    const { workers } = await sluice.status();
+    return workers.every(({ pid }) => pid !== null && !last.includes(pid));
+  });
 }
 
 /** The daemon's status, as soon as it has caught up with what the rows before did to it. */
