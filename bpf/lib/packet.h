@@ -8,7 +8,13 @@
 
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_IPV6 0x86dd
-#define IPV4_FRAGMENT 0x3fff /* more fragments, and the offset; not DF */
+/*
+ * More fragments, and the offset; not DF. On its way out a packet comes by before the kernel cuts it
+ * (ip_finish_output and ip6_finish_output ask the hook, then fragment), so what a TCP or UDP socket sends is
+ * seen whole, however narrow the way. Fragments are seen of those who make them themselves: raw sockets,
+ * which agents may have from before they were agents.
+ */
+#define IPV4_FRAGMENT 0x3fff
 
 /* IPv6 next headers that stand before the transport (IANA, IPv6 Extension Header Types). */
 #define NEXT_HOPOPTS 0
