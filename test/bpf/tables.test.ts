@@ -5,10 +5,19 @@
 
 import t from 'tap';
 import { addon } from '#src/kernel/addon.ts';
+import type { EnrolmentTables } from '#src/kernel/enrolment.ts';
 import { mapSizes, pinnedSizes } from '#src/kernel/tables.ts';
 import { AGENT_ID, NO_TABLES, PIN_DIRECTORY, PlaneFixture, UNKNOWN_ID } from '#test/support/plane.ts';
 
-const SIZES = { processes: 6, 'pending-flows': 2, 'cgroup-paths': 8, refusals: 1 } as const;
+const SIZES = {
+  processes: 6,
+  'pending-flows': 2,
+  'cgroup-paths': 8,
+  'user-ids': 3,
+  executables: 3,
+  inbound: 3,
+  refusals: 1,
+} as const;
 // Starting may have to wait for the host: see host-lock.ts.
 t.setTimeout(280_000);
 const fixture = await PlaneFixture.open(1, SIZES);
@@ -125,19 +134,42 @@ print("there", flush=True)`;
   );
 });
 
-t.test('enrolment: a policy that does not fit is refused, the one in force stays', async (t) => {
-  const many = Array.from({ length: 20 }, (_, n) => ({ path: `/sluice-none/${n}`, agentId: 100 + n }));
-  t.throws(() => fixture.enrol({ ...NO_TABLES, cgroups: [...cgroups, ...many] }), {
-    code: 'POLICY',
-    message: /sluice_paths/,
-    hint: /--table/,
+const numbers = Array.from({ length: 20 }, (_, n) => n);
+const RANGE = {
+  rule: 1,
+  protocol: 6,
+  ports: [80, 80],
+  addresses: ['0'.repeat(32), 'f'.repeat(32)],
+} as const;
+
+/** What is too much, by the table that has no room for it. */
+const TOO_MUCH: Readonly<Record<string, Partial<EnrolmentTables>>> = {
+  sluice_paths: {
+    cgroups: [...cgroups, ...numbers.map((n) => ({ path: `/sluice-none/${n}`, agentId: 100 + n }))],
+  },
+  sluice_uids: {
+    uids: numbers.map((n) => ({ first: 7_000_000 + 2 * n, last: 7_000_000 + 2 * n, agentId: 100 })),
+  },
+  sluice_exes: { exes: numbers.map((n) => ({ inode: BigInt(2 ** 40 + n), dev: 1, agentId: 100 })) },
+  sluice_exe_places: {
+    places: numbers.map((n) => ({ directoryInode: BigInt(2 ** 40 + n), dev: 1, name: 'none' })),
+  },
+  sluice_inbound: { inbound: numbers.map((n) => ({ agentId: 100 + n, ranges: [RANGE] })) },
+};
+
+for (const [table, more] of Object.entries(TOO_MUCH))
+  t.test(`enrolment: a policy that does not fit ${table} is refused, the one in force stays`, async (t) => {
+    t.throws(() => fixture.enrol({ ...NO_TABLES, cgroups, ...more }), {
+      code: 'POLICY',
+      message: new RegExp(`${table}\\b`),
+      hint: /--table/,
+    });
+    const connect = 'import socket; socket.create_connection(("192.0.2.7", 443), 5)';
+    t.equal((await fixture.agent(connect)).code, 0);
+    await fixture.waitFor('open');
+    t.match(fixture.accepted[0]?.facts, { agentId: AGENT_ID });
+    fixture.enrol({ ...NO_TABLES, cgroups });
   });
-  const connect = 'import socket; socket.create_connection(("192.0.2.7", 443), 5)';
-  t.equal((await fixture.agent(connect)).code, 0);
-  await fixture.waitFor('open');
-  t.match(fixture.accepted[0]?.facts, { agentId: AGENT_ID });
-  fixture.enrol({ ...NO_TABLES, cgroups });
-});
 
 t.test('refusals: those of a sort there is no room for are counted apart', async (t) => {
   const before = fixture.plane.counters().unsorted;
