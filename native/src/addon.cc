@@ -34,6 +34,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("readFlow", Napi::Function::New<sluice::ReadFlow>(env));
   exports.Set("socketError", Napi::Function::New<sluice::SocketError>(env));
   exports.Set("sendNow", Napi::Function::New<sluice::SendNow>(env));
+  exports.Set("peerCredentials", Napi::Function::New<sluice::PeerCredentials>(env));
   exports.Set("disconnect", Napi::Function::New<sluice::Disconnect>(env));
   exports.Set("openNamespace", Napi::Function::New<sluice::OpenNamespace>(env));
   exports.Set("homeNamespace", Napi::Function::New<sluice::HomeNamespace>(env));

@@ -175,6 +175,18 @@ Napi::Value SocketError(const Napi::CallbackInfo &info) {
   return error ? SystemError(env, "the connection", error).Value() : env.Null();
 }
 
+Napi::Value PeerCredentials(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  ucred peer = {};
+  socklen_t length = sizeof(peer);
+  if (getsockopt(info[0].As<Napi::Number>().Int32Value(), SOL_SOCKET, SO_PEERCRED, &peer, &length))
+    throw SystemError(env, "SO_PEERCRED", errno);
+  auto result = Napi::Object::New(env);
+  result.Set("pid", Napi::Number::New(env, peer.pid));
+  result.Set("uid", Napi::Number::New(env, peer.uid));
+  return result;
+}
+
 // pidfd_getfd(2) and connect(AF_UNSPEC) and not SOCK_DESTROY: they need nothing that a kernel may have been
 // built without, and reach every network namespace.
 Napi::Value Disconnect(const Napi::CallbackInfo &info) {

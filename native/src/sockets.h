@@ -24,6 +24,9 @@ Napi::Value SocketError(const Napi::CallbackInfo &info);
 // for an error.
 Napi::Value SendNow(const Napi::CallbackInfo &info);
 
+// peerCredentials(fd) -> {pid, uid}: of who has connected a Unix socket (SO_PEERCRED).
+Napi::Value PeerCredentials(const Napi::CallbackInfo &info);
+
 // disconnect(pid, fd, cookie) -> "disconnected" | "shut" | "gone": ends the connection of another process's
 // socket, for all who hold it. The peer of a TCP connection gets a reset. `shut`: a thread is in the middle
 // of connecting or accepting, so it was only shut down. `gone`: the descriptor is not that socket any more.

@@ -8,12 +8,13 @@ import { errnoOf, SluiceError } from '../core/errors.ts';
 import type { FlowRecord } from '../flow/record.ts';
 import { ApiError, fromWire } from './errors.ts';
 import { type FlowFilter, flowQuery } from './flow-filter.ts';
-import { FOLLOW_PATH } from './paths.ts';
+import { FOLLOW_HOLDS_PATH, FOLLOW_PATH } from './paths.ts';
 import type {
   AgentList,
   Enrolled,
   EnrolRequest,
   FollowEvent,
+  FollowedHold,
   HoldAnswered,
   HoldList,
   HoldStatus,
@@ -104,6 +105,11 @@ export class ApiClient {
     return this.#json('POST', '/v1/holds/answer', answer);
   }
 
+  /** What waits, then what begins to; otherwise as `follow`. */
+  followHolds(signal?: AbortSignal): AsyncGenerator<FollowedHold> {
+    return this.#stream(FOLLOW_HOLDS_PATH, signal);
+  }
+
   /** Answers when every worker is replaced. */
   restartWorkers(): Promise<WorkersRestarted> {
     return this.#json('POST', '/v1/workers/restart', undefined, SELF_TEST_TIMEOUT_MS);
@@ -117,13 +123,16 @@ export class ApiClient {
    * Records as flows end, after the stored ones if the filter has a `sinceMs`. Returns after an `end` or `cut`
    * event or when `signal` is aborted; throws when the daemon goes away without a word or is silent.
    */
-  async *follow(filter: FlowFilter, signal?: AbortSignal): AsyncGenerator<FollowEvent> {
-    const path = `${FOLLOW_PATH}?${flowQuery(filter)}`;
+  follow(filter: FlowFilter, signal?: AbortSignal): AsyncGenerator<FollowEvent> {
+    return this.#stream(`${FOLLOW_PATH}?${flowQuery(filter)}`, signal);
+  }
+
+  async *#stream<T extends { readonly type: string }>(path: string, signal?: AbortSignal): AsyncGenerator<T> {
     const response = await this.#send({ method: 'GET', path, timeoutMs: this.#silenceTimeoutMs, signal });
     try {
       if (response.statusCode !== 200) throw fromWire(response.statusCode ?? 0, await readText(response));
       for await (const line of createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })) {
-        const event = JSON.parse(line) as FollowEvent;
+        const event = JSON.parse(line) as T;
         yield event;
         if (event.type === 'end' || event.type === 'cut') return;
       }

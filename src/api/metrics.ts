@@ -6,6 +6,7 @@ export function metricsText(status: Status): string {
   return exposition([
     ...state(status),
     ...flows(status),
+    ...holds(status),
     ...kernel(status),
     ...processes(status),
     ...store(status),
@@ -56,6 +57,27 @@ function flows({ ledger, outcomes, counters }: Status): Family[] {
       counter(`ledger_${name}`, `Counter ledger.${camel(name)} of sluice status.`, {
         value: counters[`ledger.${camel(name)}`] ?? 0,
       }),
+    ),
+  ];
+}
+
+function holds({ holds: { waiting, oldestSeconds, ended } }: Status): Family[] {
+  const each = (value: (one: (typeof ended)[number]) => number): Sample[] =>
+    ended.map((one) => ({ labels: { outcome: one.outcome }, value: value(one) }));
+  return [
+    gauge('holds_waiting', 'Statements that wait for approval.', { value: waiting }),
+    gauge('holds_oldest_seconds', 'Since when the oldest of them waits; 0: none does.', {
+      value: oldestSeconds ?? 0,
+    }),
+    counter(
+      'holds',
+      'Statements that have waited for approval, by what became of them.',
+      ...each(({ count }) => count),
+    ),
+    counter(
+      'holds_waited_seconds',
+      'How long those have waited together.',
+      ...each(({ seconds }) => seconds),
     ),
   ];
 }

@@ -13,5 +13,6 @@ export function flowStorePath(stateDir: string): string {
   return join(stateDir, 'flows.db');
 }
 
-/** The path of the API that streams: its answer is no single value, so it stands apart from the table of routes. */
+/** Paths of the API that stream: their answer is no single value, so they stand apart from the table of routes. */
 export const FOLLOW_PATH = '/v1/flows/follow';
+export const FOLLOW_HOLDS_PATH = '/v1/holds/follow';

@@ -1,4 +1,5 @@
 /** The table of what the API offers: method, path, the bound of the body, and the call to the backend. */
+import { type Answerer, HOLD_REASON_MAX_CHARS } from '../flow/hold.ts';
 import { DOCUMENT_MAX_BYTES } from '../policy/positions.ts';
 import type { JsonObject } from './body.ts';
 import { booleanMember, stringMember } from './body.ts';
@@ -12,6 +13,8 @@ export interface ApiCall {
   readonly query: URLSearchParams;
   /** Empty when the route takes no body. */
   readonly body: JsonObject;
+  /** Who is at the other end of the connection. */
+  readonly peer: () => Answerer;
 }
 
 export interface Route {
@@ -33,9 +36,6 @@ const MAX_PATH_LENGTH = 4096;
 
 /** NAME_MAX. Names of runs are shorter; one that is too long arrives, so that the daemon can say what is allowed. */
 const MAX_NAME_LENGTH = 255;
-
-/** As that of a rule. */
-const MAX_REASON_LENGTH = 500;
 
 export const ROUTES: readonly Route[] = [
   {
@@ -107,13 +107,14 @@ export const ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/holds/answer',
     maxBodyBytes: MAX_SMALL_BODY_BYTES,
-    call: (backend, { body }) => {
+    call: (backend, { body, peer }) => {
       const answer = {
         id: stringMember(body, 'id', MAX_NAME_LENGTH),
         approved: booleanMember(body, 'approved'),
       };
-      if (body['reason'] === undefined) return backend.answerHold(answer);
-      return backend.answerHold({ ...answer, reason: stringMember(body, 'reason', MAX_REASON_LENGTH) });
+      if (body['reason'] === undefined) return backend.answerHold(answer, peer());
+      const reason = stringMember(body, 'reason', HOLD_REASON_MAX_CHARS);
+      return backend.answerHold({ ...answer, reason }, peer());
     },
   },
   {

@@ -6,13 +6,16 @@
  * queued for each of them. A caller that exceeds one gets an error of its own and disturbs nobody else.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Answerer } from '../flow/hold.ts';
+import type { FlowRecord } from '../flow/record.ts';
 import { readJsonObject } from './body.ts';
 import { ApiError, toWire } from './errors.ts';
 import { flowMatcher, parseFlowQuery } from './flow-filter.ts';
 import { FOLLOW_DEFAULTS, FollowClient, type FollowOptions } from './follow.ts';
-import { FOLLOW_PATH } from './paths.ts';
+import { FOLLOW_HOLDS_PATH, FOLLOW_PATH } from './paths.ts';
+import { peerOf } from './peer.ts';
 import { findRoute } from './routes.ts';
-import type { ApiBackend } from './types.ts';
+import type { ApiBackend, FollowEvent, FollowedHold, HoldStatus } from './types.ts';
 import { listenPrivately } from './unix-socket.ts';
 
 /** People at terminals, a console, an exporter: far fewer than this. */
@@ -77,12 +80,20 @@ function closeServer(server: Server, handler: Handler): Promise<void> {
   });
 }
 
+/** What a client may follow. */
+interface Followed<T> {
+  readonly event: (item: T) => object;
+  readonly subscribe: (send: (item: T) => void) => () => void;
+  /** What there is by now. */
+  readonly replay: () => Promise<readonly T[]>;
+}
+
 class Handler {
   readonly #backend: ApiBackend;
   readonly #followOptions: FollowOptions;
   readonly #callTimeoutMs: number;
   readonly #onError: (error: unknown) => void;
-  readonly #followers = new Set<FollowClient>();
+  readonly #followers = new Set<{ end(): void }>();
 
   constructor(backend: ApiBackend, options: ServeOptions) {
     this.#backend = backend;
@@ -95,7 +106,9 @@ class Handler {
     try {
       const url = URL.parse(request.url ?? '/', 'http://sluice');
       if (url === null) throw new ApiError('BAD_REQUEST', 'the target is not a URL');
-      if (url.pathname === FOLLOW_PATH && request.method === 'GET') await this.#follow(url, response);
+      if (url.pathname === FOLLOW_PATH && request.method === 'GET') await this.#followFlows(url, response);
+      else if (url.pathname === FOLLOW_HOLDS_PATH && request.method === 'GET')
+        await this.#followHolds(response);
       else await this.#answer(request, url, response);
     } catch (error) {
       this.#fail(error, request, response);
@@ -109,31 +122,50 @@ class Handler {
   async #answer(request: IncomingMessage, url: URL, response: ServerResponse): Promise<void> {
     const route = findRoute(request.method ?? '', url.pathname);
     const body = route.maxBodyBytes === 0 ? {} : await readJsonObject(request, route.maxBodyBytes);
-    const call = route.call(this.#backend, { query: url.searchParams, body });
+    const peer = (): Answerer => peerOf(request.socket);
+    const call = route.call(this.#backend, { query: url.searchParams, body, peer });
     const answer = await this.#inTime(call);
     if (route.contentType === undefined) writeJson(response, 200, answer);
     else write(response, 200, route.contentType, String(answer));
   }
 
-  async #follow(url: URL, response: ServerResponse): Promise<void> {
+  async #followFlows(url: URL, response: ServerResponse): Promise<void> {
     const filter = parseFlowQuery(url.searchParams);
     const matches = flowMatcher(filter);
+    await this.#follow<FlowRecord>(response, {
+      event: (flow) => ({ type: 'flow', flow }) satisfies FollowEvent,
+      subscribe: (send) =>
+        this.#backend.onFlow((record) => {
+          if (matches(record)) send(record);
+        }),
+      replay: async () => (filter.sinceMs === null ? [] : await this.#backend.flows(filter)),
+    });
+  }
+
+  async #followHolds(response: ServerResponse): Promise<void> {
+    await this.#follow<HoldStatus>(response, {
+      event: (hold) => ({ type: 'hold', hold }) satisfies FollowedHold,
+      subscribe: (send) => this.#backend.onHold(send),
+      replay: async () => (await this.#backend.holds()).holds,
+    });
+  }
+
+  async #follow<T extends { readonly id: string }>(
+    response: ServerResponse,
+    followed: Followed<T>,
+  ): Promise<void> {
     if (this.#followers.size >= MAX_FOLLOWERS) {
-      throw new ApiError('BUSY', `${MAX_FOLLOWERS} clients follow flows already`, {
-        hint: 'end one of them',
-      });
+      throw new ApiError('BUSY', `${MAX_FOLLOWERS} clients follow already`, { hint: 'end one of them' });
     }
-    const client = new FollowClient(response, this.#followOptions);
+    const client = new FollowClient<T>(response, this.#followOptions, followed.event);
     this.#followers.add(client);
     // Before the stored records are read, so that none falls between the two.
-    const unsubscribe = this.#backend.onFlow((record) => {
-      if (matches(record)) client.send(record);
-    });
+    const unsubscribe = followed.subscribe((item) => client.send(item));
     response.once('close', () => {
       this.#followers.delete(client);
       unsubscribe();
     });
-    client.start(filter.sinceMs === null ? [] : await this.#inTime(this.#backend.flows(filter)));
+    client.start(await this.#inTime(followed.replay()));
   }
 
   async #inTime<T>(call: Promise<T>): Promise<T> {

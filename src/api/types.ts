@@ -6,6 +6,7 @@
  * renamed or given another meaning.
  */
 import type { ErrorCode } from '../core/errors.ts';
+import type { Answerer, HoldOutcome } from '../flow/hold.ts';
 import type { FlowRecord } from '../flow/record.ts';
 import type { Problem } from '../policy/problems.ts';
 import type { FlowFilter } from './flow-filter.ts';
@@ -136,6 +137,7 @@ export interface Status {
   readonly draining: readonly DrainingStatus[];
   readonly policy: PolicyStatus;
   readonly ledger: LedgerStatus;
+  readonly holds: HoldCounts;
   readonly outcomes: readonly OutcomeStatus[];
   readonly rings: { readonly flow: RingStatus; readonly deny: RingStatus };
   /** Refusals in the kernel, told in records or not; those of the self-test are left out. Most first. */
@@ -275,6 +277,13 @@ export interface HoldStatus {
   readonly verbs: readonly string[];
   /** What it is about: `schema.table`, `function()`. */
   readonly objects: readonly string[];
+  /**
+   * What is to be run, masked as policy masks it, and behind it what that executes by name; `text` is cut if it is long, and null where
+   * something is to be masked in it that cannot be. `bytes`: of the whole.
+   */
+  readonly texts: readonly { readonly text: string | null; readonly bytes: number }[];
+  /** Values of its parameters, as far as they are short: `'text'`, `42`, `NULL`, `\x00ff`. */
+  readonly values: readonly string[];
   /** What the lists had no room for. */
   readonly more: number;
   /** RFC 3339. */
@@ -291,9 +300,25 @@ export interface HoldList {
 export interface HoldAnswered {
   readonly id: string;
   readonly approved: boolean;
-  /** Told to the agent where it is denied. */
+  /** Put on record, and told to the agent where it is denied. */
   readonly reason?: string;
 }
+
+/** What waits for answers, and what has come of what has waited, since the daemon started. */
+export interface HoldCounts {
+  readonly waiting: number;
+  /** Since when the oldest waits; null: nothing does. */
+  readonly oldestSeconds: number | null;
+  /** How many have ended so, and how long they have waited together. */
+  readonly ended: readonly {
+    readonly outcome: HoldOutcome;
+    readonly count: number;
+    readonly seconds: number;
+  }[];
+}
+
+/** One line of `/v1/holds/follow`; the others are those of flows. */
+export type FollowedHold = { readonly type: 'hold'; readonly hold: HoldStatus } | FollowState;
 
 export interface ApiBackend {
   status(): Promise<Status>;
@@ -313,8 +338,10 @@ export interface ApiBackend {
   enrol(request: EnrolRequest): Promise<Enrolled>;
   /** What waits for an answer. */
   holds(): Promise<HoldList>;
-  /** Answers what waits. Throws when nothing waits under that id. */
-  answerHold(answer: HoldAnswered): Promise<HoldStatus>;
+  /** Calls `listener` with whatever begins to wait from now on; returns what ends that. `listener` never throws. */
+  onHold(listener: (hold: HoldStatus) => void): () => void;
+  /** Answers what waits. Throws when nothing waits under that id. @param by who is at the other end of the connection */
+  answerHold(answer: HoldAnswered, by: Answerer): Promise<HoldStatus>;
   /** Replaces every worker, one after the other, without breaking a flow. Throws while that is under way. */
   restartWorkers(): Promise<WorkersRestarted>;
   /** Runs the canary connect now. A failed test is an answer, not an error. */
@@ -344,11 +371,12 @@ export interface ApiErrorBody {
 }
 
 /** One line of `/v1/flows/follow`. */
-export type FollowEvent =
-  | { readonly type: 'flow'; readonly flow: FlowRecord }
+export type FollowEvent = { readonly type: 'flow'; readonly flow: FlowRecord } | FollowState;
+
+export type FollowState =
   /** Sent when nothing else was for a while, so that silence means a broken connection. */
   | { readonly type: 'heartbeat' }
-  /** The last line: the client read too slowly and these many records were not sent. */
+  /** The last line: the client read too slowly and these many records (or holds) were not sent. */
   | { readonly type: 'cut'; readonly missed: number }
   /** The last line: the daemon is stopping. */
   | { readonly type: 'end' };

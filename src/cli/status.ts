@@ -107,6 +107,7 @@ function summary(status: Status, painter: Painter): [string, string][] {
       'flows',
       `${ledger.open} open, ${ledger.allowed} allowed, ${ledger.denied} denied, ${ledger.errors} failed, ${ledger.lost} without report`,
     ],
+    ['holds', holdsText(status.holds)],
     [
       'events',
       `${lost('flow:', rings.flow.lost, rings.flow.received)}; ${lost('deny:', rings.deny.lost, rings.deny.received)}`,
@@ -114,6 +115,12 @@ function summary(status: Status, painter: Painter): [string, string][] {
     ['store', storeText(store, painter)],
     ['counted', countersText(status.counters)],
   ];
+}
+
+function holdsText({ waiting, oldestSeconds, ended }: Status['holds']): string {
+  const oldest = oldestSeconds === null ? '' : `, the oldest since ${Math.round(oldestSeconds)} s`;
+  const others = ended.filter(({ count }) => count > 0).map(({ outcome, count }) => `, ${count} ${outcome}`);
+  return `${waiting} waiting${oldest}${others.join('')}`;
 }
 
 function drainingText({ number, pid, openFlows, until }: Status['draining'][number]): string {

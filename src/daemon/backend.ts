@@ -56,6 +56,7 @@ function status(daemon: Daemon, outcomes: OutcomeCounts): Status {
       errors: ledger.verdicts.error,
       lost: ledger.reasons.lost ?? 0,
     },
+    holds: daemon.holds.counts(),
     outcomes: outcomes.all(),
     rings: {
       flow: { received: received.flow, lost: Number(counters.flowEventsLost) },
@@ -167,8 +168,9 @@ export function backendOf(daemon: Daemon, outcomes: OutcomeCounts): ApiBackend {
     },
     releaseRun: async (cgroupPath) => ({ removed: daemon.runs.release(cgroupPath) }),
     holds: async () => ({ holds: daemon.holds.list() }),
-    answerHold: async ({ id, approved, reason = null }) => {
-      const answered = daemon.holds.answer(id, approved, reason);
+    onHold: (listener) => daemon.holds.onHold(listener),
+    answerHold: async ({ id, approved, reason = null }, by) => {
+      const answered = daemon.holds.answer(id, { approved, reason, by });
       if (answered !== null) return answered;
       const hint = 'see `sluice holds`: it was answered, its time was up, or its agent has left';
       throw new ApiError('NOT_FOUND', 'nothing waits under that id', { hint });

@@ -5,6 +5,7 @@
  * A field may be added; none is renamed or given another meaning without a new `schema` number.
  */
 import type { Technique } from '../kernel/techniques.ts';
+import type { FlowHold } from './hold.ts';
 
 export const FLOW_RECORD_SCHEMA = 1;
 
@@ -190,6 +191,8 @@ export interface FlowOperations {
   readonly approved: number;
   /** That a rule which only observes would have denied. */
   readonly observed: number;
+  /** Texts and executions that had to wait, the newest 16, in the order in which that ended. */
+  readonly holds: readonly FlowHold[];
 }
 
 export interface FlowTls {

@@ -9,10 +9,21 @@ import {
   isFlowId,
   isPort,
   isText,
+  isU32,
+  listOf,
   oneOf,
   orNull,
   shape,
 } from '../core/claim.ts';
+import {
+  type Answerer,
+  type FlowHold,
+  HELD_TEXT_MAX_CHARS,
+  HOLD_OUTCOMES,
+  HOLD_REASON_MAX_CHARS,
+  HOLDS_RECORDED_MAX,
+  USER_NAME_MAX_CHARS,
+} from '../flow/hold.ts';
 import {
   DISPOSITIONS,
   type FlowDestination,
@@ -51,6 +62,7 @@ const HOST_SOURCES: Readonly<Record<NonNullable<FlowDestination['host_source']>,
   dns: true,
 };
 
+const OUTCOME_NAMES: ReadonlySet<unknown> = new Set(HOLD_OUTCOMES);
 const DISPOSITION_NAMES: ReadonlySet<unknown> = new Set(DISPOSITIONS);
 
 const isTls = shape<NonNullable<FlowRecord['tls']>>({
@@ -63,6 +75,17 @@ const isTls = shape<NonNullable<FlowRecord['tls']>>({
   peer_sha256: orNull(text),
   agent_sni: orNull(text),
   close_notify: orNull(isFlag),
+});
+
+const isUser = orNull(isText(USER_NAME_MAX_CHARS));
+const isHold = shape<FlowHold>({
+  time: isText(24),
+  what: isText(HELD_TEXT_MAX_CHARS),
+  rule: isText(HELD_TEXT_MAX_CHARS),
+  waited_ms: duration,
+  outcome: (value) => OUTCOME_NAMES.has(value),
+  by: orNull(shape<Answerer>({ uid: isU32, user: isUser, login: isUser })),
+  reason: orNull(isText(HOLD_REASON_MAX_CHARS)),
 });
 
 const isReport = shape<WorkerFlowReport>({
@@ -86,6 +109,7 @@ const isReport = shape<WorkerFlowReport>({
   tls: orNull(isTls),
   operations: orNull(
     shape<FlowOperations>({
+      holds: listOf(isHold, HOLDS_RECORDED_MAX),
       total: isCount,
       denied: isCount,
       held: isCount,

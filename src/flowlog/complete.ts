@@ -4,6 +4,7 @@
  *
  * Where the kernel and a worker say the same thing, the kernel's word stands: workers read hostile bytes.
  */
+import type { FlowHold } from '../flow/hold.ts';
 import {
   FLOW_RECORD_SCHEMA,
   type FlowOperations,
@@ -136,8 +137,13 @@ export function completeRecord(
   };
 }
 
-function operationsOf({ total, denied, held, approved, observed }: FlowOperations): FlowOperations {
-  return { total, denied, held, approved, observed };
+function operationsOf({ total, denied, held, approved, observed, holds }: FlowOperations): FlowOperations {
+  return { total, denied, held, approved, observed, holds: holds.map(holdOf) };
+}
+
+function holdOf({ time, what, rule, waited_ms, outcome, by, reason }: FlowHold): FlowHold {
+  const answerer = by === null ? null : { uid: by.uid, user: by.user, login: by.login };
+  return { time, what, rule, waited_ms, outcome, by: answerer, reason };
 }
 
 function tlsOf(tls: NonNullable<FlowRecord['tls']>): FlowRecord['tls'] {

@@ -3,8 +3,8 @@
  * since is put in, as that version would have had it. They are checked afterwards, as all are.
  */
 
-/** What version 0.1 did not count. */
-const ADDED_COUNTERS = { held: 0, approved: 0 };
+/** What earlier versions did not tell. */
+const ADDED_COUNTERS = { held: 0, approved: 0, holds: [] };
 
 /** @param readKernel of the words of a kernel plane of another layout; null: it has this one's */
 export function presentReport(claim: unknown, readKernel: ((hex: string) => string) | null): unknown {

@@ -161,6 +161,7 @@ export interface Addon {
   readFlow(fd: number, into: Buffer): boolean;
   socketError(fd: number): Error | null;
   sendNow(fd: number, bytes: Uint8Array): number;
+  peerCredentials(fd: number): { pid: number; uid: number };
   disconnect(pid: number, fd: number, cookie: bigint): 'disconnected' | 'shut' | 'gone';
   duplicateFd(fd: number): number;
   closeFd(fd: number): void;

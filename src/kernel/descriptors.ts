@@ -44,6 +44,11 @@ export function closeFd(fd: number): void {
   addon().closeFd(fd);
 }
 
+/** Who has connected a Unix socket: process and user, as they were then. @throws with the errno as `code` */
+export function peerCredentials(fd: number): { readonly pid: number; readonly uid: number } {
+  return addon().peerCredentials(fd);
+}
+
 /** What went wrong with a socket and nobody was told yet, with the errno as its `code`; the kernel tells it once. */
 export function socketError(fd: number): Error | null {
   return addon().socketError(fd);

@@ -10,13 +10,13 @@ import type { ColumnFacts, MaskedCell, Masker, MaskHit, ValueMasker } from './ma
 import type { Plan, Treatment } from './plan.ts';
 import { TextMasker } from './text-masker.ts';
 
-/** Null: nothing is to be masked in this direction. */
+/** Null: nothing is to be masked. @param direction `any`: whichever they are for */
 export function makeMasker(
   engine: MaskEngine,
   rules: readonly CompiledMask[],
-  direction: 'requests' | 'responses',
+  direction: 'requests' | 'responses' | 'any',
 ): Masker | null {
-  const own = rules.filter((rule) => masksDirection(rule, direction));
+  const own = rules.filter((rule) => direction === 'any' || masksDirection(rule, direction));
   return own.length === 0 ? null : new MaskSet(engine, own);
 }
 

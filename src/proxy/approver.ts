@@ -3,12 +3,14 @@
  *
  * What nobody approves is denied, whyever: no approver, no answer in time, an approver that is gone.
  */
-import type { Held } from '../flow/hold.ts';
+import type { Answerer, Held, HoldOutcome } from '../flow/hold.ts';
 
 export interface Verdict {
   readonly approved: boolean;
   /** Told to the agent where it is denied. */
   readonly reason: string | null;
+  /** Null: nobody can answer any more. */
+  readonly by: Answerer | null;
 }
 
 export interface Question {
@@ -17,8 +19,8 @@ export interface Question {
   readonly answered: (verdict: Verdict) => void;
 }
 
-/** Takes the question back: nobody waits for its answer any more. */
-export type Withdraw = () => void;
+/** Takes the question back: nobody waits for its answer any more. @param outcome what has become of it instead */
+export type Withdraw = (outcome: HoldOutcome) => void;
 
 export interface Approver {
   /** Why nobody can be asked, in words that end a sentence; or what takes the question back. */

@@ -4,6 +4,7 @@
  * Bounded, because everything that waits has a flow, a text and a timer, and one agent must not take the room of the others.
  * While there is no daemon nobody can be asked: what waits is denied, and so is what would have to.
  */
+import type { HoldOutcome } from '../flow/hold.ts';
 import type { Approver, Question, Withdraw } from './approver.ts';
 import type { HoldAnswer, WorkerMessage } from './ipc.ts';
 
@@ -32,31 +33,31 @@ export class HoldDesk implements Approver {
     this.#next += 1;
     this.#waiting.set(hold, question);
     this.#send({ type: 'held', hold, held: question.held });
-    return () => {
-      if (this.#waiting.delete(hold)) this.#send({ type: 'released', hold });
+    return (outcome) => {
+      this.#take(hold, outcome);
     };
   }
 
   /** Somebody has answered. What is not waited for any more is left alone. */
-  answered({ hold, approved, reason }: HoldAnswer): void {
-    const question = this.#take(hold);
-    question?.answered({ approved, reason });
+  answered({ hold, approved, reason, by }: HoldAnswer): void {
+    const question = this.#take(hold, approved ? 'approved' : 'denied');
+    question?.answered({ approved, reason, by });
   }
 
   /** Denies what waits; nothing is asked until it is opened again. @param why in words that end a sentence */
   close(why: string): void {
     this.#closed = why;
     for (const hold of [...this.#waiting.keys()])
-      this.#take(hold)?.answered({ approved: false, reason: why });
+      this.#take(hold, 'withdrawn')?.answered({ approved: false, reason: why, by: null });
   }
 
   open(): void {
     this.#closed = null;
   }
 
-  #take(hold: number): Question | null {
+  #take(hold: number, outcome: HoldOutcome): Question | null {
     const question = this.#waiting.get(hold) ?? null;
-    if (this.#waiting.delete(hold)) this.#send({ type: 'released', hold });
+    if (this.#waiting.delete(hold)) this.#send({ type: 'released', hold, outcome });
     return question;
   }
 

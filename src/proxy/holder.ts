@@ -2,13 +2,20 @@
  * Holds what policy wants approved, for one flow: asks, puts the clock to it, and gives the answer. One text waits at a time,
  * because what comes after it waits behind it.
  */
-import { describeHeld } from '../flow/hold.ts';
+import {
+  type Answerer,
+  describeHeld,
+  type FlowHold,
+  type HoldOutcome,
+  type ShownHeld,
+  summaryOf,
+} from '../flow/hold.ts';
 import type { Operation } from '../flow/operation.ts';
 import { judgeOperation } from '../policy/operations.ts';
 import type { CompiledOperationRule } from '../policy/types.ts';
 import { LATER } from '../protocols/layer.ts';
 import { type Denial, NOT_RUN } from '../protocols/postgres/denials.ts';
-import type { Approver, Withdraw } from './approver.ts';
+import type { Approver, Verdict, Withdraw } from './approver.ts';
 
 export interface HolderOptions {
   readonly rules: readonly CompiledOperationRule[];
@@ -18,12 +25,26 @@ export interface HolderOptions {
   readonly agent: string | null;
   /** How many operations of a text were held, and what became of them. */
   readonly onHeld: (count: number) => void;
-  readonly onAnswered: (count: number, approved: boolean) => void;
+  readonly onEnded: (count: number, hold: FlowHold) => void;
+}
+
+interface Begun {
+  readonly what: string;
+  readonly rule: string;
+  /** On the clock. */
+  readonly sinceMs: number;
+}
+
+interface Ended {
+  readonly outcome: HoldOutcome;
+  readonly by?: Answerer | null;
+  readonly reason?: string | null;
 }
 
 interface Waiting {
   readonly count: number;
   readonly what: string;
+  readonly about: Begun;
   readonly withdraw: Withdraw;
   readonly timer: NodeJS.Timeout;
 }
@@ -44,8 +65,8 @@ export class Holder {
     this.#give = give;
   }
 
-  /** Of operations that policy holds, or some of which. */
-  decide(operations: readonly Operation[]): Denial | typeof LATER {
+  /** Of operations that policy holds, or some of which. @param shown what people see of them; null: it could not be read */
+  decide(operations: readonly Operation[], shown: ShownHeld | null): Denial | typeof LATER {
     const { rules, approver, flow, agent, onHeld } = this.#options;
     const holding = operations.map((operation) => ({ operation, by: judgeOperation(rules, operation).held }));
     const held = holding.filter(({ by }) => by.length > 0);
@@ -55,48 +76,66 @@ export class Holder {
     const timeoutMs = Math.min(...by.map(({ holdTimeoutMs }) => holdTimeoutMs ?? 0));
     onHeld(count);
     const names = by.map(({ name }) => name);
+    const told = describeHeld({ flow, agent, timeoutMs }, names, operations, shown ?? NOTHING_SHOWN);
+    const about = { what: summaryOf(told), rule: told.rules[0] ?? '', sinceMs: Date.now() };
     const withdraw =
       this.#over ??
-      approver.ask({
-        held: describeHeld({ flow, agent, timeoutMs }, names, operations),
-        answered: ({ approved, reason }) => this.#answered(approved, reason),
-      });
+      (shown === null
+        ? 'its values cannot be shown'
+        : approver.ask({ held: told, answered: (verdict) => this.#answered(verdict) }));
     if (typeof withdraw === 'string') {
-      this.#options.onAnswered(count, false);
+      this.#options.onEnded(count, recordOf(about, { outcome: 'refused', reason: withdraw }));
       return denial(`${what}, and ${withdraw}`);
     }
     const timer = setTimeout(() => {
-      this.#end(denial(`${what}, and nobody has answered in ${Math.ceil(timeoutMs / 1_000)} seconds`));
+      const late = denial(`${what}, and nobody has answered in ${Math.ceil(timeoutMs / 1_000)} seconds`);
+      this.#end(late, { outcome: 'timed_out' });
     }, timeoutMs);
-    this.#waiting = { count, what, withdraw, timer };
+    this.#waiting = { count, what, about, withdraw, timer };
     return LATER;
   }
 
   /** The agent has asked to cancel. */
   cancel(): void {
-    this.#end(CANCELLED);
+    this.#end(CANCELLED, { outcome: 'cancelled' });
   }
 
   /** Denies what waits and whatever would have to. @param why in words that end a sentence */
   release(why: string): void {
     this.#over ??= why;
-    if (this.#waiting !== null) this.#end(denial(`${this.#waiting.what}, and ${why}`));
+    if (this.#waiting === null) return;
+    this.#end(denial(`${this.#waiting.what}, and ${why}`), { outcome: 'withdrawn', reason: why });
   }
 
-  #answered(approved: boolean, reason: string | null): void {
+  #answered({ approved, reason, by }: Verdict): void {
     const what = this.#waiting?.what ?? '';
-    this.#end(approved ? null : denial(`${what}, and was denied${reason === null ? '' : `: ${reason}`}`));
+    if (approved) {
+      this.#end(null, { outcome: 'approved', by, reason });
+      return;
+    }
+    const words =
+      by === null
+        ? `${what}, and ${reason}`
+        : `${what}, and was denied${reason === null ? '' : `: ${reason}`}`;
+    this.#end(denial(words), { outcome: by === null ? 'withdrawn' : 'denied', by, reason });
   }
 
-  #end(answer: Denial | null): void {
+  #end(answer: Denial | null, ended: Ended): void {
     const waiting = this.#waiting;
     if (waiting === null) return;
     this.#waiting = null;
     clearTimeout(waiting.timer);
-    waiting.withdraw();
-    this.#options.onAnswered(waiting.count, answer === null);
+    waiting.withdraw(ended.outcome);
+    this.#options.onEnded(waiting.count, recordOf(waiting.about, ended));
     this.#give(answer);
   }
+}
+
+const NOTHING_SHOWN: ShownHeld = { texts: [], values: [] };
+
+function recordOf({ what, rule, sinceMs }: Begun, { outcome, by = null, reason = null }: Ended): FlowHold {
+  const time = new Date(sinceMs).toISOString();
+  return { time, what, rule, waited_ms: Math.max(0, Date.now() - sinceMs), outcome, by, reason };
 }
 
 function wordsOf(rule: CompiledOperationRule | undefined): string {

@@ -8,7 +8,7 @@
  * A worker that is to be replaced is told `retire`, says `retired`, and is silent until it is `adopted`, so that no
  * message is cut in two when its channel goes from one daemon to the next. `drained` is its last word.
  */
-import type { Held } from '../flow/hold.ts';
+import type { Answerer, Held, HoldOutcome } from '../flow/hold.ts';
 import type { FlowRecord, WorkerFlowReport } from '../flow/record.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import type { SessionServer } from './cancel-keys.ts';
@@ -68,8 +68,9 @@ export interface HoldAnswer {
   /** As the worker has numbered it. */
   readonly hold: number;
   readonly approved: boolean;
-  /** Told to the agent. */
+  /** Told to the agent where it is denied. */
   readonly reason: string | null;
+  readonly by: Answerer;
 }
 
 /** Something waits until it is answered, or is `released`. */
@@ -84,6 +85,8 @@ export interface HeldMessage {
 export interface ReleasedMessage {
   readonly type: 'released';
   readonly hold: number;
+  /** What has become of it. */
+  readonly outcome: HoldOutcome;
 }
 
 export type DaemonMessage =

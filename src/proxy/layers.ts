@@ -13,7 +13,7 @@ import type { ByteFilter, RelayOptions } from './relay.ts';
 export interface Reading {
   readonly toServer: MessageRewriter;
   readonly toAgent: MessageRewriter;
-  /** Asked after each push of the server's: what is to be sent to it now. */
+  /** Asked after each push of the server's: what is to be sent to it now, questions that each end in a Sync. */
   readonly questions: () => readonly Uint8Array[];
 }
 
@@ -44,12 +44,18 @@ export function readInLayers(
   const serverFilter: ByteFilter =
     reading === null
       ? toAgent
-      : { push: (chunk) => toAgent.push(chunk), done: false, back: () => reading.questions() };
+      : { push: (chunk) => toAgent.push(chunk), done: false, back: () => asked(reading, gating) };
   return {
     ...relay,
     agentFilter: chain(relay.agentFilter, agentFilter),
     serverFilter: chain(relay.serverFilter, serverFilter),
   };
+}
+
+function asked(reading: Reading, gating: Gating | null): readonly Uint8Array[] {
+  const questions = reading.questions();
+  for (const _ of questions) gating?.gate.askedBeside();
+  return questions;
 }
 
 function gateFilter(

@@ -17,6 +17,7 @@ import { ColumnRules } from '../protocols/postgres/masking/column-rules.ts';
 import { FactsCache } from '../protocols/postgres/masking/facts-cache.ts';
 import { MaskedSession } from '../protocols/postgres/masking/masked-session.ts';
 import { RequestMasks } from '../protocols/postgres/masking/requests/request-masks.ts';
+import { ShownMasks } from '../protocols/postgres/masking/requests/shown-masks.ts';
 import { maskStartup } from '../protocols/postgres/masking/requests/startup.ts';
 import { StatementMasker } from '../protocols/postgres/masking/requests/statement-masker.ts';
 import { ValueMaskers } from '../protocols/postgres/masking/requests/value-maskers.ts';
@@ -42,6 +43,8 @@ export interface Masked {
   readonly recognised: Recognised | null;
   /** Null where nothing is masked in requests. */
   readonly statements: StatementMasks | null;
+  /** For what people are shown of statements. */
+  readonly shown: ShownMasks | null;
 }
 
 export interface MaskingOptions {
@@ -62,7 +65,7 @@ export function maskFlow(options: MaskingOptions): Masked | null {
   if (opening === null) return null;
   const found = { masked: 0, observed: 0 };
   const counts = (): FlowMasks => ({ ...found });
-  const asItIs: Masked = { reading: null, counts, recognised, statements: null };
+  const asItIs: Masked = { reading: null, counts, recognised, statements: null, shown: null };
   if (opening === 'none') return asItIs;
   const onHits: OnHits = (hits) => {
     for (const { observed, count } of hits) found[observed ? 'observed' : 'masked'] += count;
@@ -84,8 +87,10 @@ export function maskFlow(options: MaskingOptions): Masked | null {
     keeper,
   });
   const { toServer, toAgent } = session;
+  const all = makeMasker(engine, masks, 'any');
   return {
     counts,
+    shown: all === null ? null : new ShownMasks(new ValueMaskers(all, columnsOf(masks, 'any'))),
     recognised:
       recognised?.protocol === 'postgres' ? { ...recognised, opening: { ...opening, raw } } : recognised,
     statements: strictly(strictMasks(masks, keeper), requests?.statements ?? null),
@@ -93,8 +98,9 @@ export function maskFlow(options: MaskingOptions): Masked | null {
   };
 }
 
-function columnsOf(masks: readonly CompiledMask[], direction: 'requests' | 'responses'): ColumnRules {
-  return new ColumnRules(masks.flatMap((mask) => (masksDirection(mask, direction) ? mask.columns : [])));
+function columnsOf(masks: readonly CompiledMask[], direction: 'requests' | 'responses' | 'any'): ColumnRules {
+  const own = masks.filter((mask) => direction === 'any' || masksDirection(mask, direction));
+  return new ColumnRules(own.flatMap(({ columns }) => columns));
 }
 
 /** What may not pass is not rewritten either. */

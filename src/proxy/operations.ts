@@ -2,12 +2,15 @@
  * Puts policy's rules about operations into the way of a flow: composes what a protocol reads with what policy says to
  * it, and counts both for the record.
  */
+import { type FlowHold, HOLDS_RECORDED_MAX, type ShownHeld, shownText } from '../flow/hold.ts';
 import type { FlowOperations } from '../flow/record.ts';
 import { judgeOperation } from '../policy/operations.ts';
 import type { CompiledOperationRule } from '../policy/types.ts';
 import { ClassifyCache } from '../protocols/postgres/classify-cache.ts';
 import { type Denial, type Denials, NOT_RUN } from '../protocols/postgres/denials.ts';
-import { StatementGate } from '../protocols/postgres/statement-gate.ts';
+import type { ShownMasks } from '../protocols/postgres/masking/requests/shown-masks.ts';
+import { valuesOf } from '../protocols/postgres/shown.ts';
+import { type Asked, StatementGate } from '../protocols/postgres/statement-gate.ts';
 import type { Approver } from './approver.ts';
 import { Holder } from './holder.ts';
 import type { Gating } from './layers.ts';
@@ -36,6 +39,8 @@ export interface GovernOptions {
   readonly agent: string | null;
   /** For what stands in statements; kept without rules as well. */
   readonly masks: StatementMasks | null;
+  /** For what people are shown of statements they are asked about. */
+  readonly shown: ShownMasks | null;
 }
 
 export interface Governed {
@@ -51,11 +56,13 @@ export interface Governed {
 
 /** Null where the operations of this flow cannot be read, so that rules about them could not be kept. */
 export function governOperations(options: GovernOptions): Governed | null {
-  const { rules, recognised, agentTls, approver, flow, agent, masks } = options;
+  const { rules, recognised, agentTls, approver, flow, agent, masks, shown } = options;
   const opening = readableSession(recognised, agentTls);
   if (opening === null) return null;
   const counts = { total: 0, denied: 0, held: 0, approved: 0, observed: 0 };
-  const countsNow = (): FlowOperations | null => (rules.length === 0 ? null : { ...counts });
+  const holds: FlowHold[] = [];
+  const countsNow = (): FlowOperations | null =>
+    rules.length === 0 ? null : { ...counts, holds: [...holds] };
   if (opening === 'none')
     return { gating: null, counts: countsNow, cancel: () => undefined, close: () => undefined };
   // Done before the first statement.
@@ -69,8 +76,10 @@ export function governOperations(options: GovernOptions): Governed | null {
     onHeld: (count) => {
       counts.held += count;
     },
-    onAnswered: (count, approved) => {
-      counts[approved ? 'approved' : 'denied'] += count;
+    onEnded: (count, hold) => {
+      counts[hold.outcome === 'approved' ? 'approved' : 'denied'] += count;
+      holds.push(hold);
+      if (holds.length > HOLDS_RECORDED_MAX) holds.shift();
     },
   });
   const gate = new StatementGate({
@@ -84,7 +93,8 @@ export function governOperations(options: GovernOptions): Governed | null {
       counts.denied += 1;
       return denialBy(denied, operation.verb);
     },
-    decide: (operations) => holder.decide(operations),
+    mayHold: rules.some(({ action }) => action === 'hold'),
+    decide: (asked) => holder.decide(asked.operations, shownOf(asked, shown)),
     onRefused: () => {
       counts.total += 1;
       counts.denied += 1;
@@ -109,6 +119,21 @@ export function governOperations(options: GovernOptions): Governed | null {
     cancel: () => holder.cancel(),
     close: () => holder.release('the flow has ended'),
   };
+}
+
+/** Null: the values cannot be read, or not masked. */
+function shownOf({ texts, bind }: Asked, masks: ShownMasks | null): ShownHeld | null {
+  try {
+    const [text = Buffer.alloc(0)] = texts;
+    const values = bind === null ? null : (masks?.bind(bind.message, text, bind.types) ?? bind.message);
+    return {
+      texts: texts.map((each) => shownText(masks === null ? each : masks.text(each), each.length)),
+      values: values === null ? [] : valuesOf(values, bind?.types ?? []),
+    };
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
 }
 
 function denialBy({ name, reason }: CompiledOperationRule, verb: string): Denial {

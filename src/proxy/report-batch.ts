@@ -9,6 +9,8 @@ export const BATCH_DELAY_MS = 50;
 export class ReportBatch {
   readonly #send: (flows: readonly ReportedFlow[]) => void;
   #flows: ReportedFlow[] = [];
+  /** Of the flows: what makes a report long is what had to wait. */
+  #weight = 0;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(send: (flows: readonly ReportedFlow[]) => void) {
@@ -17,7 +19,8 @@ export class ReportBatch {
 
   add(flow: ReportedFlow): void {
     this.#flows.push(flow);
-    if (this.#flows.length >= BATCH_MAX) this.flush();
+    this.#weight += 1 + (flow.report.operations?.holds.length ?? 0);
+    if (this.#weight >= BATCH_MAX) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), BATCH_DELAY_MS);
   }
 
@@ -27,6 +30,7 @@ export class ReportBatch {
     if (this.#flows.length === 0) return;
     const flows = this.#flows;
     this.#flows = [];
+    this.#weight = 0;
     this.#send(flows);
   }
 }

@@ -209,6 +209,7 @@ export class Session {
       flow: this.#facts.id,
       agent: question.agent,
       masks: statements,
+      shown: this.#masked?.shown ?? null,
     });
     this.#cancels.onCancel = () => this.#governed?.cancel();
     if (this.#governed !== null || first === undefined) return;

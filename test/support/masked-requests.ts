@@ -39,6 +39,7 @@ export class Requests {
       startupBytes: 0,
       classify,
       judge: () => null,
+      mayHold: false,
       decide: () => null,
       onTerminate: () => undefined,
       onRefused: () => {},

@@ -98,6 +98,7 @@ function filtersOf(
     flow: '00',
     agent: null,
     masks: masked?.statements ?? null,
+    shown: null,
   });
   const { agentFilter, serverFilter } = readInLayers(none, judged?.gating ?? null, masked?.reading ?? null);
   if (agentFilter === null || serverFilter === null) throw new Error('the flow cannot be masked');

@@ -21,6 +21,10 @@ export type Classified =
       readonly operations: readonly Operation[];
       /** It may change how the server reads texts after it (`standard_conforming_strings`, `client_encoding`). */
       readonly changesReading: boolean;
+      /** Names of statements that PREPARE makes of it. */
+      readonly prepares: readonly string[];
+      /** Names of prepared statements that it runs. */
+      readonly executes: readonly string[];
     }
   /** `message` is PostgreSQL's, and quotes the text. */
   | { readonly kind: 'syntax-error'; readonly message: string; readonly position: number }
@@ -53,18 +57,24 @@ export function classify(text: Buffer): Classified {
   if (parsed.kind !== 'statements') return parsed;
   const operations: Operation[] = [];
   let changesReading = false;
+  const prepares: string[] = [];
+  const executes: string[] = [];
   for (const { stmt } of parsed.statements) {
     const statement = new Statement();
     if (!isNode(stmt) || !statement.walk(stmt)) return { kind: 'too-complex' };
     const operation = statement.operation();
     operations.push({ ...operation, columns: columnsOf(stmt, operation.relations) });
     changesReading ||= statement.changesReading;
+    prepares.push(...statement.prepares);
+    executes.push(...statement.executes);
   }
-  return { kind: 'operations', operations, changesReading };
+  return { kind: 'operations', operations, changesReading, prepares, executes };
 }
 
 class Statement {
   changesReading = false;
+  readonly prepares: string[] = [];
+  readonly executes: string[] = [];
   #verb: string | null = null;
   readonly #effects = new Set<Effect>();
   readonly #relations: ObjectName[] = [];
@@ -190,6 +200,12 @@ class Statement {
         break;
       case 'ViewStmt':
         this.#makesView = true;
+        break;
+      case 'PrepareStmt':
+        this.prepares.push(String(node['name']));
+        break;
+      case 'ExecuteStmt':
+        this.executes.push(String(node['name']));
         break;
       case 'CreateForeignTableStmt':
         this.#takeOptions(node['options']);

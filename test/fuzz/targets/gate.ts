@@ -48,6 +48,7 @@ function gate(): StatementGate {
     startupBytes: STARTUP.length,
     classify: cache.classify,
     judge: ({ effects }) => (effects.has('schema-destruction') ? denial : null),
+    mayHold: true,
     decide: () => null,
     onRefused: () => {},
     onTerminate: () => {},

@@ -22,6 +22,7 @@ import type {
   WorkersRestarted,
 } from '#src/api/types.ts';
 import { SluiceError } from '#src/core/errors.ts';
+import type { Answerer } from '#src/flow/hold.ts';
 import type { FlowRecord } from '#src/flow/record.ts';
 
 /** An upgraded PostgreSQL flow; `number` makes id, time and source port its own. */
@@ -98,6 +99,15 @@ export function sampleStatus(change: Partial<Status> = {}): Status {
     },
     ledger: { open: 1, allowed: 5, denied: 1, errors: 0, lost: 0 },
     counters: { 'kernel.refused.udp_denied': 3, 'ledger.lateReports': 0 },
+    holds: {
+      waiting: 2,
+      oldestSeconds: 40.5,
+      ended: [
+        { outcome: 'approved', count: 5, seconds: 61.5 },
+        { outcome: 'denied', count: 0, seconds: 0 },
+        { outcome: 'timed_out', count: 1, seconds: 300 },
+      ],
+    },
     outcomes: [
       { disposition: 'upgraded', reason: 'ok', count: 7 },
       { disposition: 'denied', reason: 'no_rule', count: 2 },
@@ -125,9 +135,14 @@ export class FakeBackend implements ApiBackend {
   enrolAnswer: Enrolled | null = null;
   holdList: HoldStatus[] = [];
   answeredHolds: HoldAnswered[] = [];
+  answeredBy: Answerer[] = [];
   selfTestAnswer: SelfTestStatus = { at: '2026-01-31T12:00:00.000Z', ok: true, detail: 'canary refused' };
   /** Tests have more clients than Node takes for a leak. */
-  readonly #live = new EventEmitter<{ flow: [FlowRecord]; listening: [] }>().setMaxListeners(0);
+  readonly #live = new EventEmitter<{
+    flow: [FlowRecord];
+    hold: [HoldStatus];
+    listening: [];
+  }>().setMaxListeners(0);
 
   async status(): Promise<Status> {
     return this.statusAnswer;
@@ -177,8 +192,19 @@ export class FakeBackend implements ApiBackend {
     return { holds: this.holdList };
   }
 
-  async answerHold(answer: HoldAnswered): Promise<HoldStatus> {
+  onHold(listener: (hold: HoldStatus) => void): () => void {
+    this.#live.on('hold', listener);
+    this.#live.emit('listening');
+    return () => this.#live.off('hold', listener);
+  }
+
+  emitHold(hold: HoldStatus): void {
+    this.#live.emit('hold', hold);
+  }
+
+  async answerHold(answer: HoldAnswered, by: Answerer): Promise<HoldStatus> {
     this.answeredHolds.push(answer);
+    this.answeredBy.push(by);
     const found = this.holdList.find(({ id }) => id === answer.id);
     if (found === undefined) throw new ApiError('NOT_FOUND', 'nothing waits under that id');
     return found;

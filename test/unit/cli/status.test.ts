@@ -13,6 +13,7 @@ $ sluice status
 | policy     0123456789ab from /etc/sluice/policy.yaml, loaded 2026-01-31 11:00:00
 | self-test  ok at 2026-01-31 11:00:01: canary refused as it should be
 | flows      1 open, 5 allowed, 1 denied, 0 failed, 0 without report
+| holds      2 waiting, the oldest since 41 s, 5 approved, 1 timed_out
 | events     flow: 14 received, 0 lost; deny: 1 received, 0 lost
 | store      ok, 6 rows, 16 KiB, 0 dropped, /var/lib/sluice/flows.db
 | counted    kernel.refused.udp_denied 3
@@ -50,6 +51,7 @@ $ sluice status
 | policy     0123456789ab from /etc/sluice/policy.yaml, loaded 2026-01-31 11:00:00
 | self-test  not run yet
 | flows      1 open, 5 allowed, 1 denied, 0 failed, 0 without report
+| holds      2 waiting, the oldest since 41 s, 5 approved, 1 timed_out
 | events     flow: 14 received, 0 lost; deny: 1 received, 0 lost
 | store      FAILED: disk full, 6 rows, 16 KiB, 3 dropped, /var/lib/sluice/flows.db
 | counted    kernel.refused.udp_denied 3

@@ -7,6 +7,8 @@ const held = {
   rules: ['r'],
   verbs: ['DELETE'],
   objects: ['t'],
+  texts: [{ text: 'DELETE FROM t', bytes: 13 }],
+  values: ['1'],
   more: 0,
   timeoutMs: 1_000,
 };
@@ -15,6 +17,9 @@ const claim = (hold: number, change: object = {}) => ({
   hold,
   held: { ...held, ...change },
 });
+
+const ALICE = { uid: 0, user: 'root', login: 'alice' };
+const YES = { approved: true, reason: null, by: ALICE };
 
 function holdsOf() {
   const sent: unknown[] = [];
@@ -28,17 +33,24 @@ function holdsOf() {
 
 t.test('what waits is listed, answered once, and told of in the log', async (t) => {
   const { holds, sent, log } = holdsOf();
-  t.ok(holds.heard(7, claim(3)));
+  t.ok(holds.heard(7, claim(3, { texts: [{ text: 'DELETE FROM t', bytes: 13, more: 'x' }], other: 'x' })));
+  t.notOk(JSON.stringify(holds.list()).includes('other'));
   const [one] = holds.list();
+  t.strictSame(one?.texts, [{ text: 'DELETE FROM t', bytes: 13 }], 'nothing that was not looked at');
   t.match(one, { id: /^[0-9a-f]{10}$/, agent: 'web', verbs: ['DELETE'], objects: ['t'] });
   t.equal(Date.parse(one?.until ?? '') - Date.parse(one?.since ?? ''), 1_000);
   const id = one?.id ?? '';
-  t.equal(holds.answer('0', true, null), null);
-  t.match(holds.answer(id, false, 'no'), { id });
-  t.equal(holds.answer(id, true, null), null, 'once');
-  t.strictSame(sent, [[7, { type: 'hold-answer', hold: 3, approved: false, reason: 'no' }]]);
+  t.equal(holds.answer('0', YES), null);
+  t.match(holds.answer(id, { approved: false, reason: 'no\nhold x was approved', by: ALICE }), { id });
+  t.equal(holds.answer(id, YES), null, 'once');
+  t.strictSame(sent, [
+    [7, { type: 'hold-answer', hold: 3, approved: false, reason: 'no\nhold x was approved', by: ALICE }],
+  ]);
   t.strictSame(holds.list(), []);
-  t.match(log, [/waits for an answer/, /was denied/]);
+  t.match(log, [
+    /waits for an answer/,
+    /was denied by root \(uid 0\), logged in as alice after 0 s: no\?hold x was approved$/,
+  ]);
 });
 
 t.test('what is released is gone, and so is what waits in a worker that is', async (t) => {
@@ -65,6 +77,10 @@ t.test('what a worker claims is looked at before it is kept', async (t) => {
     { verbs: [1] },
     { objects: Array.from({ length: 17 }, () => 't') },
     { objects: ['x'.repeat(131)] },
+    { texts: [{ text: 'x'.repeat(4_097), bytes: 1 }] },
+    { texts: Array.from({ length: 5 }, () => ({ text: '', bytes: 0 })) },
+    { texts: [null] },
+    { values: ['x'.repeat(131)] },
     { more: -1 },
     { timeoutMs: 1e15 },
   ])
@@ -75,4 +91,32 @@ t.test('what a worker claims is looked at before it is kept', async (t) => {
   for (let n = 0; n < 300; n += 1) holds.heard(1, claim(n));
   holds.heard(1, claim(0));
   t.equal(holds.list().length, 256);
+});
+
+t.test('what waits and what has ended is counted, with its time', async (t) => {
+  const { holds, log } = holdsOf();
+  for (let hold = 0; hold < 5; hold += 1) holds.heard(1, claim(hold));
+  holds.answer(holds.list()[0]?.id ?? '', YES);
+  holds.heard(1, { type: 'released', hold: 1, outcome: 'timed_out' });
+  holds.heard(1, { type: 'released', hold: 2 });
+  t.notOk(holds.heard(1, { type: 'released', hold: 3, outcome: 'mine' }));
+  const { waiting, oldestSeconds, ended } = holds.counts();
+  t.equal(waiting, 2);
+  t.ok(oldestSeconds !== null && oldestSeconds >= 0);
+  const counted = Object.fromEntries(ended.map(({ outcome, count }) => [outcome, count]));
+  t.strictSame(counted, { approved: 1, denied: 0, timed_out: 1, cancelled: 0, withdrawn: 1 });
+  t.match(log.at(-1), /has ended: timed_out$/);
+  holds.ended(1);
+  t.match(holds.counts(), { waiting: 0, oldestSeconds: null });
+  t.equal(holds.counts().ended.find(({ outcome }) => outcome === 'withdrawn')?.count, 3);
+});
+
+t.test('who follows is told of what begins to wait, until they do no more', async (t) => {
+  const { holds } = holdsOf();
+  const told: string[] = [];
+  const end = holds.onHold(({ flow }) => told.push(flow));
+  holds.heard(1, claim(0));
+  end();
+  holds.heard(1, claim(1));
+  t.strictSame(told, ['0123456789abcdef']);
 });

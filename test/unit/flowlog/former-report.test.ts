@@ -11,7 +11,9 @@ t.test('what an earlier version did not count yet is 0, and the rest as it was s
   t.notOk(isReportedFlow(former));
   const present = presentReport(former, null);
   t.ok(isReportedFlow(present));
-  t.match(present, { report: { operations: { total: 3, denied: 1, held: 0, approved: 0, observed: 0 } } });
+  t.match(present, {
+    report: { operations: { total: 3, denied: 1, held: 0, approved: 0, observed: 0, holds: [] } },
+  });
   const later = { ...now, report: { ...now.report, operations: { ...operations, held: 2, approved: 1 } } };
   t.match(presentReport(later, null), { report: { operations: { held: 2, approved: 1 } } });
 });

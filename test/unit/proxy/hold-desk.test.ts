@@ -3,12 +3,24 @@ import type { Question, Verdict } from '#src/proxy/approver.ts';
 import { HoldDesk } from '#src/proxy/hold-desk.ts';
 import type { WorkerMessage } from '#src/proxy/ipc.ts';
 
+const ROOT = { uid: 0, user: 'root', login: null };
+
 function deskOf() {
   const sent: WorkerMessage[] = [];
   const verdicts: Verdict[] = [];
   const desk = new HoldDesk((message) => sent.push(message));
   const question = (agent: string | null = 'web'): Question => ({
-    held: { flow: 'f', agent, rules: ['r'], verbs: ['DELETE'], objects: [], more: 0, timeoutMs: 1 },
+    held: {
+      flow: 'f',
+      agent,
+      rules: ['r'],
+      verbs: ['DELETE'],
+      objects: [],
+      texts: [],
+      values: [],
+      more: 0,
+      timeoutMs: 1,
+    },
     answered: (verdict) => verdicts.push(verdict),
   });
   return { desk, sent, verdicts, question };
@@ -18,22 +30,25 @@ t.test('a question goes to the daemon, and its answer comes back once', async (t
   const { desk, sent, verdicts, question } = deskOf();
   t.type(desk.ask(question()), 'function');
   t.match(sent, [{ type: 'held', hold: 0, held: { verbs: ['DELETE'] } }]);
-  desk.answered({ hold: 1, approved: true, reason: null });
-  desk.answered({ hold: 0, approved: true, reason: null });
-  desk.answered({ hold: 0, approved: false, reason: null });
-  t.strictSame(verdicts, [{ approved: true, reason: null }]);
-  t.match(sent[1], { type: 'released', hold: 0 });
+  desk.answered({ hold: 1, approved: true, reason: null, by: ROOT });
+  desk.answered({ hold: 0, approved: true, reason: null, by: ROOT });
+  desk.answered({ hold: 0, approved: false, reason: null, by: ROOT });
+  t.strictSame(verdicts, [{ approved: true, reason: null, by: ROOT }]);
+  t.match(sent[1], { type: 'released', hold: 0, outcome: 'approved' });
 });
 
 t.test('one that is taken back is told of, once, and gets no answer', async (t) => {
   const { desk, sent, verdicts, question } = deskOf();
   const withdraw = desk.ask(question());
   if (typeof withdraw === 'string') throw new Error(withdraw);
-  withdraw();
-  withdraw();
-  desk.answered({ hold: 0, approved: true, reason: null });
+  withdraw('timed_out');
+  withdraw('timed_out');
+  desk.answered({ hold: 0, approved: true, reason: null, by: ROOT });
   t.strictSame(verdicts, []);
-  t.equal(sent.filter(({ type }) => type === 'released').length, 1);
+  t.match(
+    sent.filter(({ type }) => type === 'released'),
+    [{ outcome: 'timed_out' }],
+  );
 });
 
 t.test('there is room for so many, and one agent does not take it all', async (t) => {
@@ -49,7 +64,7 @@ t.test('without a daemon what waits is denied, and so is what would have to', as
   const { desk, verdicts, question } = deskOf();
   desk.ask(question());
   desk.close('it is gone');
-  t.strictSame(verdicts, [{ approved: false, reason: 'it is gone' }]);
+  t.strictSame(verdicts, [{ approved: false, reason: 'it is gone', by: null }]);
   t.equal(desk.ask(question()), 'it is gone');
   desk.open();
   t.type(desk.ask(question()), 'function');

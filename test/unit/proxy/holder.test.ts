@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { Answerer, FlowHold, HoldOutcome } from '#src/flow/hold.ts';
 import type { Effect, Operation } from '#src/flow/operation.ts';
 import type { CompiledOperationRule } from '#src/policy/types.ts';
 import { LATER } from '#src/protocols/layer.ts';
@@ -29,19 +30,24 @@ const operation = (verb: string, effect: Effect): Operation => ({
   columns: [],
 });
 const REMOVE = operation('DELETE', 'write');
+const ROOT: Answerer = { uid: 0, user: 'root', login: 'alice' };
+const SHOWN = { texts: [], values: [] };
 const READ = operation('SELECT', 'read');
 
 function holderOf(rules: CompiledOperationRule[], approver?: Approver) {
   const asked: Question[] = [];
   const counts = { held: 0, approved: 0, denied: 0, withdrawn: 0 };
   const answers: (Denial | null)[] = [];
+  const ended: FlowHold[] = [];
+  const withdrawn: HoldOutcome[] = [];
   const holder = new Holder({
     rules,
     approver: approver ?? {
       ask: (question) => {
         asked.push(question);
-        return () => {
+        return (outcome) => {
           counts.withdrawn += 1;
+          withdrawn.push(outcome);
         };
       },
     },
@@ -50,8 +56,9 @@ function holderOf(rules: CompiledOperationRule[], approver?: Approver) {
     onHeld: (count) => {
       counts.held += count;
     },
-    onAnswered: (count, approved) => {
-      counts[approved ? 'approved' : 'denied'] += count;
+    onEnded: (count, hold) => {
+      counts[hold.outcome === 'approved' ? 'approved' : 'denied'] += count;
+      ended.push(hold);
     },
   });
   const answered = new Promise<void>((resolve) => {
@@ -60,12 +67,12 @@ function holderOf(rules: CompiledOperationRule[], approver?: Approver) {
       resolve();
     });
   });
-  return { holder, asked, counts, answers, answered };
+  return { holder, asked, counts, answers, answered, ended, withdrawn };
 }
 
 t.test('without anybody to ask it is denied at once, and says so', async (t) => {
   const { holder, counts } = holderOf([rule('why', 'write')], NO_APPROVER);
-  t.strictSame(holder.decide([REMOVE]), {
+  t.strictSame(holder.decide([REMOVE], SHOWN), {
     sqlState: '42501',
     message: 'Sluice: DELETE needs approval by rule "why" (because), and nobody can approve it here',
     hint: 'The statement has not been run. The session goes on.',
@@ -79,26 +86,26 @@ t.test('who is asked is told of all operations and of the rules; the shortest ti
     rule('s', 'write', 5_000),
     rule('x', 'code'),
   ]);
-  t.equal(holder.decide([READ, REMOVE]), LATER);
+  t.equal(holder.decide([READ, REMOVE], SHOWN), LATER);
   t.match(asked, [
     {
       held: { flow: 'f', agent: 'web', rules: ['r', 's'], verbs: ['SELECT', 'DELETE'], timeoutMs: 5_000 },
     },
   ]);
-  asked[0]?.answered({ approved: true, reason: null });
+  asked[0]?.answered({ approved: true, reason: null, by: ROOT });
   t.strictSame(answers, [null]);
   t.strictSame(counts, { held: 1, approved: 1, denied: 0, withdrawn: 1 });
-  asked[0]?.answered({ approved: false, reason: null });
+  asked[0]?.answered({ approved: false, reason: null, by: ROOT });
   t.equal(answers.length, 1, 'an answer counts once');
 });
 
 t.test('a denial says why, a request to cancel is answered as the server does', async (t) => {
   const { holder, asked, answers, counts } = holderOf([rule('r', 'write')]);
-  holder.decide([REMOVE]);
-  asked[0]?.answered({ approved: false, reason: 'not now' });
-  holder.decide([REMOVE]);
-  asked[1]?.answered({ approved: false, reason: null });
-  holder.decide([REMOVE]);
+  holder.decide([REMOVE], SHOWN);
+  asked[0]?.answered({ approved: false, reason: 'not now', by: ROOT });
+  holder.decide([REMOVE], SHOWN);
+  asked[1]?.answered({ approved: false, reason: null, by: ROOT });
+  holder.decide([REMOVE], SHOWN);
   holder.cancel();
   holder.cancel();
   t.match(answers, [
@@ -111,7 +118,7 @@ t.test('a denial says why, a request to cancel is answered as the server does', 
 
 t.test('what nobody answers in time is denied', async (t) => {
   const { holder, answers, answered, counts } = holderOf([rule('r', 'write', 5)]);
-  holder.decide([REMOVE]);
+  holder.decide([REMOVE], SHOWN);
   await answered;
   t.match(answers, [{ message: /and nobody has answered in 1 seconds$/ }]);
   t.match(counts, { denied: 1, withdrawn: 1 });
@@ -119,12 +126,52 @@ t.test('what nobody answers in time is denied', async (t) => {
 
 t.test('released, what waits is denied, and nothing is asked any more', async (t) => {
   const { holder, asked, answers, counts } = holderOf([rule('r', 'write')]);
-  holder.decide([REMOVE]);
+  holder.decide([REMOVE], SHOWN);
   holder.release('the agent has left');
   t.match(answers, [{ message: /rule "r", and the agent has left$/ }]);
-  t.match(holder.decide([REMOVE]), { message: /and the agent has left$/ });
+  t.match(holder.decide([REMOVE], SHOWN), { message: /and the agent has left$/ });
   t.equal(asked.length, 1);
   t.match(counts, { held: 2, denied: 2, withdrawn: 1 });
   holder.release('again');
   t.equal(answers.length, 1);
+});
+
+t.test('what cannot be shown is not asked about', async (t) => {
+  const { holder, asked } = holderOf([rule('r', 'write')]);
+  t.match(holder.decide([REMOVE], null), { message: /and its values cannot be shown$/ });
+  t.strictSame(asked, []);
+});
+
+t.test('what became of it is put on record: what, how long, how it ended, by whom and why', async (t) => {
+  const { holder, asked, ended, withdrawn } = holderOf([rule('r', 'write')]);
+  const one = { ...REMOVE, relations: [{ schema: 'app', name: 'users' }] };
+  const decide = (): unknown => holder.decide([one], SHOWN);
+  const before = Date.now();
+  decide();
+  asked[0]?.answered({ approved: true, reason: 'ticket 4711', by: ROOT });
+  decide();
+  asked[1]?.answered({ approved: false, reason: null, by: ROOT });
+  decide();
+  asked[2]?.answered({ approved: false, reason: 'the daemon is being replaced', by: null });
+  decide();
+  holder.cancel();
+  decide();
+  holder.release('the agent has left');
+  decide();
+  t.match(ended, [
+    { what: 'DELETE app.users', rule: 'r', outcome: 'approved', by: ROOT, reason: 'ticket 4711' },
+    { outcome: 'denied', by: ROOT, reason: null },
+    { outcome: 'withdrawn', by: null, reason: 'the daemon is being replaced' },
+    { outcome: 'cancelled', by: null },
+    { outcome: 'withdrawn', by: null, reason: 'the agent has left' },
+    { outcome: 'refused', by: null, reason: 'the agent has left' },
+  ]);
+  t.strictSame(withdrawn, ['approved', 'denied', 'withdrawn', 'cancelled', 'withdrawn']);
+  const [first] = ended;
+  t.ok(Date.parse(first?.time ?? '') >= before && (first?.waited_ms ?? -1) >= 0);
+  const late = holderOf([rule('r', 'write', 5)]);
+  late.holder.decide([REMOVE], SHOWN);
+  await late.answered;
+  t.match(late.ended, [{ outcome: 'timed_out', by: null, reason: null }]);
+  t.ok((late.ended[0]?.waited_ms ?? 0) > 0);
 });

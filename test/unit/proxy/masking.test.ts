@@ -110,6 +110,7 @@ t.test(
       flow: '00',
       agent: null,
       masks: masked?.statements ?? null,
+      shown: null,
     });
     t.equal(governed?.counts(), null, 'no rules are counted');
     const { agentFilter, serverFilter } = readInLayers(

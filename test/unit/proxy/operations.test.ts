@@ -38,7 +38,17 @@ const govern = (
   recognised: Recognised | null,
   agentTls: boolean,
   approver = NO_APPROVER,
-) => governOperations({ rules, recognised, agentTls, approver, flow: '00', agent: 'a', masks: null });
+) =>
+  governOperations({
+    rules,
+    recognised,
+    agentTls,
+    approver,
+    flow: '00',
+    agent: 'a',
+    masks: null,
+    shown: null,
+  });
 const layered = (governed: Governed | null, before: RelayOptions = relay): RelayOptions =>
   readInLayers(before, governed?.gating ?? null, null);
 const query = (text: string): Buffer => message('Q', Buffer.from(`${text}\0`));
@@ -54,7 +64,7 @@ t.test('statements are judged, counted, and denied with the rule and its reason'
   const { agentFilter, serverFilter } = layered(governed);
   const sent = push(agentFilter, raw, query('SELECT 1; SELECT 2'), query('DROP TABLE t'), query('SELEC'));
   t.ok(sent.startsWith(raw.toString('latin1')), 'the start-up packet is no message');
-  t.strictSame(governed?.counts(), { total: 4, denied: 2, held: 0, approved: 0, observed: 2 });
+  t.strictSame(governed?.counts(), { total: 4, denied: 2, held: 0, approved: 0, observed: 2, holds: [] });
   const token = /sluice_denied_\w+/.exec(sent)?.[0] ?? '';
   const answer = push(serverFilter, message('E', Buffer.from(`M"${token}"\0\0`)));
   t.match(answer, /Sluice: DROP is denied by rule "r": no\0/);
@@ -111,7 +121,7 @@ t.test('what is held waits for its answer, which wakes the relay', async (t) => 
   push(agentFilter, query(`SELECT '${'x'.repeat(65_536)}'`));
   t.ok(agentFilter?.full);
   t.equal(woken, 0);
-  asked[0]?.answered({ approved: true, reason: null });
+  asked[0]?.answered({ approved: true, reason: null, by: null });
   t.equal(woken, 1);
   t.match(push(agentFilter), /^Q....DROP TABLE t\0Q....SELECT 1\0Q/s);
   t.notOk(agentFilter?.full);
@@ -138,6 +148,19 @@ t.test(
     }
   },
 );
+
+t.test('the record has the newest of what had to wait', async (t) => {
+  const governed = govern([HOLD], startup(), false);
+  push(
+    layered(governed).agentFilter,
+    raw,
+    ...Array.from({ length: 20 }, (_, n) => query(`DROP TABLE t${n}`)),
+  );
+  const { held, holds } = governed?.counts() ?? {};
+  t.equal(held, 20);
+  t.equal(holds?.length, 16);
+  t.match(holds?.at(-1), { what: 'DROP t19', rule: 'r', outcome: 'refused' });
+});
 
 t.test('without an approver what would have to wait is denied', async (t) => {
   const governed = govern([HOLD], startup(), false);
@@ -183,7 +206,7 @@ t.test('masks see what the gate has made of each message, cut once', async (t) =
   const row = message('D', Buffer.from([0, 1]), uint32(16), Buffer.from('4111111111111111'));
   const answer = push(serverFilter, described, row, message('C', text('SELECT 1')), ready);
   t.match(answer, /\*{12}1111/, 'while a statement waits');
-  asked[0]?.answered({ approved: true, reason: null });
+  asked[0]?.answered({ approved: true, reason: null, by: null });
   t.match(push(agentFilter), /^Q....DROP TABLE t\0$/s);
   t.match(push(serverFilter, message('C', text('DROP TABLE')), ready), /DROP TABLE/);
 });
@@ -193,7 +216,7 @@ t.test('a request to cancel passes unread', async (t) => {
   const flow = { protocol: 'postgres' as const, opening: cancel, rest: Buffer.alloc(0) };
   const governed = govern([rule()], flow, false);
   t.equal(layered(governed), relay);
-  t.strictSame(governed?.counts(), { total: 0, denied: 0, held: 0, approved: 0, observed: 0 });
+  t.strictSame(governed?.counts(), { total: 0, denied: 0, held: 0, approved: 0, observed: 0, holds: [] });
 });
 
 t.test('what waits is cancelled in the words of the server', async (t) => {

@@ -58,6 +58,7 @@ t.test('a flow with such a mask has its statements judged, without any rule abou
     flow: '00',
     agent: null,
     masks: flow?.statements ?? null,
+    shown: null,
   });
   const none = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
   const { agentFilter } = readInLayers(none, governed?.gating ?? null, flow?.reading ?? null);

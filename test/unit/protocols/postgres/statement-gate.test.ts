@@ -2,70 +2,28 @@
 import t from 'tap';
 import { ProtocolError } from '#src/core/protocol-error.ts';
 import type { Effect } from '#src/flow/operation.ts';
-import { LATER } from '#src/protocols/layer.ts';
-import { errorAnswer } from '#src/protocols/postgres/answers.ts';
-import { classify } from '#src/protocols/postgres/classify.ts';
-import type { Denial } from '#src/protocols/postgres/denials.ts';
-import { loadParser, STATEMENT_MAX_BYTES } from '#src/protocols/postgres/parser.ts';
-import { StatementGate } from '#src/protocols/postgres/statement-gate.ts';
-import { play, type Step } from '#test/support/playbook.ts';
-import { authentication, message, startupMessage, uint32 } from '#test/support/postgres-packets.ts';
+import { STATEMENT_MAX_BYTES } from '#src/protocols/postgres/parser.ts';
+import { message, uint32 } from '#test/support/postgres-packets.ts';
 import { mutate, seededRandom, splitsOf, wipe } from '#test/support/splits.ts';
-
-await loadParser();
-const LEFT: Denial = { sqlState: '42501', message: 'left', hint: 'never' };
-const DENIED: Denial = { sqlState: '42501', message: 'not that', hint: 'never' };
-const STARTUP = startupMessage({ user: 'u' });
-
-const text = (value: string): Buffer => Buffer.from(`${value}\0`);
-const query = (sql: string): Buffer => message('Q', text(sql));
-const parse = (name: string, sql: string, types = 0): Buffer => {
-  const count = Buffer.from([0, types]);
-  return message('P', text(name), text(sql), count, Buffer.alloc(4 * types, 1));
-};
-const parameter = (name: string, value: string): Buffer => message('S', text(name), text(value));
-const errorAbout = (token: string): Buffer =>
-  message('E', text('SERROR'), text('C42601'), text(`Msyntax error at or near "${token}"`), Buffer.alloc(1));
-const ready = message('Z', Buffer.from('I'));
-const GREETING = Buffer.concat([
-  authentication(0),
-  parameter('client_encoding', 'UTF8'),
-  parameter('standard_conforming_strings', 'on'),
+import {
+  answerOf,
+  DENIED,
+  errorAbout,
+  GREETING,
+  gateOf,
+  held,
+  parameter,
+  parse,
+  plain,
+  playGate,
+  query,
   ready,
-]);
-
-function gateOf(startupBytes = 0, denies: Effect = 'schema-destruction') {
-  const counts = { judged: 0, refused: 0 };
-  const asked: string[] = [];
-  const gate = new StatementGate({
-    startupBytes,
-    classify,
-    judge: ({ effects }) => {
-      counts.judged += 1;
-      if (effects.has('unbounded-write')) return 'hold';
-      return effects.has(denies) ? DENIED : null;
-    },
-    decide: (operations) => {
-      asked.push(operations.map(({ verb }) => verb).join('+'));
-      return LATER;
-    },
-    onRefused: () => {
-      counts.refused += 1;
-    },
-    onTerminate: () => gate.toServer.answer(LEFT),
-  });
-  const toServer = (...bytes: Buffer[]): Buffer => Buffer.concat(gate.toServer.push(Buffer.concat(bytes)));
-  const toAgent = (...bytes: Buffer[]): Buffer => Buffer.concat(gate.toAgent.push(Buffer.concat(bytes)));
-  return { gate, counts, asked, toServer, toAgent };
-}
-
-/** With each token by a fixed one of its length: tokens are random. */
-const plain = (bytes: Uint8Array): string =>
-  Buffer.from(bytes)
-    .toString('latin1')
-    .replaceAll(/sluice_denied_[0-9a-f]{24}/g, `sluice_denied_${'0'.repeat(24)}`);
-
-const tokenIn = (bytes: Buffer): string => /sluice_denied_\w+/.exec(bytes.toString('latin1'))?.[0] ?? '';
+  row,
+  STARTUP,
+  stands,
+  text,
+  tokenIn,
+} from './gate-stage.ts';
 
 t.test(
   'whatever the chunks, what passes is the same, and everything that is not a statement passes untouched',
@@ -275,19 +233,6 @@ t.test('no bytes make it do anything but pass a value or throw its error', async
   }
 });
 
-/** Two layers, in which somebody is asked about an UPDATE or DELETE without a condition. */
-function stage() {
-  const { gate, asked, toAgent } = gateOf();
-  toAgent(GREETING);
-  return { toServer: gate.toServer, toAgent: gate.toAgent, asked };
-}
-const playGate = (t: Parameters<typeof play>[0], steps: readonly Step<Denial | null>[]): void =>
-  play(t, stage, steps, plain);
-const stands = (n: number): string => `sluice_denied_${'0'.repeat(24)}_${n}`;
-const held = query('DELETE FROM t');
-const row = message('D', Buffer.alloc(40, 5));
-const answerOf = (denial: Denial): Buffer => errorAnswer({ severity: 'ERROR', ...denial });
-
 t.test(
   'nothing of a statement that waits is at the server; what the server says goes on; approved, it passes as it was',
   async (t) =>
@@ -314,29 +259,6 @@ t.test('denied after it has waited it is denied as at once', async (t) =>
     { toServer: query(stands(1)) },
     { agent: query('DROP TABLE t') },
     { toServer: query(stands(2)) },
-  ]),
-);
-
-t.test('a pipeline waits from the Parse on and keeps its order, with two of them to be decided', async (t) =>
-  playGate(t, [
-    {
-      agent: [
-        parse('a', 'SELECT 1'),
-        message('B'),
-        message('E'),
-        parse('b', 'UPDATE t SET a = 1', 1),
-        message('B'),
-        message('E'),
-      ],
-    },
-    { asks: ['UPDATE'] },
-    { toServer: [parse('a', 'SELECT 1'), message('B'), message('E')] },
-    { agent: [parse('c', 'DELETE FROM t'), message('S')] },
-    { answer: null },
-    { asks: ['DELETE'] },
-    { toServer: [parse('b', 'UPDATE t SET a = 1', 1), message('B'), message('E')] },
-    { answer: DENIED },
-    { toServer: [parse('', stands(1)), message('S')] },
   ]),
 );
 
