@@ -93,7 +93,10 @@ export function maskFlow(options: MaskingOptions): Masked | null {
     shown: all === null ? null : new ShownMasks(new ValueMaskers(all, columnsOf(masks, 'any'))),
     recognised:
       recognised?.protocol === 'postgres' ? { ...recognised, opening: { ...opening, raw } } : recognised,
-    statements: strictly(strictMasks(masks, keeper), requests?.statements ?? null),
+    statements: strictly(
+      strictMasks(masks, () => session.catalog),
+      requests?.statements ?? null,
+    ),
     reading: { toServer, toAgent, questions: () => session.questions() },
   };
 }
@@ -137,6 +140,7 @@ function maskRequests({ engine, masks }: MaskingOptions, onHits: OnHits): Masked
 interface Known {
   catalog: Catalog | null;
   askedMs: number;
+  failedMs: number;
 }
 
 /** What is known of databases, for all flows under one policy. */
@@ -159,7 +163,12 @@ export class Catalogs {
         const known = this.#known.get(key);
         return known === undefined || now() - known.askedMs > CATALOG_AGE_MAX_MS;
       },
-      keep: (catalog) => this.#known.set(key, { catalog, askedMs: now() }),
+      keep: (catalog) => this.#known.set(key, { catalog, askedMs: now(), failedMs: -Infinity }),
+      failed: () => {
+        const { catalog = null, askedMs = -Infinity } = this.#known.get(key) ?? {};
+        this.#known.set(key, { catalog, askedMs, failedMs: now() });
+      },
+      mayAskAgain: () => now() - (this.#known.get(key)?.failedMs ?? -Infinity) > CATALOG_AGE_MAX_MS,
       expire: () => {
         const known = this.#known.get(key);
         if (known !== undefined) known.askedMs = -Infinity;

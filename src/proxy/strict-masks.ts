@@ -6,7 +6,7 @@ import { masksDirection } from '../policy/masks.ts';
 import type { CompiledMask } from '../policy/types.ts';
 import { type Denial, NOT_RUN } from '../protocols/postgres/denials.ts';
 import { carriedBy, carriesColumn, carriesSomething } from '../protocols/postgres/masking/carry.ts';
-import type { CatalogKeeper } from '../protocols/postgres/masking/catalog.ts';
+import type { Catalog } from '../protocols/postgres/masking/catalog.ts';
 import { ColumnRules } from '../protocols/postgres/masking/column-rules.ts';
 import { remembered } from '../protocols/postgres/text-cache.ts';
 
@@ -21,7 +21,8 @@ const carriedOf = remembered({
 /** Says why a statement that was read may not pass, or null; null itself where no mask is strict. */
 export function strictMasks(
   masks: readonly CompiledMask[],
-  keeper: CatalogKeeper | null,
+  /** What is known of the database's tables; null: nothing. */
+  known: () => Catalog | null,
 ): ((text: Buffer) => Denial | null) | null {
   const own = masks.filter(
     (mask) => mask.strict && mask.effect === 'mask' && masksDirection(mask, 'responses'),
@@ -31,7 +32,7 @@ export function strictMasks(
   return (text) => {
     const carried = carriedOf(text);
     if (carried === null || !carriesSomething(carried)) return null;
-    const catalog = keeper?.current() ?? null;
+    const catalog = known();
     const rule = rules.find(({ columns }) => carriesColumn(carried, columns, catalog));
     if (rule === undefined) return null;
     const what = carried.bringsCode ? 'may take' : 'would take';

@@ -4,7 +4,8 @@
  */
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test as Tap } from 'tap';
+import type { CompiledMask } from '#src/policy/types.ts';
 import { loadParser } from '#src/protocols/postgres/parser.ts';
 import { MaskingProxy } from '#test/support/masking-proxy.ts';
 import { CARDS, SSN } from '#test/support/masks.ts';
@@ -62,7 +63,96 @@ t.test('no way gives a masked value away', async (t) => {
   t.strictSame(proxy.errors, [], 'no flow was ended for it');
 });
 
+t.test('where the database may not be asked, no name is believed, and no value comes out', async (t) => {
+  await server.psql(`
+    revoke select on pg_catalog.pg_depend from public;
+    create role asked_in_vain; grant select on people, shown, mat, others to asked_in_vain;
+    alter role asked_in_vain login;`);
+  t.teardown(() => server.psql('grant select on pg_catalog.pg_depend to public;'));
+  const { say, close } = await another(t, [CARDS, SSN], 'asked_in_vain');
+  for (const sql of [
+    'select hidden from shown;',
+    'select upper(hidden) from shown;',
+    'select (s).hidden from shown s;',
+    'with shown2 as (select * from shown) select a from shown2 as t (a);',
+    'with shown as (select * from shown) select hidden from shown;',
+    'select one_of(1);',
+    'select b from as_view();',
+    'copy (select hidden from shown) to stdout;',
+    'copy (select one_of(1)) to stdout;',
+    'copy people to stdout;',
+    'declare c cursor for select hidden from shown; fetch all c;',
+    "select name, ssn from people where ssn = '078-05-1120'; select name, ssn::int from people;",
+  ]) {
+    const said = await say(`begin; ${sql} commit;`);
+    t.strictSame(
+      SECRETS.filter((secret) => said.includes(secret)),
+      [],
+      `${sql}: ${said.slice(0, 200)}`,
+    );
+    t.not(said, '', `${sql} is answered`);
+  }
+  const plain = await say(
+    "select 1, current_setting('server_encoding'); show search_path;\n\\dt public.others",
+  );
+  t.match(plain, /^1\|UTF8\n/, 'what is of no table passes');
+  t.match(plain, /public\|others\|table\|postgres/, 'and so does what psql asks of the catalog');
+  t.match(server.log, /permission denied for table pg_depend/, 'it was asked');
+  await close();
+});
+
+t.test(
+  'a transaction that makes tables sees what is in them, and no more of the others than before',
+  async (t) => {
+    for (const masks of [
+      [CARDS, { ...SSN, strict: true }],
+      [CARDS, SSN],
+    ]) {
+      const { say, close } = await another(t, masks, 'postgres');
+      const said = await say(`
+      begin;
+      create table made (id serial, version int, applied timestamptz default 'epoch', name text);
+      insert into made (version, name) values (7, 'first') returning version, name;
+      select version, upper(name), applied is not null from made;
+      savepoint a; alter table made add column note text; rollback to a;
+      select * from shown where id = 1;
+      select version from made;
+      copy made (version, name) to stdout;
+      rollback;
+      select upper(hidden) from shown where id = 1;
+      select name from people where id = 1;`);
+      t.strictSame(said.trim().split('\n'), [
+        '7|first',
+        '7|FIRST|t',
+        '|********',
+        '7',
+        '7\tfirst',
+        '********',
+        'Ada',
+      ]);
+      await close();
+    }
+  },
+);
+
 t.test('the same, without masks, gives them away', async (t) => {
   const plain = await server.psql('select ssn from people order by id;');
   t.equal(plain.stdout, '078-05-1120\n219-09-9999\n333-22-4444\n');
 });
+
+/** A proxy that nobody else has asked through, and what psql hears of it. */
+async function another(t: Tap, masks: readonly CompiledMask[], user: string) {
+  const own = mkdtempSync('/tmp/sluice-attacks-');
+  chmodSync(own, 0o755);
+  const through = await MaskingProxy.start(own, server.socket, masks);
+  const say = async (sql: string): Promise<string> => {
+    const { stdout, stderr } = await server.psql(sql, { host: own, user });
+    return stdout + stderr;
+  };
+  const close = async (): Promise<void> => {
+    t.strictSame(through.errors, [], 'no flow was ended for it');
+    await through.stop();
+    rmSync(own, { recursive: true, force: true });
+  };
+  return { say, close };
+}

@@ -31,6 +31,13 @@ const push = (filter: ByteFilter | null, ...bytes: Buffer[]): string =>
   Buffer.concat(filter?.push(Buffer.concat(bytes)) ?? []).toString('latin1');
 const text = (value: string): Buffer => Buffer.from(`${value}\0`);
 const ready = message('Z', Buffer.from('I'));
+/** The last row of an answer: the highest number of a relation. */
+const END = message(
+  'D',
+  Buffer.from([0, 7]),
+  ...['0', '99999', '0', '', ''].flatMap((cell) => [Buffer.from([0, 0, 0, cell.length]), Buffer.from(cell)]),
+  Buffer.alloc(8, 0xff),
+);
 
 t.test('what a server says is masked', async (t) => {
   const masked = flow([CARDS, mask({ name: 'o', detectors: ['card'], effect: 'observe' })], startup());
@@ -65,7 +72,7 @@ t.test('the tables of a database are asked once for all its sessions, and again 
     push(serverFilter, authentication(0), ready);
     const question = serverFilter?.back?.() ?? [];
     if (question.length === 0) return false;
-    push(serverFilter, message('1'), message('2'), message('C', text('SELECT 0')), message('3'), ready);
+    push(serverFilter, message('1'), message('2'), END, message('C', text('SELECT 1')), message('3'), ready);
     return true;
   };
   t.ok(asks());
@@ -74,6 +81,49 @@ t.test('the tables of a database are asked once for all its sessions, and again 
   t.ok(asks());
   t.notOk(asks());
 });
+
+t.test(
+  'a session that gets no answer is the only one that goes without, and asks again after a while',
+  async (t) => {
+    const catalogs = catalogsOf();
+    const session = () => {
+      const { agentFilter, serverFilter } = layered(flow([SSN], startup(), false, catalogs));
+      push(agentFilter, raw);
+      const pause = (): boolean => {
+        push(serverFilter, ready);
+        return (serverFilter?.back?.() ?? []).length > 0;
+      };
+      const select = (): string => {
+        push(agentFilter, message('Q', text('select x from other')));
+        const column = Buffer.from([
+          0, 1, 120, 0, 0, 0, 78, 32, 0, 1, 0, 0, 0, 25, 255, 255, 255, 255, 255, 255, 0, 0,
+        ]);
+        const row = message('D', Buffer.from([0, 1, 0, 0, 0, 1, 121]));
+        return push(serverFilter, message('T', column), row, message('C', text('SELECT 1')));
+      };
+      push(serverFilter, authentication(0));
+      return {
+        pause,
+        select,
+        answer: (...said: Buffer[]) => push(serverFilter, message('1'), ...said, ready),
+      };
+    };
+    const failing = session();
+    t.ok(failing.pause());
+    failing.answer(message('E', text('SERROR'), text('C42501'), Buffer.alloc(1)));
+    t.match(failing.select(), /\*{8}/);
+    t.notOk(failing.pause(), 'not at each pause');
+    const other = session();
+    t.ok(other.pause(), 'another asks itself');
+    other.answer(message('2'), END, message('C', text('SELECT 1')), message('3'));
+    t.notMatch(other.select(), /\*/);
+    t.notMatch(failing.select(), /\*/, 'whose answer is good for all');
+    failing.pause();
+    nowMs += 60_001;
+    t.match(failing.select(), /\*{8}/, 'while it is new');
+    t.ok(failing.pause());
+  },
+);
 
 t.test('where masks cannot be kept there is nothing that keeps them', async (t) => {
   t.equal(flow([CARDS], startup(true)), null, 'replication');

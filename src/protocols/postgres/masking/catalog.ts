@@ -63,6 +63,26 @@ export class Catalog {
     }
   }
 
+  /** Nothing is there that a rule means. */
+  get isEmpty(): boolean {
+    return this.#meant.length === 0;
+  }
+
+  get size(): number {
+    return this.#meant.length + this.#functions.size;
+  }
+
+  /** What either knows; where both know of a column, as this one says. */
+  and(older: Catalog): Catalog {
+    const own = new Set(this.#meant.map(keyOf));
+    return new Catalog(
+      this.#rules,
+      Math.max(this.#highestOid, older.#highestOid),
+      [...this.#meant, ...older.#meant.filter((column) => !own.has(keyOf(column)))],
+      new Set([...this.#functions, ...older.#functions]),
+    );
+  }
+
   /** Null: the table came after this was asked. `none`: no rule means the column. */
   columnAt(tableOid: number, attribute: number): KnownColumn | 'none' | null {
     if (this.isNewer(tableOid)) return null;
@@ -126,14 +146,21 @@ export class Catalog {
   }
 }
 
+function keyOf({ rule, tableOid, attribute, schema, table, column }: MeantColumn): string {
+  return JSON.stringify([rule, tableOid, attribute, schema, table, column]);
+}
+
 /** Keeps what was asked, for all sessions with the same database. */
 export interface CatalogKeeper {
-  /** Null: nobody has asked yet, or the answer was none. */
+  /** Null: nobody has had an answer yet. */
   current(): Catalog | null;
   /** Whether it is time to ask. */
   isDue(): boolean;
-  /** Null: the database did not answer as it should. */
-  keep(catalog: Catalog | null): void;
+  keep(catalog: Catalog): void;
+  /** The database did not answer a session as it should. */
+  failed(): void;
+  /** Whether it is time for a session that had no answer to ask again. */
+  mayAskAgain(): boolean;
   /** Tables may have changed. */
   expire(): void;
 }

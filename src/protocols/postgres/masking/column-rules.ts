@@ -1,8 +1,9 @@
 /**
  * Which columns policy's masks name, and what a column of a result is to be taken for.
  *
- * By what PostgreSQL says of the column (table and number in it) where the database's catalog is known; else, and for
- * what is no column of a table any more, on the safe side: whatever may be meant is.
+ * By what PostgreSQL says of the column (table and number in it) where the database's catalog is known; for what is no column
+ * of a table any more, on the safe side: whatever may be meant is. Where the catalog is not known, any table may be a view
+ * and any function may read one, so their names say nothing: all they give is masked.
  */
 import { fitsStars } from '../../../core/star-pattern.ts';
 import type { ColumnFacts } from '../../../mask/masker.ts';
@@ -48,6 +49,8 @@ export class ColumnRule implements ColumnName {
 
 /** No column of any table: only masks for all values, or for those of a type, mean it. */
 const NO_COLUMN = '';
+/** What is made after a database itself has higher numbers (access/transam.h). */
+const FIRST_NORMAL_OID = 16_384;
 
 export class ColumnRules {
   readonly rules: readonly ColumnRule[];
@@ -78,7 +81,8 @@ export class ColumnRules {
         ? { ...NOT_A_COLUMN, type }
         : { schema: NO_COLUMN, table: NO_COLUMN, column: name, type };
     }
-    if (lasting || this.anyTouched(facts, catalog)) return { ...ANY_COLUMN, type };
+    if (tableOid >= FIRST_NORMAL_OID || lasting || this.anyTouched(facts, catalog))
+      return { ...ANY_COLUMN, type };
     return { schema: null, table: null, column: name, type };
   }
 
@@ -94,7 +98,8 @@ export class ColumnRules {
 
   /** Whether it calls a function of the database's own, which may read whatever it likes. */
   runsFunction(facts: StatementFacts | null, catalog: Catalog | null): boolean {
-    return facts !== null && catalog?.runs(facts.names) === true && this.meanSomething(catalog);
+    if (facts === null || !this.meanSomething(catalog)) return false;
+    return catalog === null ? facts.calls : catalog.runs(facts.names);
   }
 
   /** Whether the statement may show values of a masked column in other words. */
@@ -107,10 +112,11 @@ export class ColumnRules {
 const NOT_A_COLUMN = { schema: NO_COLUMN, table: NO_COLUMN, column: NO_COLUMN } as const;
 export const ANY_COLUMN = { schema: null, table: null, column: null } as const;
 
-/** Without a catalog any relation may be a view of the table. */
+/** Without a catalog any relation but the system's may be a view of the table, with other names for its columns. */
 export function reachesIn(catalog: Catalog | null): (relation: Relation, rule: ColumnRule) => Reach {
   return (relation, rule) => {
-    const shown = catalog?.shows(rule, relation) ?? 'by its name';
+    if (catalog === null && !isOfTheSystem(relation)) return 'by any name';
+    const shown = catalog?.shows(rule, relation) ?? 'no';
     if (shown !== 'no' || (catalog !== null && isSettled(relation))) return shown;
     return rule.mayMeanTable(relation) ? 'by its name' : 'no';
   };
@@ -123,6 +129,10 @@ const CATALOGS =
   /^pg_(?:am|attrdef|attribute|class|collation|constraint|database|description|enum|extension|index|inherits|namespace|operator|proc|range|roles|settings|type)$/;
 
 /** No table is made by that name after the database was asked; a CTE is none, as far as is known. */
-function isSettled({ schema, name, isCte }: Relation): boolean {
-  return isCte === true || OF_THE_SYSTEM.has(schema) || (schema === null && CATALOGS.test(name));
+function isSettled(relation: Relation): boolean {
+  return relation.isCte === true || isOfTheSystem(relation);
+}
+
+function isOfTheSystem({ schema, name }: Relation): boolean {
+  return OF_THE_SYSTEM.has(schema) || (schema === null && CATALOGS.test(name));
 }

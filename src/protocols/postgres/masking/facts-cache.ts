@@ -11,6 +11,7 @@ const NOTHING_TO_SAY: StatementFacts = {
   names: new Set(),
   takesAll: false,
   runsCode: false,
+  calls: false,
   isIndirect: false,
   lasts: false,
   isPlan: false,

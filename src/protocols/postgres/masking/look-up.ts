@@ -2,9 +2,12 @@
  * Asks a database which columns policy's rules mean (catalog.ts), in the agent's own session: Sluice has no credentials,
  * and other sessions would see other databases.
  *
- * Rules: only between transactions, when nothing is on its way in either direction; by a statement with a name of its
- * own, so that nothing of the agent's is replaced; every name with its schema, so that no search path leads elsewhere; the
- * agent waits for its ReadyForQuery and sees nothing else of it.
+ * Rules: only when nothing is on its way in either direction; by a statement and a portal with a name of their own, so that
+ * nothing of the agent's is replaced; every name with its schema, so that no search path leads elsewhere; the agent waits for
+ * its ReadyForQuery and sees nothing else of it.
+ *
+ * Inside of a transaction only after statements that change tables, between a savepoint and its end, so that a question without
+ * an answer leaves the transaction as it was. What is answered there is for this session alone, until the transaction ends: it may be undone.
  */
 import { randomBytes } from 'node:crypto';
 import { HEADER_BYTES } from '../message.ts';
@@ -83,20 +86,35 @@ export class LookUp {
   #functions = new Set<string>();
   #highestOid = 0;
   #failed = false;
+  /** How many ReadyForQuery the answer has yet. */
+  #awaited = 0;
   #isStale = false;
+  /** What was answered inside of the transaction that is open. */
+  #own: Catalog | null = null;
+  #isInTransaction = false;
+  /** Inside of the open transaction there was no answer. */
+  #hasGivenUp = false;
+  /** Outside of one. */
+  #isUnanswered = false;
 
   constructor(options: LookUpOptions) {
     this.#options = options;
   }
 
-  /** What is known; null while nothing is, and while this session may have changed its tables. */
+  /**
+   * What is known; null while nothing is, and while this session may have changed its tables. Where nothing was meant, nothing is after
+   * that but what the session brings itself.
+   */
   get catalog(): Catalog | null {
-    return this.#isStale ? null : this.#options.keeper.current();
+    const { last } = this;
+    return this.#isStale && last?.isEmpty !== true ? null : last;
   }
 
   /** What was known before this session changed anything. */
   get last(): Catalog | null {
-    return this.#options.keeper.current();
+    const { keeper } = this.#options;
+    if (this.#own !== null) return this.#own;
+    return this.#isUnanswered && keeper.isDue() ? null : keeper.current();
   }
 
   /** This session may have made, renamed or changed tables: to be asked again as soon as may be. */
@@ -106,31 +124,66 @@ export class LookUp {
   }
 
   /** True: the question is on its way, and the agent waits for its answer. */
-  begin(): boolean {
-    const { exchange, keeper, mayWrite, write, rules } = this.#options;
-    if (!(this.#isStale || keeper.isDue()) || !mayWrite()) return false;
+  begin(isInTransaction: boolean): boolean {
+    const { exchange, mayWrite, write, rules } = this.#options;
+    if (!isInTransaction) this.#transactionEnds();
+    if (!this.#isDue(isInTransaction) || !mayWrite()) return false;
     this.#meant = [];
     this.#functions = new Set();
     this.#highestOid = 0;
     this.#failed = false;
+    this.#isInTransaction = isInTransaction;
+    this.#awaited = isInTransaction ? 4 : 1;
     exchange.push({ kind: 'look-up' });
-    write(question(rules));
+    write(isInTransaction ? questionBetweenSavepoints(rules) : question(rules));
     return true;
   }
 
-  /** A message of the answer. */
-  take(letter: string, message: Buffer): void {
+  #transactionEnds(): void {
+    this.#isStale ||= this.#own !== null;
+    this.#own = null;
+    this.#hasGivenUp = false;
+  }
+
+  #isDue(isInTransaction: boolean): boolean {
+    const { keeper } = this.#options;
+    if (isInTransaction) return this.#isStale && !this.#hasGivenUp;
+    return this.#isStale || (keeper.isDue() && (!this.#isUnanswered || keeper.mayAskAgain()));
+  }
+
+  /** A message of the answer. @returns whether it was the last */
+  take(letter: string, message: Buffer): boolean {
     if (letter === 'D') this.#row(message);
-    else if (letter === 'Z') this.#finish();
+    else if (letter === 'Z') this.#awaited -= 1;
     else if (!ANSWERS.has(letter)) this.#failed = true;
+    if (this.#awaited > 0) return false;
+    this.#finish();
+    return true;
   }
 
   #finish(): void {
     const { rules, keeper } = this.#options;
-    const isWhole = !this.#failed && this.#highestOid > 0;
-    this.#isStale = false;
-    keeper.keep(isWhole ? new Catalog(rules, this.#highestOid, this.#meant, this.#functions) : null);
+    const asked = new Catalog(rules, this.#highestOid, this.#meant, this.#functions);
+    // What was meant before stays so, whatever it is called now.
+    const known = this.#isInTransaction && this.last !== null ? asked.and(this.last) : asked;
     this.#meant = [];
+    this.#isStale = false;
+    if (this.#failed || this.#highestOid === 0 || known.size > COLUMNS_MAX) this.#hasNoAnswer();
+    else if (this.#isInTransaction) this.#own = known;
+    else {
+      this.#isUnanswered = false;
+      keeper.keep(known);
+    }
+  }
+
+  #hasNoAnswer(): void {
+    if (this.#isInTransaction) {
+      this.#isStale = true;
+      this.#hasGivenUp = true;
+      return;
+    }
+    this.#isUnanswered = true;
+    this.#options.keeper.failed();
   }
 
   #row(message: Buffer): void {
@@ -180,9 +233,7 @@ function textsOf(message: Buffer): (string | null)[] {
   return texts;
 }
 
-/** Parse, Bind, Execute, Close, Sync. */
 function question(rules: readonly ColumnRule[]): Buffer {
-  const name = text(`sluice_look_up_${randomBytes(12).toString('hex')}`);
   const arrays = [
     rules.map(({ schema }) => schema),
     rules.map(({ table }) => table),
@@ -192,13 +243,35 @@ function question(rules: readonly ColumnRule[]): Buffer {
     const bytes = Buffer.from(arrayOf(patterns.map(regularExpression)), 'utf8');
     return [int32(bytes.length), bytes];
   });
+  return asked(QUESTION, int16(3), ...parameters);
+}
+
+/** Each of the four answered by a ReadyForQuery: after an error the next is read all the same. */
+function questionBetweenSavepoints(rules: readonly ColumnRule[]): Buffer {
+  const name = newName();
   return Buffer.concat([
-    message('P', name, text(QUESTION), int16(0)),
-    message('B', text(''), name, int16(0), int16(3), ...parameters, int16(0)),
-    message('E', text(''), int32(0)),
+    asked(`savepoint ${name}`, int16(0)),
+    question(rules),
+    asked(`rollback to savepoint ${name}`, int16(0)),
+    asked(`release savepoint ${name}`, int16(0)),
+  ]);
+}
+
+/** Parse, Bind, Execute, Close of both, Sync. */
+function asked(sql: string, ...parameters: readonly Uint8Array[]): Buffer {
+  const name = text(newName());
+  return Buffer.concat([
+    message('P', name, text(sql), int16(0)),
+    message('B', name, name, int16(0), ...parameters, int16(0)),
+    message('E', name, int32(0)),
+    message('C', Buffer.from('P'), name),
     message('C', Buffer.from('S'), name),
     message('S'),
   ]);
+}
+
+function newName(): string {
+  return `sluice_look_up_${randomBytes(12).toString('hex')}`;
 }
 
 /** PostgreSQL's regular expression for a name with stars; null: any. */

@@ -4,7 +4,7 @@
  */
 import type { Masker, MaskHit, MaskStream } from '../../../mask/masker.ts';
 import type { MessageRewriter } from '../message-rewriter.ts';
-import type { CatalogKeeper } from './catalog.ts';
+import type { Catalog, CatalogKeeper } from './catalog.ts';
 import type { ColumnRules } from './column-rules.ts';
 import { Exchange } from './exchange.ts';
 import { LookUp } from './look-up.ts';
@@ -32,6 +32,7 @@ export class MaskedSession {
   readonly toAgent: MessageRewriter;
   /** Questions of Sluice's own that are to be sent to the server. */
   readonly #questions: Buffer[] = [];
+  readonly #lookUp: LookUp | null;
 
   constructor(options: MaskedSessionOptions) {
     const { startupBytes, columns, factsOf, onHits, requests = null, keeper } = options;
@@ -40,7 +41,7 @@ export class MaskedSession {
     const masker = options.masker ?? NO_MASKS;
     const readsCalls = columns.rules.length > 0;
     const toServer = new ToServer({ startupBytes, exchange, readsCalls, onlyFollows, requests, factsOf });
-    const lookUp =
+    this.#lookUp =
       keeper === null
         ? null
         : new LookUp({
@@ -51,7 +52,13 @@ export class MaskedSession {
             write: (bytes) => this.#questions.push(bytes),
           });
     this.toServer = toServer;
+    const lookUp = this.#lookUp;
     this.toAgent = new ToAgent({ exchange, masker, columns, onHits, lookUp, requests, onlyFollows });
+  }
+
+  /** What is known of the database's tables now; null: nothing. */
+  get catalog(): Catalog | null {
+    return this.#lookUp?.catalog ?? null;
   }
 
   /** What is to be sent to the server now; nothing of the agent's may come before it. */

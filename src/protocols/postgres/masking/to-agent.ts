@@ -46,6 +46,7 @@ const NOTHING = Buffer.alloc(0);
 const ROW = 0x44; // 'D'
 const CALL_RESULT = 0x56; // 'V'
 const IDLE = 0x49; // 'I'
+const FAILED = 0x45; // 'E'
 
 /** With descriptions of 2 KiB, about half a MiB for a session. */
 const PLANS_MAX = 64;
@@ -250,7 +251,11 @@ export class ToAgent extends MessageRewriter {
     }
     if (head?.kind !== 'describe-portal' && head?.kind !== 'describe-statement') throw this.#unasked();
     this.#exchange.pop();
-    if (head.kind === 'describe-statement') return this.#renamed(bytes.subarray(at, end));
+    if (head.kind === 'describe-statement') {
+      // Whoever waits for it before they execute it, executes what is known by then.
+      this.#looksFor(readDescription(bytes, at, end));
+      return this.#renamed(bytes.subarray(at, end));
+    }
     const facts = this.#names.factsOf(head.portal);
     const instead = this.#planResult(bytes, at, end, facts, this.#names.mayShow(facts, 'portal'));
     return head.ours ? NOTHING : instead;
@@ -268,7 +273,7 @@ export class ToAgent extends MessageRewriter {
     facts: StatementFacts | null,
     lasting: boolean,
   ): Uint8Array | null {
-    const { columns, lookUp, masker, onHits } = this.#options;
+    const { columns, masker, onHits } = this.#options;
     const catalog = this.#catalog;
     const key = bytes.toString('latin1', at, end);
     const known = this.#plans.get(key);
@@ -281,10 +286,18 @@ export class ToAgent extends MessageRewriter {
     const rows = planRows(described, factsOf, masker, onHits);
     this.#rows = rows;
     const instead = this.#renamed(bytes.subarray(at, end));
-    if (described.some(({ tableOid }) => catalog?.isNewer(tableOid) === true)) lookUp?.expire();
-    else if (key.length <= PLAN_KEY_MAX_BYTES)
+    const isNew = this.#looksFor(described);
+    if (!isNew && key.length <= PLAN_KEY_MAX_BYTES)
       this.#plans.set(key, { facts, catalog, lasting, rows, instead });
     return instead;
+  }
+
+  /** Has tables looked up that are newer than what is known. @returns whether there are any */
+  #looksFor(described: readonly DescribedColumn[]): boolean {
+    const catalog = this.#catalog;
+    const isNew = catalog !== null && described.some(({ tableOid }) => catalog.isNewer(tableOid));
+    if (isNew) this.#options.lookUp?.expire();
+    return isNew;
   }
 
   #describedNothing(head: Expected | null): Uint8Array | null {
@@ -336,15 +349,14 @@ export class ToAgent extends MessageRewriter {
     this.#copy = null;
     this.#copies = 0;
     // The answer to what is asked now ends in a ReadyForQuery of its own, which stands for this one.
-    if (status === IDLE && this.#exchange.isIdle && this.#options.lookUp?.begin() === true) return NOTHING;
-    return null;
+    const mayAsk = status !== FAILED && this.#exchange.isIdle;
+    return mayAsk && this.#options.lookUp?.begin(status !== IDLE) === true ? NOTHING : null;
   }
 
   #lookedUp(letter: string, message: Buffer): Uint8Array | null {
     // The session ends, whoever asked: its agent must hear why.
     if (letter === 'E' && endsSession(message)) return this.#notices.notice(message, this.#guard());
-    this.#options.lookUp?.take(letter, message);
-    if (letter !== 'Z') return NOTHING;
+    if (this.#options.lookUp?.take(letter, message) === false) return NOTHING;
     this.#exchange.pop();
     return null;
   }

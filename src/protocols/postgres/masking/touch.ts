@@ -7,7 +7,7 @@
  */
 import { effectOfFunction, readsAnyTable, STATEMENTS } from '../effects.ts';
 import { isNode, type Node, parse } from '../parser.ts';
-import { nodesOf, relationOf, stringOf } from '../tree.ts';
+import { listOf, nodesOf, relationOf, stringOf } from '../tree.ts';
 import type { Reach } from './catalog.ts';
 import type { ColumnRule } from './column-rules.ts';
 import { type CopyShape, copyShape } from './copy-shape.ts';
@@ -28,6 +28,8 @@ export interface StatementFacts {
   readonly takesAll: boolean;
   /** It runs what stands elsewhere: DO, CALL, functions that take a statement. Nobody knows what it reads. */
   readonly runsCode: boolean;
+  /** It calls functions by names that are not certainly PostgreSQL's own. */
+  readonly calls: boolean;
   /** EXECUTE and FETCH: what they give was said before. */
   readonly isIndirect: boolean;
   /** PREPARE, DECLARE, code: what it reads may come out of a later statement. */
@@ -45,6 +47,19 @@ export interface StatementFacts {
  * denied statement is such a word, and the denial has to be told.
  */
 const ONE_WORD = /^[a-z_][a-z0-9_]{0,62}$/;
+
+/** Functions that tell of the session, which drivers call before anything else; nobody makes others by these names. */
+const ASKED_BY_DRIVERS: ReadonlySet<string> = new Set([
+  'current_database',
+  'current_schema',
+  'current_schemas',
+  'current_setting',
+  'now',
+  'pg_backend_pid',
+  'pg_is_in_recovery',
+  'set_config',
+  'version',
+]);
 
 /** Null where the text is not understood. @param text as parse() takes it */
 export function statementFacts(text: Buffer): StatementFacts | null {
@@ -96,6 +111,7 @@ class Reader {
   readonly #copies: CopyShape[] = [];
   #takesAll = false;
   #runsCode = false;
+  #calls = false;
   #isIndirect = false;
   #lasts = false;
   #isPlan = true;
@@ -111,6 +127,7 @@ class Reader {
       names: this.#names,
       takesAll,
       runsCode: this.#runsCode,
+      calls: this.#calls,
       isIndirect: this.#isIndirect,
       lasts: this.#lasts,
       isPlan: this.#isPlan,
@@ -143,7 +160,10 @@ class Reader {
     if (Array.isArray(colnames) && colnames.length > 0) this.#takesAll = true;
     if (Array.isArray(node['aliascolnames'])) this.#takesAll = true;
     if (isNode(node['ColumnRef'])) this.#columnRef(node['ColumnRef']['fields']);
-    if (Array.isArray(funcname)) this.#function(lastName(funcname));
+    if (Array.isArray(funcname)) this.#function(funcname);
+    // `(x).f` calls a function where there is no such column.
+    const { A_Indirection: selected } = node;
+    if (isNode(selected)) this.#calls ||= listOf(selected['indirection']).some((at) => stringOf(at) !== null);
   }
 
   /** Its last name may be a table's: then it is the whole row. */
@@ -151,7 +171,10 @@ class Reader {
     if (Array.isArray(fields)) this.#lastNames.add(lastName(fields));
   }
 
-  #function(name: string): void {
+  #function(path: readonly unknown[]): void {
+    const name = lastName(path);
+    const isOwn = path.length > 1 ? stringOf(path.at(-2)) === 'pg_catalog' : ASKED_BY_DRIVERS.has(name);
+    this.#calls ||= !isOwn;
     const effect = effectOfFunction(name);
     if (effect === 'code' || effect === 'foreign') this.#runsCode = true;
     if (readsAnyTable(name)) this.#relations.push({ schema: null, name: '*' });

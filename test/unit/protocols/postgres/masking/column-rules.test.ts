@@ -33,6 +33,24 @@ t.test('a database has a column that is meant, or may have one as long as it was
   t.notOk(new ColumnRules([]).meanSomething(null));
 });
 
+t.test('what comes from no table that is known is masked, whatever it is called', async (t) => {
+  const of = (sql: string, tableOid: number, catalog: Catalog | null) =>
+    rules.factsOf(
+      { name: 'hidden', typeOid: 25, tableOid, attribute: 1, format: 0 },
+      statementFacts(Buffer.from(sql)),
+      catalog,
+      false,
+    );
+  const plain = { column: 'hidden' };
+  t.match(of('select hidden from shown', 20_000, null), ANY_COLUMN);
+  t.match(of('select hidden from shown', 20_000, catalogOf(0)), ANY_COLUMN, 'newer than what is known');
+  t.match(of('select upper(hidden) from shown', 0, null), ANY_COLUMN);
+  t.match(of('select one_of(1)', 0, null), ANY_COLUMN);
+  t.match(of('select relname as hidden from pg_catalog.pg_class', 1_259, null), plain, "the system's own");
+  t.match(of('select version() as hidden', 0, null), plain);
+  t.match(of('select one_of(1) as hidden', 0, catalogOf(0)), plain);
+});
+
 t.test('a rule for all tables of a schema is for no table of another', async (t) => {
   const [rule] = new ColumnRules([{ schema: 'hr', table: null, column: '*' }]).rules;
   t.equal(rule?.mayMeanTable({ schema: 'hr', name: 'people' }), true);

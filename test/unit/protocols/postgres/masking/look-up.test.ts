@@ -30,6 +30,8 @@ function asking(): MaskedSession {
       isDue: () => true,
       keep: () => {},
       expire: () => {},
+      failed: () => {},
+      mayAskAgain: () => true,
     },
   });
   session.toAgent.push(Buffer.concat([authentication(0), ready]));

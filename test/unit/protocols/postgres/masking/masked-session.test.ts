@@ -28,9 +28,13 @@ class Keeper implements CatalogKeeper {
   isDue(): boolean {
     return this.due;
   }
-  keep(catalog: Catalog | null): void {
+  keep(catalog: Catalog): void {
     this.known = catalog;
     this.due = false;
+  }
+  failed(): void {}
+  mayAskAgain(): boolean {
+    return false;
   }
   expire(): void {
     this.due = true;
@@ -235,7 +239,7 @@ t.test('pipelined questions are answered each by its own, and an error skips to 
   const { toAgent, toServer } = started();
   toServer(parse('', 'select 1'), bind('', ''), describe('P'), execute(''), sync);
   toServer(parse('', 'select ssn from people'), bind('', ''), describe('P'), execute(''), sync);
-  toServer(query('select note from t'));
+  toServer(query("select '4111111111111111' as note"));
   const error = message('E', text('SERROR'), text('C22012'), text('Mdivision by zero'), Buffer.alloc(1));
   t.match(toAgent(message('1'), error, ready), /^1 E SERROR C22012 Mdivision by zero {2} Z$/);
   const second = [
@@ -313,7 +317,7 @@ t.test(
     toServer(query('commit'), query('select x from other'));
     t.equal(toAgent(complete, ready), 'C SELECT 1  Z');
     t.strictSame(session.questions(), [], 'not while something else is asked');
-    t.equal(toAgent(...select, ready), 'T D 078-05-1120|y C SELECT 1 ', 'its ReadyForQuery waits');
+    t.equal(toAgent(...select, ready), 'T D ********|******** C SELECT 1 ', 'its ReadyForQuery waits');
     const asked = Buffer.concat(session.questions()).toString('latin1');
     t.match(asked, /^P....sluice_look_up_[0-9a-f]{24}\0\nwith recursive/s);
     t.match(asked, /\^\(\?:people\)\$/);
@@ -386,6 +390,81 @@ t.test('a database that does not say which columns are meant', async (t) => {
     'all of a statement that names it',
   );
   t.equal(session.questions().length, 0);
+});
+
+/** What a session with a look-up in an open transaction hears; `people` is table 100. */
+async function changing(answer: readonly Buffer[], status = 'T') {
+  const keeper = new Keeper();
+  keeper.due = false;
+  const meant = { rule: 0, tableOid: 100, attribute: 1, schema: 'public', table: 'people', column: 'ssn' };
+  keeper.known = new Catalog(new ColumnRules(SSN.columns).rules, 200, [{ ...meant, columns: ['ssn'] }]);
+  const before = keeper.known;
+  const { session, toAgent, toServer } = started([SSN], keeper);
+  const inside = message('Z', Buffer.from('T'));
+  toServer(query('begin'));
+  toAgent(complete, inside);
+  toServer(query('create table n (a int); select x, y from other'));
+  const other = description({ name: 'x', table: 100 }, { name: 'y', table: 101 }, { name: 'z' });
+  const rows = [other, row('1', '2', '3'), complete];
+  const atOnce = toAgent(complete, ...rows, inside);
+  const asked = Buffer.concat(session.questions()).toString('latin1');
+  const after = toAgent(...answer, message('Z', Buffer.from(status)));
+  toServer(query('select x, y from other'));
+  const later = toAgent(...rows, inside);
+  const isShared = keeper.known !== before;
+  // Somebody else has asked meanwhile.
+  keeper.due = false;
+  toServer(query('rollback'));
+  const end = toAgent(complete, ready);
+  return { atOnce, asked, after, later, isShared, end, again: session.questions().length };
+}
+
+const DONE = [message('1'), message('2'), complete, message('3'), message('3')];
+const ANSWER = [message('1'), message('2'), row('0', '300', '0', '', '', null, null), ...DONE.slice(2)];
+
+t.test('tables that a transaction changes are looked up inside of it, for itself alone', async (t) => {
+  const inside = message('Z', Buffer.from('T'));
+  const { atOnce, asked, after, later, isShared, end, again } = await changing([
+    ...DONE,
+    inside,
+    ...ANSWER,
+    inside,
+    ...DONE,
+    inside,
+    ...DONE,
+  ]);
+  t.equal(
+    atOnce,
+    'C SELECT 1  T D ********|********|******** C SELECT 1 ',
+    'before it nothing is known, and all is masked',
+  );
+  const texts = [...asked.matchAll(/P....sluice_look_up_[0-9a-f]{24}\0\n?(\w+)/gs)].map(([, word]) => word);
+  t.strictSame(texts, ['savepoint', 'with', 'rollback', 'release']);
+  t.notMatch(asked, /B....\0/s, 'no portal of the agent is replaced');
+  t.equal(after, 'Z', 'only its end is told');
+  t.equal(later, 'T D ********|2|3 C SELECT 1  Z', 'a column that has another name by now is still meant');
+  t.notOk(isShared);
+  t.equal(end, 'C SELECT 1 ');
+  t.equal(again, 1, 'it may have been undone');
+});
+
+t.test('without an answer there the rest of the transaction is masked, and goes on', async (t) => {
+  const inside = message('Z', Buffer.from('T'));
+  const error = message('E', text('SERROR'), text('C57014'), text('Mtoo slow'), Buffer.alloc(1));
+  const { after, later, isShared, again } = await changing([
+    ...DONE,
+    inside,
+    message('1'),
+    error,
+    inside,
+    ...DONE,
+    inside,
+    ...DONE,
+  ]);
+  t.equal(after, 'Z');
+  t.equal(later, 'T D ********|********|******** C SELECT 1  Z', 'and it is not asked twice');
+  t.notOk(isShared);
+  t.equal(again, 1);
 });
 
 t.test('an answer to what was not asked, and what cannot be read, breaks the flow', async (t) => {

@@ -25,7 +25,14 @@ const own = {
 /** Whether it lasts, after these were run, in a database with these columns; null: it was not asked. */
 function lasting(meant: readonly MeantColumn[] | null, ...statements: string[]): boolean {
   const known = meant === null ? null : new Catalog(rules, 100, meant);
-  const keeper = { current: () => known, isDue: () => false, keep: () => {}, expire: () => {} };
+  const keeper = {
+    current: () => known,
+    isDue: () => false,
+    keep: () => {},
+    expire: () => {},
+    failed: () => {},
+    mayAskAgain: () => true,
+  };
   const lookUp = new LookUp({
     rules,
     exchange: new Exchange(),
