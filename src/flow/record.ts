@@ -178,6 +178,11 @@ export interface FlowMasks {
   readonly masked: number;
   /** By masks that only observe. */
   readonly observed: number;
+  /**
+   * Statements, parameters and COPYs that were denied: by strict masks, because a value could not be masked where it stands, and, where
+   * there are no rules about operations, because they were not understood.
+   */
+  readonly denied: number;
 }
 
 /** Counts of operations: SQL statements, so far. */

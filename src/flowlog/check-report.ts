@@ -117,7 +117,7 @@ const isReport = shape<WorkerFlowReport>({
       observed: isCount,
     }),
   ),
-  masks: orNull(shape<FlowMasks>({ masked: isCount, observed: isCount })),
+  masks: orNull(shape<FlowMasks>({ masked: isCount, observed: isCount, denied: isCount })),
   bytes: shape<FlowRecord['bytes']>({ agent_to_server: isCount, server_to_agent: isCount }),
   timings: shape<FlowRecord['timings']>({
     connect_ms: orNull(duration),

@@ -7,6 +7,7 @@
 import type { FlowHold } from '../flow/hold.ts';
 import {
   FLOW_RECORD_SCHEMA,
+  type FlowMasks,
   type FlowOperations,
   type FlowRecord,
   type Reason,
@@ -130,11 +131,15 @@ export function completeRecord(
     identity: identity(facts, attested),
     tls: tls === null ? null : tlsOf(tls),
     operations: operations === null ? null : operationsOf(operations),
-    masks: masks === null ? null : { masked: masks.masked, observed: masks.observed },
+    masks: masks === null ? null : masksOf(masks),
     bytes: { agent_to_server: bytes.agent_to_server, server_to_agent: bytes.server_to_agent },
     timings: { connect_ms: timings.connect_ms, tls_ms: timings.tls_ms, total_ms: timings.total_ms },
     worker: report.worker,
   };
+}
+
+function masksOf({ masked, observed, denied }: FlowMasks): FlowMasks {
+  return { masked, observed, denied };
 }
 
 function operationsOf({ total, denied, held, approved, observed, holds }: FlowOperations): FlowOperations {

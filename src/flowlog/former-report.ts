@@ -4,7 +4,7 @@
  */
 
 /** What earlier versions did not tell. */
-const ADDED_COUNTERS = { held: 0, approved: 0, holds: [] };
+const ADDED_COUNTERS = { operations: { held: 0, approved: 0, holds: [] }, masks: { denied: 0 } };
 
 /** @param readKernel of the words of a kernel plane of another layout; null: it has this one's */
 export function presentReport(claim: unknown, readKernel: ((hex: string) => string) | null): unknown {
@@ -15,8 +15,12 @@ export function presentReport(claim: unknown, readKernel: ((hex: string) => stri
 }
 
 function withCounters(report: unknown): unknown {
-  if (!isObject(report) || !isObject(report['operations'])) return report;
-  return { ...report, operations: { ...ADDED_COUNTERS, ...report['operations'] } };
+  if (!isObject(report)) return report;
+  const added = Object.entries(ADDED_COUNTERS).flatMap(([name, counters]) => {
+    const counted = report[name];
+    return isObject(counted) ? [[name, { ...counters, ...counted }]] : [];
+  });
+  return { ...report, ...Object.fromEntries(added) };
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

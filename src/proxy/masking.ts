@@ -63,14 +63,17 @@ export function maskFlow(options: MaskingOptions): Masked | null {
   const { masks, engine, catalogs, recognised, agentTls, server } = options;
   const opening = readableSession(recognised, agentTls);
   if (opening === null) return null;
-  const found = { masked: 0, observed: 0 };
+  const found = { masked: 0, observed: 0, denied: 0 };
   const counts = (): FlowMasks => ({ ...found });
   const asItIs: Masked = { reading: null, counts, recognised, statements: null, shown: null };
   if (opening === 'none') return asItIs;
   const onHits: OnHits = (hits) => {
     for (const { observed, count } of hits) found[observed ? 'observed' : 'masked'] += count;
   };
-  const requests = maskRequests(options, onHits);
+  const onDenied = (): void => {
+    found.denied += 1;
+  };
+  const requests = maskRequests(options, onHits, onDenied);
   const masker = makeMasker(engine, masks, 'responses');
   if (masker === null && requests === null) return asItIs;
   const raw = requests === null ? opening.raw : maskStartup(opening.raw, requests.masker, onHits);
@@ -93,9 +96,10 @@ export function maskFlow(options: MaskingOptions): Masked | null {
     shown: all === null ? null : new ShownMasks(new ValueMaskers(all, columnsOf(masks, 'any'))),
     recognised:
       recognised?.protocol === 'postgres' ? { ...recognised, opening: { ...opening, raw } } : recognised,
-    statements: strictly(
+    statements: statementMasks(
       strictMasks(masks, () => session.catalog),
-      requests?.statements ?? null,
+      requests,
+      onDenied,
     ),
     reading: { toServer, toAgent, questions: () => session.questions() },
   };
@@ -107,33 +111,44 @@ function columnsOf(masks: readonly CompiledMask[], direction: 'requests' | 'resp
 }
 
 /** What may not pass is not rewritten either. */
-function strictly(
+function statementMasks(
   judge: ReturnType<typeof strictMasks>,
-  statements: StatementMasks | null,
+  requests: MaskedRequests | null,
+  onDenied: () => void,
 ): StatementMasks | null {
-  if (judge === null) return statements;
+  if (judge === null && requests === null) return null;
   return {
-    rewrite: (text) => judge(text) ?? statements?.rewrite(text) ?? null,
-    denials: statements?.denials ?? new Denials(),
+    rewrite: (text) => {
+      const made = judge?.(text) ?? requests?.statements.rewrite(text) ?? null;
+      if (made !== null && !Buffer.isBuffer(made)) onDenied();
+      return made;
+    },
+    onRefused: onDenied,
+    denials: requests?.denials ?? new Denials(),
   };
 }
 
 interface MaskedRequests {
   readonly masker: Masker;
-  readonly statements: StatementMasks;
+  readonly statements: StatementMasker;
+  readonly denials: Denials;
   readonly session: RequestMasks;
 }
 
-function maskRequests({ engine, masks }: MaskingOptions, onHits: OnHits): MaskedRequests | null {
+function maskRequests(
+  { engine, masks }: MaskingOptions,
+  onHits: OnHits,
+  onDenied: () => void,
+): MaskedRequests | null {
   const masker = makeMasker(engine, masks, 'requests');
   if (masker === null) return null;
   const maskers = new ValueMaskers(masker, columnsOf(masks, 'requests'));
   const denials = new Denials();
-  const statements = new StatementMasker(maskers, onHits);
   return {
     masker,
-    statements: { rewrite: (text) => statements.rewrite(text), denials },
-    session: new RequestMasks(maskers, denials, onHits),
+    statements: new StatementMasker(maskers, onHits),
+    denials,
+    session: new RequestMasks(maskers, denials, onHits, onDenied),
   };
 }
 

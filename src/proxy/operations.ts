@@ -22,7 +22,10 @@ const cache = new ClassifyCache();
 
 /** Masks for what stands in statements, which are kept where statements are judged. */
 export interface StatementMasks {
+  /** What it denies it counts itself. */
   readonly rewrite: (text: Buffer) => Buffer | Denial | null;
+  /** A statement was not understood, and is denied for it. */
+  readonly onRefused: () => void;
   readonly denials: Denials;
 }
 
@@ -95,11 +98,12 @@ export function governOperations(options: GovernOptions): Governed | null {
     },
     mayHold: rules.some(({ action }) => action === 'hold'),
     decide: (asked) => holder.decide(asked.operations, shownOf(asked, shown)),
+    ...masks,
     onRefused: () => {
+      if (rules.length === 0) masks?.onRefused();
       counts.total += 1;
       counts.denied += 1;
     },
-    ...masks,
     callsPass: rules.length === 0,
     onTerminate: () => holder.release('the agent has left'),
   });

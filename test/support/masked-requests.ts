@@ -53,7 +53,7 @@ export class Requests {
       columns: new ColumnRules([]),
       factsOf: facts.copiesOf,
       onHits,
-      requests: new RequestMasks(maskers, denials, onHits),
+      requests: new RequestMasks(maskers, denials, onHits, () => {}),
       keeper: null,
     });
     const start = { client_encoding: 'UTF8', standard_conforming_strings: 'on', ...settings };

@@ -314,13 +314,9 @@ class ToServer extends MessageRewriter<Denial | null> {
   }
 
   #rewritten(message: Buffer, text: Buffer): Buffer | null {
-    const { rewrite, onRefused } = this.#options;
-    const made = message[0] === FUNCTION_CALL ? null : (rewrite?.(text) ?? null);
+    const made = message[0] === FUNCTION_CALL ? null : (this.#options.rewrite?.(text) ?? null);
     if (made === null) return null;
-    if (!Buffer.isBuffer(made)) {
-      onRefused();
-      return this.#deny(message, made);
-    }
+    if (!Buffer.isBuffer(made)) return this.#deny(message, made);
     const start = text.byteOffset - message.byteOffset;
     const rest = message.subarray(start + text.length);
     const rewritten = Buffer.concat([message.subarray(0, start), made, rest]);

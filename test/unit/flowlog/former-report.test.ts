@@ -16,6 +16,12 @@ t.test('what an earlier version did not count yet is 0, and the rest as it was s
   });
   const later = { ...now, report: { ...now.report, operations: { ...operations, held: 2, approved: 1 } } };
   t.match(presentReport(later, null), { report: { operations: { held: 2, approved: 1 } } });
+  const masked = presentReport(
+    { ...now, report: { ...now.report, masks: { masked: 4, observed: 0 } } },
+    null,
+  );
+  t.ok(isReportedFlow(masked));
+  t.match(masked, { report: { masks: { masked: 4, observed: 0, denied: 0 } } });
 });
 
 t.test(

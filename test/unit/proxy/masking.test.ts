@@ -44,7 +44,7 @@ t.test('what a server says is masked', async (t) => {
   const { serverFilter } = layered(masked);
   const notice = message('N', text('M4111111111111111'), Buffer.alloc(1));
   t.match(push(serverFilter, authentication(0), notice), /M\*{12}1111\0/);
-  t.strictSame(masked?.counts(), { masked: 1, observed: 1 });
+  t.strictSame(masked?.counts(), { masked: 1, observed: 1, denied: 0 });
   t.strictSame(serverFilter?.back?.(), [], 'without columns nothing is asked');
 });
 
@@ -178,7 +178,14 @@ t.test(
     const sent = push(agentFilter, parse, bind);
     t.notMatch(sent, /4111111111111111/);
     t.match(sent, /select \$1, '\*{12}1111'\0.*\*{12}1111/s);
-    t.strictSame(masked?.counts(), { masked: 3, observed: 0 });
+    t.strictSame(masked?.counts(), { masked: 3, observed: 0, denied: 0 });
     t.match(push(agentFilter, message('Q', text('selec'))), /sluice_denied_/);
+    t.match(masked?.counts(), { denied: 1 }, 'not understood');
+    const unnamed = message('Q', text('select 1 as "4111111111111111"'));
+    t.match(push(agentFilter, unnamed), /sluice_denied_/);
+    t.match(masked?.counts(), { denied: 2 }, 'a name in which something is found');
+    const cut = message('B', Buffer.from('\0\0\0\0\0\x01\0\0\0\x10', 'latin1'));
+    t.match(push(agentFilter, cut), /sluice_denied_/);
+    t.match(masked?.counts(), { denied: 3 }, 'parameters that cannot be read');
   },
 );

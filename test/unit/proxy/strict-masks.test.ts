@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { CompiledMask } from '#src/policy/types.ts';
+import type { CompiledMask, CompiledOperationRule } from '#src/policy/types.ts';
 import { loadParser } from '#src/protocols/postgres/parser.ts';
 import { NO_APPROVER } from '#src/proxy/approver.ts';
 import { readInLayers } from '#src/proxy/layers.ts';
@@ -72,4 +72,47 @@ t.test('a flow with such a mask has its statements judged, without any rule abou
   t.equal(sent('select ssn from people'), 'select ssn from people\0');
   t.match(sent('create table t as select ssn from people'), /^sluice_denied_/);
   t.equal(governed?.counts(), null);
+  t.match(flow?.counts(), { masked: 0, denied: 1 });
+});
+
+t.test('where there are rules as well each counts its own', async (t) => {
+  const flow = maskFlow({
+    masks: [STRICT],
+    engine: engineOf([STRICT]),
+    catalogs: new Catalogs({ now: () => 0, monotonic: () => 0 }),
+    recognised: startup(),
+    agentTls: false,
+    server: 's',
+  });
+  const rule: CompiledOperationRule = {
+    name: 'r',
+    agents: [],
+    destinations: ['db'],
+    effects: ['code'],
+    relations: [],
+    relationsOtherThan: null,
+    functions: [],
+    columns: [],
+    columnsOtherThan: null,
+    action: 'deny',
+    holdTimeoutMs: null,
+    reason: null,
+  };
+  const governed = governOperations({
+    rules: [rule],
+    recognised: startup(),
+    agentTls: false,
+    approver: NO_APPROVER,
+    flow: '00',
+    agent: null,
+    masks: flow?.statements ?? null,
+    shown: null,
+  });
+  const none = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
+  const { agentFilter } = readInLayers(none, governed?.gating ?? null, flow?.reading ?? null);
+  agentFilter?.push(raw);
+  for (const sql of ['do $$ begin end $$', 'create table t as select ssn from people', 'selec', 'select 1'])
+    agentFilter?.push(message('Q', Buffer.from(`${sql}\0`)));
+  t.match(governed?.counts(), { total: 4, denied: 2 });
+  t.match(flow?.counts(), { denied: 1 });
 });

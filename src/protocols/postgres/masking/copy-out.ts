@@ -187,7 +187,8 @@ class CopyText implements CopyOut {
 }
 
 function maskField(cell: Pick<Cell, 'whole'> | null, value: string | null): string | null | undefined {
-  if (cell === null || value === null) return undefined;
+  // As in rows: of an empty text there is nothing to mask.
+  if (cell === null || value === null || value === '') return undefined;
   const masked = cell.whole(Buffer.from(value, 'latin1'));
   return masked === undefined || masked === null ? masked : Buffer.from(masked).toString('latin1');
 }

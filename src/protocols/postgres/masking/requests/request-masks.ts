@@ -45,16 +45,19 @@ export class RequestMasks {
   readonly #maskers: ValueMaskers;
   readonly #denials: Denials;
   readonly #onHits: OnHits;
+  readonly #onDenied: () => void;
   readonly #statements = new Statements();
   readonly #parameters: Parameters;
   #copy: CopyIn | null = null;
   /** Whether data of the last query came before the server asked for it, and all of it. */
   #early: 'no' | 'comes' | 'came' = 'no';
 
-  constructor(maskers: ValueMaskers, denials: Denials, onHits: OnHits) {
+  /** @param onDenied told of each message that was denied, and each COPY that was failed */
+  constructor(maskers: ValueMaskers, denials: Denials, onHits: OnHits, onDenied: () => void) {
     this.#maskers = maskers;
     this.#denials = denials;
     this.#onHits = onHits;
+    this.#onDenied = onDenied;
     this.#parameters = new Parameters(maskers, this.#statements, onHits);
   }
 
@@ -92,7 +95,7 @@ export class RequestMasks {
   }
 
   callTooLong(): LeftOut {
-    return { instead: () => this.#denials.substitute(QUERY, CALL_TOO_LONG) };
+    return { instead: () => this.#deny(QUERY, CALL_TOO_LONG) };
   }
 
   call(message: Buffer): Buffer | null {
@@ -103,9 +106,14 @@ export class RequestMasks {
     try {
       return mask();
     } catch (error) {
-      if (error instanceof RangeError) return this.#denials.substitute(type, CANNOT_MASK);
+      if (error instanceof RangeError) return this.#deny(type, CANNOT_MASK);
       throw error;
     }
+  }
+
+  #deny(type: number, denial: Denial): Buffer {
+    this.#onDenied();
+    return this.#denials.substitute(type, denial);
   }
 
   /**
@@ -160,6 +168,7 @@ export class RequestMasks {
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       this.#copy = IGNORED;
+      this.#onDenied();
       return 'failed';
     }
   }

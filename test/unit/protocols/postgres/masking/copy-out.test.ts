@@ -152,7 +152,8 @@ const CASES: [name: string, sql: string, count: number, row: string, expected: s
     "'it\\'s 4111111111111111'\n",
     "'it\\'s ************1111'\n",
   ],
-  ['csv with an empty value', 'copy people (ssn) to stdout csv', 1, '""\n', '"********"\n'],
+  ['csv with an empty value', 'copy people (ssn) to stdout csv', 1, '""\n', '""\n'],
+  ['an empty value', 'copy people (ssn, id) to stdout', 2, '\t1\n', '\t1\n'],
   ['csv with NULL', 'copy people (id, ssn) to stdout csv', 2, '1,\n', '1,\n'],
 ];
 
