@@ -40,9 +40,9 @@ export async function findMirrors(): Promise<Mirrors> {
 }
 
 /** A line of sources.list(5). Signatures are demanded; the keys are Debian's own. */
-export function sourceLine(mirrors: Mirrors, suite: string): string {
+export function sourceLine(mirrors: Mirrors, suite: string, kind: 'deb' | 'deb-src' = 'deb'): string {
   const mirror = suite.endsWith('-security') ? mirrors.security : mirrors.main;
-  return `deb [signed-by=${KEYRING}] ${mirror} ${suite} main`;
+  return `${kind} [signed-by=${KEYRING}] ${mirror} ${suite} main`;
 }
 
 /** Suites that are no longer updated have lists past their date; they are signed all the same. */
@@ -72,13 +72,18 @@ export class PrivateApt {
   }
 
   /** @throws CannotRun when the mirror cannot be reached or does not have a suite. */
-  static async open(directory: string, mirrors: Mirrors, suites: readonly string[]): Promise<PrivateApt> {
+  static async open(
+    directory: string,
+    mirrors: Mirrors,
+    suites: readonly string[],
+    kind: 'deb' | 'deb-src' = 'deb',
+  ): Promise<PrivateApt> {
     for (const sub of ['state/lists/partial', 'cache/archives/partial'])
       mkdirSync(join(directory, sub), { recursive: true });
     writeFileSync(join(directory, 'status'), '');
     writeFileSync(
       join(directory, 'sources.list'),
-      suites.map((suite) => `${sourceLine(mirrors, suite)}\n`).join(''),
+      suites.map((suite) => `${sourceLine(mirrors, suite, kind)}\n`).join(''),
     );
     const apt = new PrivateApt(directory);
     await apt.#run('apt-get', ['update', '-q', '--error-on=any']).catch((error: Error) => {
@@ -110,5 +115,22 @@ export class PrivateApt {
     const where = ['-o', `Dir::Cache::archives=${into}`];
     const install = ['install', '-q', '-y', '--no-install-recommends', '--download-only'];
     await this.#run('apt-get', [...where, ...install, ...packages]);
+  }
+
+  /** The newest source of a package that the mirror has: some carry sources of a release only, and none of its updates. */
+  async downloadSource(name: string, into: string): Promise<void> {
+    const text = await this.#run('apt-cache', ['showsrc', '--only-source', name]);
+    const versions = [...text.matchAll(/^Version: (\S+)$/gm)].map((match) => match[1] ?? '');
+    let problem = 'it has none';
+    for (const version of versions.reverse()) {
+      const argv = ['source', '--download-only', '-q', `${name}=${version}`];
+      const failed = await this.#run('apt-get', argv, into).then(
+        () => null,
+        (error: Error) => error,
+      );
+      if (failed === null) return;
+      problem = failed.message.trim().split('\n').at(-1) ?? '';
+    }
+    throw new CannotRun(`the mirror does not give the source of ${name}: ${problem}`);
   }
 }

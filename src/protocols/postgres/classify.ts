@@ -12,7 +12,7 @@ import type { Effect, ObjectName, Operation } from '../../flow/operation.ts';
 import { columnsOf } from './columns.ts';
 import { effectOfFunction, readsAnyTable, STATEMENTS } from './effects.ts';
 import { isNode, type Node, parse } from './parser.ts';
-import { nodesOf, relationOf } from './tree.ts';
+import { listOf, nodesOf, relationOf } from './tree.ts';
 import { isUnbounded, isUnboundedMerge } from './where.ts';
 
 export type Classified =
@@ -191,6 +191,10 @@ class Statement {
     if (CHANGES_ROWS.has(kind))
       this.#takeChanged(isNode(node['relation']) ? node['relation']['relname'] : null);
     switch (kind) {
+      case 'SelectStmt':
+        // FOR UPDATE and its like keep others from the rows as LOCK does from tables, and are written to them.
+        if (listOf(node['lockingClause']).length > 0) this.#add('transaction');
+        break;
       case 'UpdateStmt':
       case 'DeleteStmt':
         if (isUnbounded(node['whereClause'])) this.#add('unbounded-write');

@@ -1,6 +1,7 @@
 /** All targets of the fuzzer. */
 import type { Target } from '../target.ts';
 import { GATE_TARGETS } from './gate.ts';
+import { REQUEST_TARGETS } from './masked-requests.ts';
 import { SESSION_TARGETS } from './masked-session.ts';
 import { MASK_TARGETS } from './masks.ts';
 import { POLICY_TARGETS } from './policy.ts';
@@ -14,4 +15,5 @@ export const TARGETS: readonly Target[] = [
   ...STATEMENT_TARGETS,
   ...GATE_TARGETS,
   ...SESSION_TARGETS,
+  ...REQUEST_TARGETS,
 ];

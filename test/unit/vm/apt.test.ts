@@ -15,6 +15,7 @@ t.test('the mirrors are those apt uses', async (t) => {
     /^deb \[signed-by=\S+\] http:\/\/deb\.example\/debian\/ trixie main$/,
   );
   t.match(sourceLine(mirrors, 'bookworm-security'), / http:\/\/deb\.example\/debian-security\/ /);
+  t.match(sourceLine(mirrors, 'trixie', 'deb-src'), /^deb-src /);
 });
 
 t.test('without them there is nothing to build from', async (t) => {

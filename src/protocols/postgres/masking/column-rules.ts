@@ -81,8 +81,8 @@ export class ColumnRules {
         ? { ...NOT_A_COLUMN, type }
         : { schema: NO_COLUMN, table: NO_COLUMN, column: name, type };
     }
-    if (tableOid >= FIRST_NORMAL_OID || lasting || this.anyTouched(facts, catalog))
-      return { ...ANY_COLUMN, type };
+    const mayBeView = catalog === null && tableOid >= FIRST_NORMAL_OID;
+    if (mayBeView || lasting || this.anyTouched(facts, catalog)) return { ...ANY_COLUMN, type };
     return { schema: null, table: null, column: name, type };
   }
 

@@ -43,7 +43,7 @@ t.test('what comes from no table that is known is masked, whatever it is called'
     );
   const plain = { column: 'hidden' };
   t.match(of('select hidden from shown', 20_000, null), ANY_COLUMN);
-  t.match(of('select hidden from shown', 20_000, catalogOf(0)), ANY_COLUMN, 'newer than what is known');
+  t.match(of('select hidden from shown', 20_000, catalogOf(0)), plain, 'newer than what is known');
   t.match(of('select upper(hidden) from shown', 0, null), ANY_COLUMN);
   t.match(of('select one_of(1)', 0, null), ANY_COLUMN);
   t.match(of('select relname as hidden from pg_catalog.pg_class', 1_259, null), plain, "the system's own");
