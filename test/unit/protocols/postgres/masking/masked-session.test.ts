@@ -6,52 +6,33 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ProtocolError } from '#src/core/protocol-error.ts';
-import { Catalog, type CatalogKeeper } from '#src/protocols/postgres/masking/catalog.ts';
+import { Catalog } from '#src/protocols/postgres/masking/catalog.ts';
 import { ColumnRules } from '#src/protocols/postgres/masking/column-rules.ts';
-import { FactsCache } from '#src/protocols/postgres/masking/facts-cache.ts';
-import { MaskedSession } from '#src/protocols/postgres/masking/masked-session.ts';
 import { loadParser } from '#src/protocols/postgres/parser.ts';
-import { CARDS, maskerOf, SSN } from '#test/support/masks.ts';
+import {
+  bind,
+  complete,
+  describe,
+  description,
+  execute,
+  int16,
+  inWords,
+  Keeper,
+  parse,
+  query,
+  ready,
+  row,
+  sessionOf,
+  started,
+  sync,
+  text,
+} from '#test/support/masked-answers.ts';
+import { CARDS, SSN } from '#test/support/masks.ts';
 import { authentication, message, uint32 } from '#test/support/postgres-packets.ts';
 import { recorded, type Turn } from '#test/support/recorded-sessions.ts';
 import { splitsOf, wipe } from '#test/support/splits.ts';
 
 await loadParser();
-const cache = new FactsCache();
-
-class Keeper implements CatalogKeeper {
-  known: Catalog | null = null;
-  due = true;
-  current(): Catalog | null {
-    return this.known;
-  }
-  isDue(): boolean {
-    return this.due;
-  }
-  keep(catalog: Catalog): void {
-    this.known = catalog;
-    this.due = false;
-  }
-  failed(): void {}
-  mayAskAgain(): boolean {
-    return false;
-  }
-  expire(): void {
-    this.due = true;
-  }
-}
-
-function sessionOf(startupBytes = 0, masks = [CARDS, SSN], keeper: Keeper | null = null) {
-  const columns = new ColumnRules(masks.flatMap((each) => each.columns));
-  return new MaskedSession({
-    startupBytes,
-    masker: maskerOf(...masks),
-    columns,
-    factsOf: columns.rules.length > 0 ? cache.factsOf : cache.copiesOf,
-    onHits: () => {},
-    keeper,
-  });
-}
 
 const FIXTURES = join(import.meta.dirname, '../../../../fixtures/postgres/sessions');
 
@@ -72,32 +53,6 @@ function replay(turns: readonly Turn[], cut: (bytes: Buffer) => readonly Buffer[
     }
   }
   return { agent: Buffer.concat(agent), server: Buffer.concat(server) };
-}
-
-/** Messages in words: type, and the texts of it. */
-function inWords(bytes: Buffer): string[] {
-  const words: string[] = [];
-  for (let at = 0; at + 5 <= bytes.length; at += 1 + bytes.readUInt32BE(at + 1)) {
-    const type = bytes.toString('latin1', at, at + 1);
-    const content = bytes.subarray(at + 5, at + 1 + bytes.readUInt32BE(at + 1));
-    if (type === 'D') words.push(`D ${cellsOf(content).join('|')}`);
-    else if (type === 'd') words.push(`d ${content.toString('latin1')}`);
-    else if ('ENAC'.includes(type)) words.push(`${type} ${content.toString('latin1').replaceAll('\0', ' ')}`);
-    else words.push(type);
-  }
-  return words;
-}
-
-function cellsOf(content: Buffer): string[] {
-  const cells: string[] = [];
-  let at = 2;
-  while (at < content.length) {
-    const length = content.readInt32BE(at);
-    at += 4;
-    cells.push(length < 0 ? 'NULL' : content.toString('latin1', at, at + length));
-    at += Math.max(0, length);
-  }
-  return cells;
 }
 
 /** In any format that a client can ask for. */
@@ -139,58 +94,6 @@ t.test('psql: what it gets, message by message', async (t) => {
     expected,
   );
 });
-
-const text = (value: string): Buffer => Buffer.from(`${value}\0`);
-const query = (sql: string): Buffer => message('Q', text(sql));
-const parse = (name: string, sql: string): Buffer => message('P', text(name), text(sql), Buffer.alloc(2));
-const bind = (portal: string, statement: string): Buffer =>
-  message('B', text(portal), text(statement), Buffer.alloc(6));
-const execute = (portal: string): Buffer => message('E', text(portal), uint32(0));
-const describe = (what: string): Buffer => message('D', text(what));
-const sync = message('S');
-const ready = message('Z', Buffer.from('I'));
-const complete = message('C', text('SELECT 1'));
-const int16 = (value: number): Buffer => Buffer.from([value >> 8, value & 0xff]);
-
-interface Field {
-  readonly name: string;
-  readonly table?: number;
-  readonly type?: number;
-  readonly format?: number;
-}
-const description = (...fields: Field[]): Buffer =>
-  message(
-    'T',
-    int16(fields.length),
-    ...fields.flatMap(({ name, table = 0, type = 25, format = 0 }, index) => [
-      text(name),
-      uint32(table),
-      int16(table === 0 ? 0 : index + 1),
-      uint32(type),
-      int16(0xffff),
-      uint32(0xffff_ffff),
-      int16(format),
-    ]),
-  );
-const row = (...cells: (string | Buffer | null)[]): Buffer =>
-  message(
-    'D',
-    int16(cells.length),
-    ...cells.flatMap((cell) =>
-      cell === null ? [uint32(0xffff_ffff)] : [uint32(cell.length), Buffer.from(cell)],
-    ),
-  );
-
-/** A session that is past its start. */
-function started(masks = [CARDS, SSN], keeper: Keeper | null = null) {
-  const session = sessionOf(0, masks, keeper);
-  const toAgent = (...bytes: Buffer[]): string =>
-    inWords(Buffer.concat(session.toAgent.push(Buffer.concat(bytes)))).join(' ');
-  const toServer = (...bytes: Buffer[]): string =>
-    Buffer.concat(session.toServer.push(Buffer.concat(bytes))).toString('latin1');
-  session.toAgent.push(Buffer.concat([authentication(0), message('K', uint32(1), uint32(2)), ready]));
-  return { session, toAgent, toServer };
-}
 
 t.test('rows are masked by what is described right before they are executed', async (t) => {
   const { toAgent, toServer } = started();
@@ -390,81 +293,6 @@ t.test('a database that does not say which columns are meant', async (t) => {
     'all of a statement that names it',
   );
   t.equal(session.questions().length, 0);
-});
-
-/** What a session with a look-up in an open transaction hears; `people` is table 100. */
-async function changing(answer: readonly Buffer[], status = 'T') {
-  const keeper = new Keeper();
-  keeper.due = false;
-  const meant = { rule: 0, tableOid: 100, attribute: 1, schema: 'public', table: 'people', column: 'ssn' };
-  keeper.known = new Catalog(new ColumnRules(SSN.columns).rules, 200, [{ ...meant, columns: ['ssn'] }]);
-  const before = keeper.known;
-  const { session, toAgent, toServer } = started([SSN], keeper);
-  const inside = message('Z', Buffer.from('T'));
-  toServer(query('begin'));
-  toAgent(complete, inside);
-  toServer(query('create table n (a int); select x, y from other'));
-  const other = description({ name: 'x', table: 100 }, { name: 'y', table: 101 }, { name: 'z' });
-  const rows = [other, row('1', '2', '3'), complete];
-  const atOnce = toAgent(complete, ...rows, inside);
-  const asked = Buffer.concat(session.questions()).toString('latin1');
-  const after = toAgent(...answer, message('Z', Buffer.from(status)));
-  toServer(query('select x, y from other'));
-  const later = toAgent(...rows, inside);
-  const isShared = keeper.known !== before;
-  // Somebody else has asked meanwhile.
-  keeper.due = false;
-  toServer(query('rollback'));
-  const end = toAgent(complete, ready);
-  return { atOnce, asked, after, later, isShared, end, again: session.questions().length };
-}
-
-const DONE = [message('1'), message('2'), complete, message('3'), message('3')];
-const ANSWER = [message('1'), message('2'), row('0', '300', '0', '', '', null, null), ...DONE.slice(2)];
-
-t.test('tables that a transaction changes are looked up inside of it, for itself alone', async (t) => {
-  const inside = message('Z', Buffer.from('T'));
-  const { atOnce, asked, after, later, isShared, end, again } = await changing([
-    ...DONE,
-    inside,
-    ...ANSWER,
-    inside,
-    ...DONE,
-    inside,
-    ...DONE,
-  ]);
-  t.equal(
-    atOnce,
-    'C SELECT 1  T D ********|********|******** C SELECT 1 ',
-    'before it nothing is known, and all is masked',
-  );
-  const texts = [...asked.matchAll(/P....sluice_look_up_[0-9a-f]{24}\0\n?(\w+)/gs)].map(([, word]) => word);
-  t.strictSame(texts, ['savepoint', 'with', 'rollback', 'release']);
-  t.notMatch(asked, /B....\0/s, 'no portal of the agent is replaced');
-  t.equal(after, 'Z', 'only its end is told');
-  t.equal(later, 'T D ********|2|3 C SELECT 1  Z', 'a column that has another name by now is still meant');
-  t.notOk(isShared);
-  t.equal(end, 'C SELECT 1 ');
-  t.equal(again, 1, 'it may have been undone');
-});
-
-t.test('without an answer there the rest of the transaction is masked, and goes on', async (t) => {
-  const inside = message('Z', Buffer.from('T'));
-  const error = message('E', text('SERROR'), text('C57014'), text('Mtoo slow'), Buffer.alloc(1));
-  const { after, later, isShared, again } = await changing([
-    ...DONE,
-    inside,
-    message('1'),
-    error,
-    inside,
-    ...DONE,
-    inside,
-    ...DONE,
-  ]);
-  t.equal(after, 'Z');
-  t.equal(later, 'T D ********|********|******** C SELECT 1  Z', 'and it is not asked twice');
-  t.notOk(isShared);
-  t.equal(again, 1);
 });
 
 t.test('an answer to what was not asked, and what cannot be read, breaks the flow', async (t) => {
