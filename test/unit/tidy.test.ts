@@ -172,7 +172,7 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
     'test/unit/protocols/postgres/masking/requests/request-masks.test.ts',
   ],
   [
-    'src/protocols/postgres/masking/requests/copy-in-{binary,text}.ts',
+    'src/protocols/postgres/masking/requests/{copy-in-binary,copy-in-text,field-masks,row-ends,row-fields}.ts',
     'test/unit/protocols/postgres/masking/requests/copy-in.test.ts',
   ],
   ['src/protocols/postgres/denials.ts', 'test/unit/protocols/postgres/statement-gate.test.ts'],

@@ -8,7 +8,7 @@
  */
 import { CALL_MAX_LENGTH, LARGE_OBJECT_FUNCTIONS } from '../large-objects.ts';
 import { HEADER_BYTES, message } from '../message.ts';
-import { type LongMessage, MessageRewriter, type Plan } from '../message-rewriter.ts';
+import { type LongMessage, MessageRewriter, type Plan, type Run } from '../message-rewriter.ts';
 import { STATEMENT_MAX_BYTES } from '../parser.ts';
 import type { Exchange, Expected } from './exchange.ts';
 import type { RequestMasks } from './requests/request-masks.ts';
@@ -112,6 +112,13 @@ export class ToServer extends MessageRewriter {
       default:
         throw this.refused('a message of unknown type');
     }
+  }
+
+  protected override run(bytes: Buffer, at: number): Run | null {
+    if (bytes[at] !== COPY_DATA) return null;
+    const run = this.#requests?.data(bytes, at) ?? null;
+    if (run !== null) this.#described = null;
+    return run;
   }
 
   get #requests(): RequestMasks | null {

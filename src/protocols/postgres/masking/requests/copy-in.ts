@@ -35,7 +35,7 @@ export function copyIn(shape: CopyShape, maskers: ValueMaskers, onHits: OnHits):
   const cellAt: CellAt = (index) => cellFor(own[index] ?? maskers.forAll);
   return shape.format === 'binary'
     ? new CopyInBinary(cellAt, maskers.forAll, onHits)
-    : new CopyInText(shape, cellAt, own.every((each) => each === maskers.forAll) ? maskers.forAll : null);
+    : new CopyInText(shape, cellAt, maskers.forAll);
 }
 
 /** Types do not show in a COPY. */

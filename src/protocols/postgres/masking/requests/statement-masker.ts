@@ -50,15 +50,21 @@ const BIT = 1560;
  * what it becomes is to be the same everywhere.
  */
 export function typeOfText(typeOid: number, value: Uint8Array): number {
-  if (typeOid !== 0 || STRUCTURED.has(value[0] ?? 0)) return typeOid;
+  if (typeOid !== 0 || isStructured(value[0])) return typeOid;
   // Escapes of bytea, and a number that is not written by its digits.
   return value.includes(BACKSLASH) || otherDigits(value) !== null ? typeOid : TEXT;
+}
+
+/** What begins so may be written as an array, a composite, JSON or bytea. */
+export function isStructured(first: number | undefined): boolean {
+  return STRUCTURED[first ?? 0] === 1;
 }
 
 const BACKSLASH = 0x5c;
 
 /** `[`, a backslash, `{`, `(`, `"` and blanks, which JSON may begin with. */
-const STRUCTURED: ReadonlySet<number> = new Set(Buffer.from('[\\{(" \t\r\n', 'latin1'));
+const STRUCTURED = new Uint8Array(256);
+for (const byte of Buffer.from('[\\{(" \t\r\n', 'latin1')) STRUCTURED[byte] = 1;
 
 export class StatementMasker {
   readonly #maskers: ValueMaskers;

@@ -81,6 +81,24 @@ const CASES: readonly Case[] = [
   { name: 'escaped by numbers', came: '1\ta\t\\x34111\\0611111111111\\x31\n', gone: `1\ta\t${MASKED}\n` },
   { name: 'beside an escape', came: `1\ta\t\\t${CARD}\\\\\n`, gone: `1\ta\t\\t${MASKED}\\\\\n` },
   { name: 'an escaped end of a line', came: `1\ta\tx\\\n${CARD}\n`, gone: `1\ta\tx\\n${MASKED}\n` },
+  {
+    name: 'escaped ends of lines behind other rows',
+    masks: 'ssn',
+    came: '1\ta\tx\n2\tb\ty\\\nz\ta\n3\tc\td\\\\\n4\te\\\\\\\nf\tg\n',
+    gone: '1\t********\tx\n2\t********\ty\\\nz\ta\n3\t********\td\\\\\n4\t********\tg\n',
+  },
+  {
+    name: 'CSV of many rows, some of them with quotes',
+    masks: 'ssn',
+    options: CSV,
+    came: '1,a,x\r\n2,"b\nb",y\r\n3,c,z\r\n\\.\r\n',
+    gone: '1,"********",x\r\n2,"********",y\r\n3,"********",z\r\n\\.\r\n',
+  },
+  {
+    name: 'numbers that are not written by their digits, and others',
+    came: `1.5\t2026-01-01\t4111_1111_1111_1111\n1.0\t3e2f\t${CARD}.00\n+7\t-.5\t+4.111111111111111e15\n`,
+    gone: '1.5\t2026-01-01\t\\N\n1.0\t3e2f\t\\N\n+7\t-.5\t\\N\n',
+  },
   { name: 'no end in the last line', came: `1\ta\t${CARD}`, gone: `1\ta\t${MASKED}` },
   { name: 'lines of CR LF', came: `1\ta\t${CARD}\r\n2\tb\tx\r\n`, gone: `1\ta\t${MASKED}\r\n2\tb\tx\r\n` },
   {
