@@ -21,6 +21,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Datagrams", sluice::Datagrams::Init(env));
   exports.Set("Ring", sluice::Ring::Init(env));
   exports.Set("Scanner", sluice::Scanner::Init(env));
+  exports.Set("compilePatterns", Napi::Function::New<sluice::Scanner::CompileLater>(env));
   exports.Set("ScanStream", sluice::ScanStream::Init(env));
   exports.Set("effectivePrograms", Napi::Function::New<sluice::EffectivePrograms>(env));
   exports.Set("linkProgram", Napi::Function::New<sluice::LinkProgram>(env));

@@ -37,6 +37,80 @@ Napi::Error ScanError(Napi::Env env, const char *what, hs_error_t error) {
   return Napi::Error::New(env, std::string(what) + " failed with code " + std::to_string(error));
 }
 
+Expressions ExpressionsOf(const Napi::CallbackInfo &info) {
+  auto given = info[0].As<Napi::Array>();
+  auto caseless = info[1].As<Napi::Array>();
+  auto digits = info[2].As<Napi::Array>();
+  Expressions expressions;
+  for (uint32_t i = 0; i < given.Length(); i++) {
+    expressions.texts.push_back(given.Get(i).As<Napi::String>().Utf8Value());
+    expressions.caseless.push_back(caseless.Get(i).ToBoolean());
+    expressions.digits.push_back(digits.Get(i).As<Napi::Number>().Uint32Value());
+  }
+  return expressions;
+}
+
+// Some of the expressions, as the library takes them.
+struct Chosen {
+  std::vector<const char *> texts;
+  std::vector<unsigned> flags;
+  std::vector<unsigned> ids;
+};
+
+// False, and what is wrong. Nothing is made where there is nothing to compile.
+bool Compile(const Chosen &chosen, unsigned mode, Database &database, std::string &problem) {
+  if (chosen.texts.empty())
+    return true;
+  const Vectorscan &engine = ChosenVectorscan();
+  if (!engine.finds) {
+    problem = "the library misses matches on this processor";
+    return false;
+  }
+  hs_database_t *compiled = nullptr;
+  hs_compile_error_t *error = nullptr;
+  if (hs_compile_multi(chosen.texts.data(), chosen.flags.data(), chosen.ids.data(),
+                       static_cast<unsigned>(chosen.texts.size()), mode, &engine.platform, &compiled,
+                       &error) != HS_SUCCESS) {
+    const bool one = error->expression >= 0;
+    const unsigned id = one ? chosen.ids[static_cast<size_t>(error->expression)] : 0;
+    problem = (one ? "expression " + std::to_string(id) + ": " : "") + error->message;
+    hs_free_compile_error(error);
+    return false;
+  }
+  database.reset(compiled);
+  return true;
+}
+
+class Compiling : public Napi::AsyncWorker {
+public:
+  Compiling(Napi::Env env, Expressions expressions)
+      : Napi::AsyncWorker(env, "sluice-compile"), deferred_(Napi::Promise::Deferred::New(env)),
+        expressions_(std::move(expressions)) {
+  }
+  Napi::Promise Promise() const {
+    return deferred_.Promise();
+  }
+  void Execute() override {
+    std::string problem;
+    patterns_ = CompilePatterns(expressions_, problem);
+    if (!patterns_)
+      SetError(problem);
+  }
+  void OnOK() override {
+    auto *patterns = new std::unique_ptr<Patterns>(std::move(patterns_));
+    deferred_.Resolve(Napi::External<std::unique_ptr<Patterns>>::New(
+        Env(), patterns, [](Napi::Env, std::unique_ptr<Patterns> *unused) { delete unused; }));
+  }
+  void OnError(const Napi::Error &error) override {
+    deferred_.Reject(error.Value());
+  }
+
+private:
+  Napi::Promise::Deferred deferred_;
+  Expressions expressions_;
+  std::unique_ptr<Patterns> patterns_;
+};
+
 template <typename T> Napi::Value ToArray(Napi::Env env, const std::vector<T> &found) {
   static_assert(sizeof(T) % sizeof(uint32_t) == 0);
   if (found.empty())
@@ -49,6 +123,27 @@ template <typename T> Napi::Value ToArray(Napi::Env env, const std::vector<T> &f
 
 } // namespace
 
+std::unique_ptr<Patterns> CompilePatterns(const Expressions &expressions, std::string &problem) {
+  auto patterns = std::make_unique<Patterns>();
+  Chosen all, any, many;
+  for (size_t i = 0; i < expressions.texts.size(); i++) {
+    const bool has_many = expressions.digits[i] >= kManyDigits;
+    const unsigned flags = HS_FLAG_DOTALL | (expressions.caseless[i] ? HS_FLAG_CASELESS : 0);
+    for (Chosen *chosen : {&all, has_many ? &many : &any}) {
+      chosen->texts.push_back(expressions.texts[i].c_str());
+      chosen->flags.push_back(flags);
+      chosen->ids.push_back(static_cast<unsigned>(i));
+    }
+    if (has_many)
+      patterns->least_digits = std::min(patterns->least_digits, expressions.digits[i]);
+  }
+  if (!Compile(any, HS_MODE_BLOCK, patterns->any, problem) ||
+      !Compile(many, HS_MODE_BLOCK, patterns->digits, problem) ||
+      !Compile(all, HS_MODE_STREAM, patterns->stream, problem))
+    return nullptr;
+  return patterns;
+}
+
 Napi::Function Scanner::Init(Napi::Env env) {
   return DefineClass(env, "Scanner",
                      {
@@ -57,40 +152,29 @@ Napi::Function Scanner::Init(Napi::Env env) {
                      });
 }
 
-struct Scanner::Expressions {
-  std::vector<const char *> texts;
-  std::vector<unsigned> flags;
-  std::vector<unsigned> ids;
-
-  void Add(const std::string &text, unsigned flag, unsigned id) {
-    texts.push_back(text.c_str());
-    flags.push_back(flag);
-    ids.push_back(id);
-  }
-};
-
-// new Scanner(expressions, caseless, digits): three arrays of one length. An expression's number is its id;
-// digits: how many there are at least in a run (digit_run.h) of each of its matches.
+// new Scanner(expressions, caseless, digits): three arrays of one length; or new Scanner(patterns).
 Scanner::Scanner(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Scanner>(info) {
   Napi::Env env = info.Env();
-  auto given = info[0].As<Napi::Array>();
-  auto caseless = info[1].As<Napi::Array>();
-  auto digits = info[2].As<Napi::Array>();
-  std::vector<std::string> texts;
-  for (uint32_t i = 0; i < given.Length(); i++)
-    texts.push_back(given.Get(i).As<Napi::String>().Utf8Value());
-  Expressions all, any, many;
-  for (uint32_t i = 0; i < texts.size(); i++) {
-    const unsigned flags = HS_FLAG_DOTALL | (caseless.Get(i).ToBoolean() ? HS_FLAG_CASELESS : 0);
-    const size_t least = digits.Get(i).As<Napi::Number>().Uint32Value();
-    all.Add(texts[i], flags, i);
-    (least >= kManyDigits ? many : any).Add(texts[i], flags, i);
-    if (least >= kManyDigits)
-      least_digits_ = std::min(least_digits_, least);
+  std::unique_ptr<Patterns> patterns;
+  if (info[0].IsExternal()) {
+    // Those that were taken once are none any more.
+    patterns = std::move(*info[0].As<Napi::External<std::unique_ptr<Patterns>>>().Data());
+    if (!patterns)
+      throw Napi::Error::New(env, "patterns that a scanner has already");
+  } else {
+    std::string problem;
+    patterns = CompilePatterns(ExpressionsOf(info), problem);
+    if (!patterns)
+      throw Napi::Error::New(env, problem);
   }
-  any_.database = Compile(env, any, HS_MODE_BLOCK);
-  digits_.database = Compile(env, many, HS_MODE_BLOCK);
-  stream_ = Compile(env, all, HS_MODE_STREAM);
+  any_.database = std::move(patterns->any);
+  digits_.database = std::move(patterns->digits);
+  stream_ = std::move(patterns->stream);
+  least_digits_ = patterns->least_digits;
+  for (const hs_database_t *database : {any_.database.get(), digits_.database.get(), stream_.get()}) {
+    if (database)
+      MakeRoom(env, database);
+  }
   size_ = static_cast<int64_t>(Memory());
   Napi::MemoryManagement::AdjustExternalMemory(env, size_);
 }
@@ -99,33 +183,20 @@ Scanner::~Scanner() {
   Napi::MemoryManagement::AdjustExternalMemory(Env(), -size_);
 }
 
-// Null where there is nothing to compile.
-Database Scanner::Compile(Napi::Env env, const Expressions &expressions, unsigned mode) {
-  if (expressions.texts.empty())
-    return nullptr;
-  const Vectorscan &engine = ChosenVectorscan();
-  if (!engine.finds)
-    throw Napi::Error::New(env, "the library misses matches on this processor");
-  hs_database_t *compiled = nullptr;
-  hs_compile_error_t *problem = nullptr;
-  hs_error_t error = hs_compile_multi(expressions.texts.data(), expressions.flags.data(),
-                                      expressions.ids.data(), static_cast<unsigned>(expressions.texts.size()),
-                                      mode, &engine.platform, &compiled, &problem);
-  if (error != HS_SUCCESS) {
-    const bool one = problem->expression >= 0;
-    const unsigned id = one ? expressions.ids[static_cast<size_t>(problem->expression)] : 0;
-    std::string message = (one ? "expression " + std::to_string(id) + ": " : "") + problem->message;
-    hs_free_compile_error(problem);
-    throw Napi::Error::New(env, message);
-  }
-  Database database(compiled);
-  // It grows to what all need.
+// The room to scan in grows to what all need.
+void Scanner::MakeRoom(Napi::Env env, const hs_database_t *database) {
   hs_scratch_t *scratch = scratch_.release();
-  error = hs_alloc_scratch(compiled, &scratch);
+  const hs_error_t error = hs_alloc_scratch(database, &scratch);
   scratch_.reset(scratch);
   if (error != HS_SUCCESS)
     throw ScanError(env, "hs_alloc_scratch", error);
-  return database;
+}
+
+Napi::Value Scanner::CompileLater(const Napi::CallbackInfo &info) {
+  auto *compiling = new Compiling(info.Env(), ExpressionsOf(info));
+  Napi::Promise promise = compiling->Promise();
+  compiling->Queue();
+  return promise;
 }
 
 // What of memory the forms of the expressions and the room to scan in take.

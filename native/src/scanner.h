@@ -14,6 +14,7 @@
 
 #include <hs.h>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace sluice {
@@ -87,16 +88,38 @@ struct Group {
   Copies copies;
 };
 
+// What is looked for. An expression's number is its id.
+struct Expressions {
+  std::vector<std::string> texts;
+  std::vector<bool> caseless;
+  // At least so many are in a run (digit_run.h) of each match.
+  std::vector<size_t> digits;
+};
+
+// The same, compiled. Made on any thread.
+struct Patterns {
+  Database any;
+  Database digits;
+  Database stream;
+  // Fewer digits are in no match of the second.
+  size_t least_digits = SIZE_MAX;
+};
+
+// Null, and what is wrong.
+std::unique_ptr<Patterns> CompilePatterns(const Expressions &expressions, std::string &problem);
+
 class Scanner : public Napi::ObjectWrap<Scanner> {
 public:
   static Napi::Function Init(Napi::Env env);
+  // compilePatterns(expressions, caseless, digits): a promise of what a Scanner is made of, compiled beside
+  // the event loop.
+  static Napi::Value CompileLater(const Napi::CallbackInfo &info);
   explicit Scanner(const Napi::CallbackInfo &info);
   ~Scanner() override;
 
 private:
   friend class ScanStream;
-  struct Expressions;
-  Database Compile(Napi::Env env, const Expressions &expressions, unsigned mode);
+  void MakeRoom(Napi::Env env, const hs_database_t *database);
   void Forget();
   void ScanTexts(Napi::Env env, Group &group, std::vector<Found> &found);
   void ScanAll(Napi::Env env, const Napi::CallbackInfo &info, std::vector<Found> &found);
@@ -107,7 +130,6 @@ private:
 
   Group any_;
   Group digits_;
-  // Fewer digits are in no match of the second group.
   size_t least_digits_ = SIZE_MAX;
   Database stream_;
   std::unique_ptr<hs_scratch_t, ScratchFree> scratch_;

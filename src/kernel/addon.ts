@@ -103,6 +103,15 @@ export interface NativeDescriptorReader {
   close(): void;
 }
 
+export type NativeExpressions = readonly [
+  expressions: readonly string[],
+  caseless: readonly boolean[],
+  digits: readonly number[],
+];
+
+/** Good for one scanner. */
+export type NativePatterns = object & { readonly patterns: unique symbol };
+
 export interface NativeScanner {
   /** Bytes of memory. */
   readonly size: number;
@@ -129,11 +138,9 @@ export interface Addon {
     gatherMicroseconds: number,
     onReady: () => void,
   ) => NativeRing;
-  readonly Scanner: new (
-    expressions: readonly string[],
-    caseless: readonly boolean[],
-    digits: readonly number[],
-  ) => NativeScanner;
+  readonly Scanner: new (...expressions: NativeExpressions | [patterns: NativePatterns]) => NativeScanner;
+  /** Compiled on another thread. */
+  compilePatterns(...expressions: NativeExpressions): Promise<NativePatterns>;
   readonly ScanStream: new (scanner: NativeScanner) => NativeScanStream;
   readonly DescriptorReader: new (
     fd: number,

@@ -1,6 +1,12 @@
 /** The scanner of native code: many expressions looked for in one pass, by Vectorscan. */
 import { SluiceError } from '../core/errors.ts';
-import { addon, type NativeScanner, type NativeScanStream } from './addon.ts';
+import {
+  addon,
+  type NativeExpressions,
+  type NativePatterns,
+  type NativeScanner,
+  type NativeScanStream,
+} from './addon.ts';
 
 /** What is looked for. Its number is its place in the list. */
 export interface Expression {
@@ -18,17 +24,26 @@ export interface Expression {
 export class BatchScanner {
   readonly #native: NativeScanner;
 
-  /** Compiles, which takes some ten milliseconds for a hundred expressions, and more for thousands of words. */
-  constructor(expressions: readonly Expression[]) {
+  /** Compiles at once, unless it has been done: some ten milliseconds for a hundred expressions, and more for thousands of words. */
+  constructor(expressions: readonly Expression[], compiled: NativePatterns | null = null) {
     try {
       this.#native = new (addon().Scanner)(
-        expressions.map(({ expression }) => expression),
-        expressions.map(({ caseless }) => caseless),
-        expressions.map(({ digits = 0 }) => digits),
+        ...(compiled === null ? listsOf(expressions) : ([compiled] as const)),
       );
     } catch (cause) {
-      throw new SluiceError('POLICY', 'the detectors of the policy cannot be searched for', { cause });
+      throw unsearchable(cause);
     }
+  }
+
+  /** Compiles on another thread: the event loop goes on meanwhile. */
+  static async compiled(expressions: readonly Expression[]): Promise<BatchScanner> {
+    let patterns: NativePatterns;
+    try {
+      patterns = await addon().compilePatterns(...listsOf(expressions));
+    } catch (cause) {
+      throw unsearchable(cause);
+    }
+    return new BatchScanner(expressions, patterns);
   }
 
   /** Bytes of memory. */
@@ -50,4 +65,16 @@ export class BatchScanner {
   stream(): NativeScanStream {
     return new (addon().ScanStream)(this.#native);
   }
+}
+
+function listsOf(expressions: readonly Expression[]): NativeExpressions {
+  return [
+    expressions.map(({ expression }) => expression),
+    expressions.map(({ caseless }) => caseless),
+    expressions.map(({ digits = 0 }) => digits),
+  ];
+}
+
+function unsearchable(cause: unknown): SluiceError {
+  return new SluiceError('POLICY', 'the detectors of the policy cannot be searched for', { cause });
 }

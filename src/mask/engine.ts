@@ -3,7 +3,7 @@
  * shared by its flows; holds no state of any of them.
  */
 
-import { BatchScanner } from '../kernel/scanner.ts';
+import { BatchScanner, type Expression } from '../kernel/scanner.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import { MaskKeys } from './action.ts';
 import { customDetector } from './custom.ts';
@@ -14,8 +14,11 @@ import type { Scanner } from './scanner.ts';
 
 export type MakeScanner = (needles: readonly Needle[]) => Scanner;
 
-const nativeScanner: MakeScanner = (needles) =>
-  new BatchScanner(needles.map((needle) => ({ ...needle, digits: digitsInRun(needle.expression) })));
+type MaskingPolicy = Pick<CompiledPolicy, 'masks' | 'detectors' | 'maskKeys'>;
+
+const withDigits = (needles: readonly Needle[]): Expression[] =>
+  needles.map((needle) => ({ ...needle, digits: digitsInRun(needle.expression) }));
+const nativeScanner: MakeScanner = (needles) => new BatchScanner(withDigits(needles));
 
 /** Where masks go by columns alone. */
 const FINDS_NOTHING: Scanner = {
@@ -34,15 +37,8 @@ export class MaskEngine {
   readonly #owners: readonly (readonly [detector: number, needle: number])[];
   readonly #window = new TextWindow();
 
-  constructor(
-    policy: Pick<CompiledPolicy, 'masks' | 'detectors' | 'maskKeys'>,
-    makeScanner: MakeScanner = nativeScanner,
-  ) {
-    const used = new Set(policy.masks.flatMap(({ detectors }) => detectors));
-    this.detectors = [
-      ...BUILT_IN.filter(({ name }) => used.has(name)),
-      ...policy.detectors.filter(({ name }) => used.has(name)).map(customDetector),
-    ];
+  constructor(policy: MaskingPolicy, makeScanner: MakeScanner = nativeScanner) {
+    this.detectors = detectorsOf(policy);
     this.#owners = this.detectors.flatMap(({ needles }, detector) =>
       needles.map((_, needle) => [detector, needle] as const),
     );
@@ -51,6 +47,14 @@ export class MaskEngine {
     this.keys = new MaskKeys(policy.maskKeys);
     this.before = Math.max(0, ...this.detectors.map(({ before }) => before));
     this.after = Math.max(0, ...this.detectors.map(({ after }) => after));
+  }
+
+  /** As by `new`, but for the searching, which is compiled beside the event loop: it takes some hundred milliseconds. */
+  static async prepared(policy: MaskingPolicy): Promise<MaskEngine> {
+    const needles = detectorsOf(policy).flatMap((detector) => detector.needles);
+    if (needles.length === 0) return new MaskEngine(policy);
+    const scanner = await BatchScanner.compiled(withDigits(needles));
+    return new MaskEngine(policy, () => scanner);
   }
 
   indexOf(name: string): number {
@@ -87,6 +91,14 @@ export class MaskEngine {
   canonical(index: number): (found: Uint8Array) => Uint8Array {
     return this.detectors[index]?.canonical ?? same;
   }
+}
+
+function detectorsOf(policy: MaskingPolicy): Detector[] {
+  const used = new Set(policy.masks.flatMap(({ detectors }) => detectors));
+  return [
+    ...BUILT_IN.filter(({ name }) => used.has(name)),
+    ...policy.detectors.filter(({ name }) => used.has(name)).map(customDetector),
+  ];
 }
 
 function same(found: Uint8Array): Uint8Array {

@@ -83,6 +83,12 @@ export class Worker {
   readonly #listeners: (() => void)[] = [];
   readonly #elsewhere = new Map<bigint, Elsewhere>();
   #policy: PolicyInForce | null = null;
+  /** All policies that have come so far. */
+  #applied: Promise<void> = Promise.resolve();
+  /** Listeners elsewhere that came before the first policy was there. */
+  #early: (() => void)[] = [];
+  /** It takes no more connections. */
+  #leaves = false;
   #number = 0;
   #maxFlows = 0;
   #stats: NodeJS.Timeout | null = null;
@@ -120,7 +126,7 @@ export class Worker {
         await this.#init(message);
         break;
       case 'policy':
-        this.#apply(message.policy);
+        await this.#apply(message.policy);
         this.#send({ type: 'policy-applied', revision: message.policy.revision });
         break;
       case 'name':
@@ -162,28 +168,41 @@ export class Worker {
   async #init(message: InitMessage): Promise<void> {
     this.#number = message.worker;
     this.#maxFlows = maxFlows(message.maxFlows, this.#limits());
-    this.#apply(message.policy);
+    await this.#apply(message.policy);
+    if (this.#leaves) return;
+    for (const admit of this.#early.splice(0)) admit();
     this.#stats = setInterval(() => this.#tick(), STATS_INTERVAL_MS);
     this.#stats.unref();
     await Promise.all(message.listeners.map((handle) => this.#listen(handle)));
     this.#send({ type: 'ready' });
   }
 
+  /** One after the other, so that the one that came last is in force in the end. The old one is until the new is compiled. */
+  #apply(policy: CompiledPolicy): Promise<void> {
+    this.#applied = this.#applied.then(async () => this.#switch(policy, await MaskEngine.prepared(policy)));
+    return this.#applied;
+  }
+
   /** One assignment: a flow is decided wholly by the old policy or wholly by the new one. */
-  #apply(policy: CompiledPolicy): void {
+  #switch(policy: CompiledPolicy, maskEngine: MaskEngine): void {
     const contexts = new TlsContexts({ systemCa: this.#systemCa, now: () => this.#clock.now() });
     // Before the switch, so that no flow waits for a trust store to be parsed.
     contexts.warm(policy, this.#policy?.contexts ?? null);
     this.#policy = {
       prepared: preparePolicy(policy),
       contexts,
-      maskEngine: new MaskEngine(policy),
+      maskEngine,
       catalogs: new Catalogs(this.#clock),
     };
   }
 
   /** Listeners and sockets in another network namespace; those that are of no use are closed. */
   handleNamespace(message: NamespaceMessage, fds: readonly number[]): void {
+    if (this.#policy === null && !this.#leaves) this.#early.push(() => this.#admit(message, fds));
+    else this.#admit(message, fds);
+  }
+
+  #admit(message: NamespaceMessage, fds: readonly number[]): void {
     const { netnsCookie } = message;
     const known = this.#elsewhere.get(netnsCookie);
     if (message.type === 'sockets' && known !== undefined) {
@@ -191,7 +210,7 @@ export class Worker {
       return;
     }
     // One that is retired leaves them to whoever is next: they are queues of the daemon's.
-    const serving = this.#drainTimer === null;
+    const serving = !this.#leaves;
     if (message.type === 'listen' && serving && fds.length === message.families.length) {
       this.#listenElsewhere(netnsCookie, fds);
       return;
@@ -361,6 +380,8 @@ export class Worker {
 
   /** The listeners stay open in the daemon, where connections wait for whoever is next. */
   #closeListeners(): void {
+    this.#leaves = true;
+    for (const admit of this.#early.splice(0)) admit();
     for (const close of this.#listeners.splice(0)) close();
     for (const { listeners } of this.#elsewhere.values()) for (const close of listeners) close();
   }

@@ -239,3 +239,20 @@ t.test('it finds what the regular expressions of JavaScript find: random texts o
   t.ok(expected.length > 500, `${expected.length} matches`);
   t.strictSame(found, expected);
 });
+
+t.test(
+  'what is compiled on another thread finds the same, and what cannot be compiled is refused',
+  async (t) => {
+    const expressions = [
+      { expression: 'ab[0-9]', caseless: false },
+      { expression: '[^0-9][0-9]{9}[^0-9]', caseless: false, digits: 9 },
+    ];
+    const bytes = Buffer.from('xab1 123456789 ab');
+    const texts = Uint32Array.from([0, bytes.length, 0]);
+    const one = new BatchScanner(expressions).scan(bytes, texts, 1, Uint8Array.of(1));
+    const other = (await BatchScanner.compiled(expressions)).scan(bytes, texts, 1, Uint8Array.of(1));
+    t.ok(one !== null && one.length > 0);
+    t.same(other, one);
+    await t.rejects(BatchScanner.compiled([{ expression: '(', caseless: false }]), { code: 'POLICY' });
+  },
+);

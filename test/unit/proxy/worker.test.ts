@@ -1,10 +1,12 @@
 import { setTimeout } from 'node:timers/promises';
 import t from 'tap';
+import type { CompiledPolicy } from '#src/policy/types.ts';
 import type { WorkerMessage } from '#src/proxy/ipc.ts';
 import { BATCH_DELAY_MS } from '#src/proxy/report-batch.ts';
 import { Worker } from '#src/proxy/worker.ts';
 import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
 import { until as untilTrue } from '#test/support/command.ts';
+import { mask } from '#test/support/masks.ts';
 import { destination, endOf, plainServer, policy, readAll, readBytes, rule, TestProxy } from './harness.ts';
 
 const certificates = await makeCertificates((remove) => t.teardown(remove));
@@ -16,6 +18,12 @@ const tls = {
   clientCertificate: null,
 } as const;
 const until = (condition: () => boolean): Promise<unknown> => untilTrue('the worker to say so', condition);
+/** With something to compile. */
+const masking = (revision: string): CompiledPolicy => ({
+  ...exempt,
+  revision,
+  masks: [mask({ detectors: ['card', 'email', 'iban'] })],
+});
 const exempt = policy([destination({ tls })], [rule({ action: 'exempt', reason: 'a test' })]);
 
 t.test('who is no agent is reset and recorded', async (t) => {
@@ -158,6 +166,7 @@ t.test('what a worker is handed for another network namespace it uses or closes'
     },
   });
   const netnsCookie = 4_097n;
+  await worker.handle({ type: 'init', worker: 1, policy: exempt, listeners: [], maxFlows: 10 });
   worker.handleNamespace({ type: 'sockets', netnsCookie, family: 4 }, [1]);
   worker.handleNamespace({ type: 'listen', netnsCookie, families: [4, 6] }, [2]);
   t.same(closed, [1, 2], 'of no namespace it knows; descriptors that were lost on the way');
@@ -171,6 +180,70 @@ t.test('what a worker is handed for another network namespace it uses or closes'
   t.same(closed.sort(), [3, 4, 5, 6, 7, 8], 'it keeps nothing of a namespace without agents');
   worker.handleNamespace({ type: 'close', netnsCookie }, []);
   await worker.stop(0);
+});
+
+t.test('nobody is let in before the first policy is compiled', async (t) => {
+  const listened: number[] = [];
+  const worker = new Worker({
+    send: () => undefined,
+    readFlow: () => null,
+    closeFd: () => undefined,
+    systemCa: () => '',
+    duplicateFd: (fd) => fd,
+    listen: (server, fd) => {
+      listened.push(fd);
+      server.listen(0, '127.0.0.1');
+    },
+  });
+  const init = { type: 'init', worker: 1, policy: masking('aaaaaaaaaaaa'), maxFlows: 10 } as const;
+  const begun = worker.handle({ ...init, listeners: [{ fd: 7, family: 4 }] });
+  worker.handleNamespace({ type: 'listen', netnsCookie: 5n, families: [4] }, [8]);
+  await new Promise(setImmediate);
+  t.same(listened, []);
+  await begun;
+  t.same(listened.sort(), [7, 8]);
+  await worker.stop(0);
+});
+
+t.test(
+  'detectors are compiled beside the event loop, and the policy that came last is in force',
+  async (t) => {
+    const proxy = await TestProxy.start(t.teardown, exempt);
+    let turns = 0;
+    const turn = (): void => {
+      turns += 1;
+      next = setImmediate(turn);
+    };
+    let next = setImmediate(turn);
+    // The second has nothing to compile.
+    const revisions = ['bbbbbbbbbbbb', 'cccccccccccc'];
+    const policies = [masking('bbbbbbbbbbbb'), { ...exempt, revision: 'cccccccccccc' }];
+    await Promise.all(policies.map((policy) => proxy.worker.handle({ type: 'policy', policy })));
+    clearImmediate(next);
+    t.ok(turns > 0, 'the loop went on');
+    const applied = proxy.messages.filter(({ type }) => type === 'policy-applied');
+    t.match(
+      applied,
+      revisions.map((revision) => ({ revision })),
+    );
+    proxy.target = null;
+    const { port } = await plainServer(t.teardown, (socket) => socket.end('x'));
+    const agent = await proxy.agent({ port });
+    agent.end();
+    await readAll(agent);
+    t.match((await proxy.report()).policy_revision, 'cccccccccccc');
+  },
+);
+
+t.test('a policy whose detectors cannot be compiled is not put in force', async (t) => {
+  const proxy = await TestProxy.start(t.teardown, exempt);
+  const broken: CompiledPolicy = { ...masking('bbbbbbbbbbbb'), maskKeys: null as never };
+  await t.rejects(proxy.worker.handle({ type: 'policy', policy: broken }));
+  const { port } = await plainServer(t.teardown, (socket) => socket.end('x'));
+  const agent = await proxy.agent({ port });
+  agent.end();
+  await readAll(agent);
+  t.match((await proxy.report()).policy_revision, exempt.revision);
 });
 
 t.test(
