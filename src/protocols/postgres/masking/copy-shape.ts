@@ -73,8 +73,7 @@ function targetsOf(query: unknown): (string | null)[] | null {
   if (!isNode(select) || !Array.isArray(select['targetList']) || isNode(select['withClause'])) return null;
   const sources = JSON.stringify(select['fromClause'] ?? []);
   // From other than tables by their own column names anything may come under any name.
-  if (/"(?:RangeSubselect|RangeFunction|colnames|JoinExpr|RangeTableFunc|JsonTable)"/.test(sources))
-    return null;
+  if (/"(?:RangeSubselect|RangeFunction|colnames|JoinExpr|RangeTableFunc)"/.test(sources)) return null;
   const targets: (string | null)[] = [];
   for (const item of select['targetList']) {
     const target = targetOf(item)?.['val'];

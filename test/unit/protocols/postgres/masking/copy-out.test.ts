@@ -125,7 +125,7 @@ const CASES: [name: string, sql: string, count: number, row: string, expected: s
   ],
   [
     'a delimiter that is a digit',
-    "copy people (id, note) to stdout (format csv, delimiter '5')",
+    "copy others (id, note) to stdout (format csv, delimiter '5')",
     2,
     '154111111111111111\n',
     '15\n',
