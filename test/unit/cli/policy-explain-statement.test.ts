@@ -41,6 +41,7 @@ $ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 
 | passed: no rule denies it
 |
 | SELECT: read, server-file
+|   relations: *
 |   functions: pg_read_file
 |...
 $ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 'DELETE FROM t'
