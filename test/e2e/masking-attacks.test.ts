@@ -135,18 +135,33 @@ t.test(
   },
 );
 
+t.test('a column is meant by its name in whatever encoding the agent asked for', async (t) => {
+  await server.psql(`
+    create table "maße" (id int, "größe" text); insert into "maße" values (1, '078-05-1120');
+    create view measured as select id, "größe" as plain from "maße";`);
+  const masks = [{ ...SSN, columns: [{ schema: null, table: 'maße', column: 'größe' }] }];
+  for (const encoding of ['UTF8', 'LATIN1', 'WIN1252', 'LATIN9']) {
+    const { say, close } = await another(t, masks, 'postgres', encoding);
+    const said = await say(String.raw`
+      select plain from measured; select U&"gr\00F6\00DFe" || '' from U&"ma\00DFe"; table U&"ma\00DFe"; select 'answered';`);
+    t.notMatch(said, /078-05-1120/, encoding);
+    t.match(said, /answered/);
+    await close();
+  }
+});
+
 t.test('the same, without masks, gives them away', async (t) => {
   const plain = await server.psql('select ssn from people order by id;');
   t.equal(plain.stdout, '078-05-1120\n219-09-9999\n333-22-4444\n');
 });
 
 /** A proxy that nobody else has asked through, and what psql hears of it. */
-async function another(t: Tap, masks: readonly CompiledMask[], user: string) {
+async function another(t: Tap, masks: readonly CompiledMask[], user: string, encoding = 'UTF8') {
   const own = mkdtempSync('/tmp/sluice-attacks-');
   chmodSync(own, 0o755);
   const through = await MaskingProxy.start(own, server.socket, masks);
   const say = async (sql: string): Promise<string> => {
-    const { stdout, stderr } = await server.psql(sql, { host: own, user });
+    const { stdout, stderr } = await server.psql(sql, { host: own, user, encoding });
     return stdout + stderr;
   };
   const close = async (): Promise<void> => {

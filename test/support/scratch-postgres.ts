@@ -9,6 +9,12 @@ import { asPostgres, findPrograms, template } from './postgres.ts';
 
 const PORT = '5432';
 
+interface PsqlOptions {
+  readonly user?: string;
+  readonly host?: string;
+  readonly encoding?: string;
+}
+
 export class ScratchPostgres {
   /** Where its socket is. */
   readonly dir: string;
@@ -50,9 +56,9 @@ export class ScratchPostgres {
   }
 
   /** Runs a script as psql does, in one session that goes on after errors. @returns what it says */
-  async psql(script: string, options: { readonly user?: string; readonly host?: string } = {}) {
-    const { user = 'postgres', host = this.dir } = options;
-    const connection = `host=${host} port=${PORT} user=${user} dbname=shop sslmode=disable`;
+  async psql(script: string, options: PsqlOptions = {}) {
+    const { user = 'postgres', host = this.dir, encoding = 'UTF8' } = options;
+    const connection = `host=${host} port=${PORT} user=${user} dbname=shop sslmode=disable client_encoding=${encoding}`;
     return run(['psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-f', '-', connection], { input: script });
   }
 

@@ -24,6 +24,10 @@ export interface LookUpOptions {
   readonly write: (bytes: Buffer) => void;
 }
 
+const toHex = (name: string): string =>
+  `pg_catalog.encode(pg_catalog.convert_to(${name}::pg_catalog.text, 'UTF8'), 'hex')`;
+const fromHex = (hex: string): string => `pg_catalog.convert_from(pg_catalog.decode(${hex}, 'hex'), 'UTF8')`;
+
 /** A database with more is not looked up, and columns are judged on the safe side. */
 const COLUMNS_MAX = 65_536;
 
@@ -31,10 +35,13 @@ const COLUMNS_MAX = 65_536;
  * One row for each column a rule means, its partitions' and heirs' likewise, and for each view of one; one for each name of a function
  * that may read tables: of those that are neither PostgreSQL's, nor an extension's, nor of native code; the last row has the
  * highest number of a relation. 1259 is pg_class, 2618 pg_rewrite, 1255 pg_proc.
+ *
+ * Names go both ways as their UTF-8 in hexadecimal: the agent's `client_encoding` would turn others than of ASCII into something else.
  */
 const QUESTION = `
-with recursive rule as (
-  select r.n, r.s, r.t, r.c from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]),
+with recursive rule(n, s, t, c) as (
+  select r.n, ${fromHex('r.s')}, ${fromHex('r.t')}, ${fromHex('r.c')}
+  from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]),
     pg_catalog.unnest($3::pg_catalog.text[])) with ordinality as r(s, t, c, n)
 ), shown(n, oid, attnum) as (
   select r.n, c.oid, a.attnum from rule r, pg_catalog.pg_class c, pg_catalog.pg_namespace ns, pg_catalog.pg_attribute a
@@ -57,16 +64,16 @@ with recursive rule as (
       and h.attname operator(pg_catalog.=) p.attname
   ) as x(oid, attnum)
 )
-select s.n, s.oid, s.attnum, ns.nspname, c.relname, (
-    select a.attname from pg_catalog.pg_attribute a
+select s.n, s.oid, s.attnum, ${toHex('ns.nspname')}, ${toHex('c.relname')}, (
+    select ${toHex('a.attname')} from pg_catalog.pg_attribute a
     where a.attrelid operator(pg_catalog.=) s.oid and a.attnum operator(pg_catalog.=) s.attnum), (
-    select pg_catalog.json_agg(a.attname order by a.attnum) from pg_catalog.pg_attribute a
+    select ${toHex('pg_catalog.json_agg(a.attname order by a.attnum)')} from pg_catalog.pg_attribute a
     where a.attrelid operator(pg_catalog.=) c.oid and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped
       and a.attgenerated operator(pg_catalog.=) ''::pg_catalog."char")
 from shown s, pg_catalog.pg_class c, pg_catalog.pg_namespace ns
 where c.oid operator(pg_catalog.=) s.oid and ns.oid operator(pg_catalog.=) c.relnamespace
 union all
-select -1, 0::pg_catalog.oid, 0::pg_catalog.int2, ''::pg_catalog.name, p.proname, null::pg_catalog.name, null::pg_catalog.json
+select -1, 0::pg_catalog.oid, 0::pg_catalog.int2, '', ${toHex('p.proname')}, null, null
 from pg_catalog.pg_proc p, pg_catalog.pg_language l, pg_catalog.pg_namespace ns
 where l.oid operator(pg_catalog.=) p.prolang and ns.oid operator(pg_catalog.=) p.pronamespace
   and ns.nspname operator(pg_catalog.<>) all ('{pg_catalog,information_schema}'::pg_catalog.name[])
@@ -187,13 +194,14 @@ export class LookUp {
   }
 
   #row(message: Buffer): void {
-    const [rule, tableOid, attribute, schema, table, column, columns] = textsOf(message);
+    const [rule, tableOid, attribute, ...named] = textsOf(message);
     if (rule === '0') {
       this.#highestOid = Number(tableOid);
       return;
     }
     if (this.#meant.length + this.#functions.size >= COLUMNS_MAX) this.#failed = true;
     if (this.#failed) return;
+    const [schema, table, column, columns] = named.map(nameIn);
     if (rule === '-1') {
       this.#functions.add(table ?? '');
       return;
@@ -208,6 +216,11 @@ export class LookUp {
       columns: namesIn(columns ?? '[]'),
     });
   }
+}
+
+/** Of what was asked for in hexadecimal. */
+function nameIn(hex: string | null): string | null {
+  return hex === null ? null : Buffer.from(hex, 'hex').toString('utf8');
 }
 
 /** @throws RangeError */
@@ -240,7 +253,8 @@ function question(rules: readonly ColumnRule[]): Buffer {
     rules.map(({ column }) => column),
   ];
   const parameters = arrays.flatMap((patterns) => {
-    const bytes = Buffer.from(arrayOf(patterns.map(regularExpression)), 'utf8');
+    const inHex = patterns.map((pattern) => Buffer.from(regularExpression(pattern), 'utf8').toString('hex'));
+    const bytes = Buffer.from(`{${inHex.join(',')}}`, 'latin1');
     return [int32(bytes.length), bytes];
   });
   return asked(QUESTION, int16(3), ...parameters);
@@ -280,10 +294,6 @@ function regularExpression(pattern: string | null): string {
     .split('*')
     .map((part) => part.replace(/[^A-Za-z0-9_\u0080-\uffff]/g, '\\$&'));
   return `^(?:${parts.join('.*')})$`;
-}
-
-function arrayOf(texts: readonly string[]): string {
-  return `{${texts.map((item) => `"${item.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
 }
 
 function message(type: string, ...content: readonly Uint8Array[]): Buffer {
