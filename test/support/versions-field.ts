@@ -84,29 +84,17 @@ export class VersionsField {
 
   /** A script of psql that goes on after errors. @param bin of the psql */
   psql(agent: Agent | null, bin: string, connection: Connection, script: string): Promise<Finished> {
-    const argv = [
-      join(bin, 'psql'),
-      '-XAtq',
-      '-v',
-      'VERBOSITY=verbose',
-      '-f',
-      '-',
-      this.connection(connection),
-    ];
+    const argv = this.#psqlOf(bin, connection);
     const options = { input: script, ...ENV };
     return agent === null ? this.world.runBystander(argv, options) : this.sluice.run(agent, argv, options);
   }
 
+  #psqlOf(bin: string, connection: Connection): string[] {
+    return [join(bin, 'psql'), '-XAtq', '-v', 'VERBOSITY=verbose', '-f', '-', this.connection(connection)];
+  }
+
   startPsql(agent: Agent, bin: string, connection: Connection, script: string): Running {
-    const argv = [
-      join(bin, 'psql'),
-      '-XAtq',
-      '-v',
-      'VERBOSITY=verbose',
-      '-f',
-      '-',
-      this.connection(connection),
-    ];
+    const argv = this.#psqlOf(bin, connection);
     return this.sluice.start(agent, argv, { input: script, ...ENV });
   }
 

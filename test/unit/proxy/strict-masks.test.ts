@@ -41,19 +41,19 @@ t.test('only masks that are strict, in force, and for responses deny', async (t)
   t.equal(strictMasks([mask({ ...STRICT, direction: 'requests' })], unknown), null);
 });
 
-t.test('a flow with such a mask has its statements judged, without any rule about operations', async (t) => {
-  const catalogs = new Catalogs({ now: () => 0, monotonic: () => 0 });
+/** A session under that mask, past its start. */
+function begun(rules: readonly CompiledOperationRule[]) {
   const masks = [STRICT];
   const flow = maskFlow({
     masks,
     engine: engineOf(masks),
-    catalogs,
+    catalogs: new Catalogs({ now: () => 0, monotonic: () => 0 }),
     recognised: startup(),
     agentTls: false,
     server: 's',
   });
   const governed = governOperations({
-    rules: [],
+    rules,
     recognised: startup(),
     agentTls: false,
     approver: NO_APPROVER,
@@ -64,11 +64,16 @@ t.test('a flow with such a mask has its statements judged, without any rule abou
   });
   const none = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
   const { agentFilter } = readInLayers(none, governed?.gating ?? null, flow?.reading ?? null);
+  agentFilter?.push(raw);
   const sent = (sql: string): string => {
     const parts = agentFilter?.push(message('Q', Buffer.from(`${sql}\0`))) ?? [];
     return Buffer.concat(parts).toString('latin1', 5);
   };
-  agentFilter?.push(raw);
+  return { flow, governed, sent };
+}
+
+t.test('a flow with such a mask has its statements judged, without any rule about operations', async (t) => {
+  const { flow, governed, sent } = begun([]);
   t.equal(sent('select ssn from people'), 'select ssn from people\0');
   t.match(sent('create table t as select ssn from people'), /^sluice_denied_/);
   t.equal(governed?.counts(), null);
@@ -76,14 +81,6 @@ t.test('a flow with such a mask has its statements judged, without any rule abou
 });
 
 t.test('where there are rules as well each counts its own', async (t) => {
-  const flow = maskFlow({
-    masks: [STRICT],
-    engine: engineOf([STRICT]),
-    catalogs: new Catalogs({ now: () => 0, monotonic: () => 0 }),
-    recognised: startup(),
-    agentTls: false,
-    server: 's',
-  });
   const rule: CompiledOperationRule = {
     name: 'r',
     agents: [],
@@ -98,21 +95,9 @@ t.test('where there are rules as well each counts its own', async (t) => {
     holdTimeoutMs: null,
     reason: null,
   };
-  const governed = governOperations({
-    rules: [rule],
-    recognised: startup(),
-    agentTls: false,
-    approver: NO_APPROVER,
-    flow: '00',
-    agent: null,
-    masks: flow?.statements ?? null,
-    shown: null,
-  });
-  const none = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
-  const { agentFilter } = readInLayers(none, governed?.gating ?? null, flow?.reading ?? null);
-  agentFilter?.push(raw);
+  const { flow, governed, sent } = begun([rule]);
   for (const sql of ['do $$ begin end $$', 'create table t as select ssn from people', 'selec', 'select 1'])
-    agentFilter?.push(message('Q', Buffer.from(`${sql}\0`)));
+    sent(sql);
   t.match(governed?.counts(), { total: 4, denied: 2 });
   t.match(flow?.counts(), { denied: 1 });
 });

@@ -4,16 +4,13 @@
 import { room } from '../../../core/room.ts';
 import { type Masker, VALUE_MAX_BYTES, type ValueMasker } from '../../../mask/masker.ts';
 import type { LongMessage } from '../message-rewriter.ts';
+import { AskedCells } from './asked-cells.ts';
 import type { Cell, Masked, OnHits } from './cell.ts';
 import { field, Pull, type Steps } from './pull.ts';
 
 const NULL_LENGTH = -1;
 /** Type, length, count of columns. */
 const HEAD_BYTES = 7;
-
-/** Of the values that are asked about at once: start and end in the bytes, and the column. */
-const NUMBERS_A_CELL = 3;
-const CELLS_MIN = 1_024;
 
 const ROW = 0x44; // 'D'
 const BACKSLASH = 0x5c;
@@ -27,9 +24,8 @@ export class RowMasker {
   readonly #onHits: OnHits;
   /** No value needs to be looked at. */
   readonly passes: boolean;
-  /** Values that are asked about at once. */
-  #asked: Uint32Array = new Uint32Array(NUMBERS_A_CELL * CELLS_MIN);
-  #count = 0;
+  /** Values that are asked about at once, by their columns. */
+  readonly #asked = new AskedCells();
   #parts: Part[] = [];
 
   constructor(cells: readonly (Cell | null)[], masker: Masker, onHits: OnHits) {
@@ -50,7 +46,7 @@ export class RowMasker {
     end: number,
   ): { readonly end: number; readonly instead: Uint8Array[] | null } {
     const starts: number[] = [];
-    this.#count = 0;
+    this.#asked.clear();
     this.#parts = [];
     let here = at;
     while (end - here >= HEAD_BYTES && bytes[here] === ROW) {
@@ -98,23 +94,14 @@ export class RowMasker {
       this.#replace(start, end, cell.whole(bytes.subarray(start, end)));
       return;
     }
-    const at = NUMBERS_A_CELL * this.#count;
-    if (at === this.#asked.length) {
-      const grown = new Uint32Array(2 * at);
-      grown.set(this.#asked);
-      this.#asked = grown;
-    }
-    this.#asked[at] = start;
-    this.#asked[at + 1] = end;
-    this.#asked[at + 2] = index;
-    this.#count += 1;
+    this.#asked.add(start, end, index);
   }
 
   #ask(bytes: Buffer): void {
-    if (this.#count === 0) return;
-    for (const masked of this.#masker.cells(bytes, this.#asked, this.#count, this.#maskers)) {
-      const at = NUMBERS_A_CELL * masked.cell;
-      const [start = 0, end = 0, index = 0] = this.#asked.subarray(at, at + NUMBERS_A_CELL);
+    const asked = this.#asked;
+    if (asked.count === 0) return;
+    for (const masked of this.#masker.cells(bytes, asked.numbers, asked.count, this.#maskers)) {
+      const [start = 0, end = 0, index = 0] = asked.at(masked.cell);
       const cell = this.#cells[index];
       if (cell?.searchedAs === 'text') {
         this.#onHits(masked.hits);

@@ -1,6 +1,7 @@
 /** Masks fields of many rows of COPY at once: takes them as they are cut, and then says what is sent in place of the rows. */
 import { together } from '../../../../core/room.ts';
 import { type Masker, VALUE_MAX_BYTES, type ValueMasker } from '../../../../mask/masker.ts';
+import { AskedCells } from '../asked-cells.ts';
 import { type Cell, type Masked, otherDigits } from '../cell.ts';
 import { readRow, writeField } from '../copy-fields.ts';
 import type { CopyShape } from '../copy-shape.ts';
@@ -8,9 +9,6 @@ import type { CellAt } from './copy-in.ts';
 import type { Fields } from './row-fields.ts';
 import { isStructured } from './statement-masker.ts';
 
-/** Of a field that is searched: start and end in the bytes, and its kind. */
-const NUMBERS_A_FIELD = 3;
-const FIELDS_MIN = 1_024;
 const BACKSLASH = 0x5c;
 const QUOTE = 0x22;
 
@@ -37,8 +35,8 @@ export class FieldMasks implements Fields {
   /** By the index of a field; all beyond are the same. */
   readonly #columns: readonly (Kind | null)[];
   readonly #others: Kind | null;
-  #asked: Uint32Array = new Uint32Array(NUMBERS_A_FIELD * FIELDS_MIN);
-  #count = 0;
+  /** Fields that are searched at once, by their kinds. */
+  readonly #asked = new AskedCells();
   #parts: Part[] = [];
 
   constructor(shape: CopyShape, cellAt: CellAt, masker: Masker) {
@@ -56,16 +54,7 @@ export class FieldMasks implements Fields {
       this.#replace(start - quotes, end + quotes, kind.cell.whole(bytes.subarray(start, end)));
       return;
     }
-    const at = NUMBERS_A_FIELD * this.#count;
-    if (at === this.#asked.length) {
-      const grown = new Uint32Array(2 * at);
-      grown.set(this.#asked);
-      this.#asked = grown;
-    }
-    this.#asked[at] = start;
-    this.#asked[at + 1] = end;
-    this.#asked[at + 2] = 2 * kind.number + quotes;
-    this.#count += 1;
+    this.#asked.add(start, end, 2 * kind.number + quotes);
   }
 
   written(bytes: Buffer, start: number, end: number, index: number): void {
@@ -98,12 +87,11 @@ export class FieldMasks implements Fields {
   }
 
   #ask(bytes: Buffer): void {
-    const count = this.#count;
-    this.#count = 0;
+    const { numbers, count } = this.#asked;
+    this.#asked.clear();
     if (count === 0) return;
-    for (const { cell: asked } of this.#masker.cells(bytes, this.#asked, count, this.#maskers)) {
-      const at = NUMBERS_A_FIELD * asked;
-      const [start = 0, end = 0, number = 0] = this.#asked.subarray(at, at + NUMBERS_A_FIELD);
+    for (const { cell: asked } of this.#masker.cells(bytes, numbers, count, this.#maskers)) {
+      const [start = 0, end = 0, number = 0] = this.#asked.at(asked);
       const cell = this.#kinds[number >> 1]?.cell;
       if (cell === undefined) throw new Error('a field that was not asked about');
       const quotes = number & 1;
