@@ -2,12 +2,14 @@
  * Runs checks and test files, each in a process of its own, and adds up what they report.
  *
  *   node scripts/lib/run-tests.ts [--jobs N] [--timeout SECONDS] [--filter TEXT]
- *                                 [--check COMMAND]... [--parallel PATH]... [--serial PATH]... [PATH]...
+ *                                 [--check COMMAND]... [--parallel PATH]... [PATH]... [--serial PATH]... [--beside PATH]...
  *                                 [--sum COMMAND]...
  *
  * Checks come first and count as one test each. Then the files under the `--parallel` paths (a bare PATH is
  * one of them) run N at a time, then those under the `--serial` paths one at a time: they share what the host
- * has only one of. Last come the commands to sum: each ends with a line `N passed, N failed` of its own, which is added.
+ * has only one of. They often wait, and so those under the `--beside` paths run meanwhile, N - 1 at a time and with
+ * the processor time that is left; a file named there is none of the serial ones. Who is left of them when the serial ones
+ * are through runs N at a time. Last come the commands to sum: each ends with a line `N passed, N failed` of its own, which is added.
  * The last line is `N passed, N failed` over everything, and nothing else; what was skipped is told before it.
  *
  * Every file is a plain program that writes TAP (it imports `tap`), so one file can also be run and debugged by
@@ -46,13 +48,15 @@ const { values, positionals } = parseArgs({
     check: { type: 'string', multiple: true, default: [] },
     parallel: { type: 'string', multiple: true, default: [] },
     serial: { type: 'string', multiple: true, default: [] },
+    beside: { type: 'string', multiple: true, default: [] },
     sum: { type: 'string', multiple: true, default: [] },
   },
 });
 const parallelPaths = [...values.parallel, ...positionals];
-if (parallelPaths.length + values.serial.length + values.check.length + values.sum.length === 0) {
+const named = [parallelPaths, values.serial, values.beside, values.check, values.sum];
+if (named.flat().length === 0) {
   process.stderr.write(
-    'usage: run-tests [--jobs N] [--timeout SECONDS] [--filter TEXT] [--check COMMAND] [--parallel PATH] [--serial PATH] [--sum COMMAND] PATH...\n',
+    'usage: run-tests [--jobs N] [--timeout SECONDS] [--filter TEXT] [--check COMMAND] [--parallel PATH] [--serial PATH] [--beside PATH] [--sum COMMAND] PATH...\n',
   );
   process.exit(2);
 }
@@ -60,6 +64,13 @@ if (parallelPaths.length + values.serial.length + values.check.length + values.s
 const timeoutMs = Number(values.timeout) * 1000;
 /** Commands bound themselves; this is for one that does not. A guest with all it is made of takes a third. */
 const COMMAND_TIMEOUT_MS = 30 * 60_000;
+/**
+ * A ninth of the processor time where a serial test wants all of it. Not the idle class: the deadlines of tests are for
+ * a slow machine, not for one that does not run them at all.
+ */
+const BESIDE_NICE = '10';
+/** And those deadlines are longer then (test/support/patience.ts). */
+const BESIDE_PATIENCE = process.env['SLUICE_TEST_PATIENCE'] ?? '4';
 const running = new Set<number>();
 const total = { passed: 0, failed: 0, skipped: 0 };
 let interrupted = false;
@@ -156,14 +167,24 @@ function report(name: string, result: Result): void {
     process.stdout.write(`${result.output.replace(/^/gm, '     ')}\n`);
 }
 
+/** Takes jobs off the queue until it is empty. */
+async function lane(queue: Job[]): Promise<void> {
+  for (let job = queue.shift(); job !== undefined && !interrupted; job = queue.shift()) {
+    report(job.name, await run(job));
+  }
+}
+
 async function runAll(jobs: readonly Job[], lanes: number): Promise<void> {
   const queue = [...jobs];
-  const lane = async (): Promise<void> => {
-    for (let job = queue.shift(); job !== undefined && !interrupted; job = queue.shift()) {
-      report(job.name, await run(job));
-    }
-  };
-  await Promise.all(Array.from({ length: Math.max(1, lanes) }, lane));
+  await Promise.all(Array.from({ length: Math.max(1, lanes) }, () => lane(queue)));
+}
+
+/** What waits for its turn on the host, and meanwhile what does not need it: a lane that is through helps with the rest. */
+async function runBeside(serial: readonly Job[], beside: readonly Job[], lanes: number): Promise<void> {
+  const prefix = ['env', `SLUICE_TEST_PATIENCE=${BESIDE_PATIENCE}`, 'nice', '-n', BESIDE_NICE];
+  const queue = beside.map((job): Job => ({ ...job, command: [...prefix, ...job.command] }));
+  const others = Array.from({ length: Math.max(0, lanes - 1) }, () => lane(queue));
+  await Promise.all([lane([...serial]).then(() => lane(queue)), ...others]);
 }
 
 /** The test files under `paths`; a path that holds none is reported as a failure. */
@@ -197,7 +218,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 const checks = values.check.map((text): Job => ({ name: text, command: ['sh', '-c', text], kind: 'check' }));
 await runAll(checks, 1);
 await runAll(filesOf(parallelPaths), Number(values.jobs));
-await runAll(filesOf(values.serial), 1);
+const beside = filesOf(values.beside);
+const apart = new Set(beside.map(({ name }) => name));
+const serial = filesOf(values.serial).filter(({ name }) => !apart.has(name));
+await runBeside(serial, beside, Number(values.jobs));
 const sums = values.sum.map((text): Job => ({ name: text, command: ['sh', '-c', text], kind: 'sum' }));
 await runAll(sums, 1);
 

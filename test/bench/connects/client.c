@@ -9,75 +9,59 @@
  *
  * Prints the processor time of COUNT, nanoseconds. The first tenth is not counted.
  */
+#include "cost.h"
 #include <arpa/inet.h>
 #include <err.h>
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-static int64_t processor_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
+static struct sockaddr_in at;
+static int sink, from;
 
-static int bound(int type, struct sockaddr_in *at) {
-  socklen_t length = sizeof(*at);
-  *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+static int bound(int type) {
+  socklen_t length = sizeof(at);
+  at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   int fd = socket(AF_INET, type, 0);
-  if (fd < 0 || bind(fd, (struct sockaddr *)at, sizeof(*at)) ||
-      getsockname(fd, (struct sockaddr *)at, &length))
+  if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) ||
+      getsockname(fd, (struct sockaddr *)&at, &length))
     err(1, "a socket on loopback");
   return fd;
 }
 
-static void connection(int listener, const struct sockaddr_in *to) {
+static void connection(void) {
   int client = socket(AF_INET, SOCK_STREAM, 0);
-  if (client < 0 || connect(client, (const struct sockaddr *)to, sizeof(*to)))
+  if (client < 0 || connect(client, (const struct sockaddr *)&at, sizeof(at)))
     err(1, "connect");
-  int server = accept(listener, NULL, NULL);
+  int server = accept(sink, NULL, NULL);
   if (server < 0)
     err(1, "accept");
   close(client);
   close(server);
 }
 
-static void datagram(int from, int sink, const struct sockaddr_in *to) {
+static void datagram(void) {
   char byte = 0;
-  if (sendto(from, &byte, 1, 0, (const struct sockaddr *)to, sizeof(*to)) != 1 ||
+  if (sendto(from, &byte, 1, 0, (const struct sockaddr *)&at, sizeof(at)) != 1 ||
       recv(sink, &byte, 1, 0) != 1)
     err(1, "a datagram");
 }
 
 int main(int argc, char **argv) {
-  long count = argc > 2 ? atol(argv[2]) : 0, warm_up = count / 10;
+  long count = argc > 2 ? atol(argv[2]) : 0;
   if (count < 1)
     errx(2, "usage: client tcp COUNT [LISTENER] | client udp COUNT");
   int tcp = !strcmp(argv[1], "tcp");
-  struct sockaddr_in at;
-  int sink = bound(tcp ? SOCK_STREAM : SOCK_DGRAM, &at);
-  int from = tcp ? -1 : socket(AF_INET, SOCK_DGRAM, 0);
+  sink = bound(tcp ? SOCK_STREAM : SOCK_DGRAM);
+  from = tcp ? -1 : socket(AF_INET, SOCK_DGRAM, 0);
   if (tcp && argc > 3) {
     sink = atoi(argv[3]);
     fcntl(sink, F_SETFL, 0); /* it waits for what is on its way */
   } else if (tcp && listen(sink, 16)) {
     err(1, "listen");
   }
-
-  int64_t began = 0;
-  for (long n = -warm_up; n < count; n++) {
-    if (n == 0)
-      began = processor_ns();
-    if (tcp)
-      connection(sink, &at);
-    else
-      datagram(from, sink, &at);
-  }
-  printf("%lld\n", (long long)(processor_ns() - began));
+  print_cost(count, tcp ? connection : datagram);
   return 0;
 }

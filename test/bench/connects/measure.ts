@@ -22,11 +22,16 @@ export const CASES: readonly Case[] = [
   'bystander, large policy',
   'agent',
 ];
-export const ACTS = ['tcp', 'udp'] as const;
+export const ACTS = ['tcp', 'udp', 'http', 'https'] as const;
 export type Act = (typeof ACTS)[number];
 
 /** How much is done at a time: long beside the start of a process, short beside what else the machine does. */
-export const COUNTS: Readonly<Record<Act, number>> = { tcp: 10_000, udp: 30_000 };
+export const COUNTS: Readonly<Record<Act, number>> = {
+  tcp: 10_000,
+  udp: 30_000,
+  http: 5_000,
+  https: 400,
+};
 
 export interface ConnectsSample {
   readonly act: Act;
@@ -41,27 +46,51 @@ export interface Connects {
   readonly attestation: Attestation;
 }
 
-/** An agent has no datagrams but DNS. */
+/** An agent has no datagrams but DNS, and what a request of its costs is for the workloads, which have a proxy. */
 const applies = (act: Act, name: Case): boolean => act === 'tcp' || name !== 'agent';
 
-async function build(directory: string): Promise<{ client: string; empty: string }> {
+interface Built {
+  /** Of client.c, which stays on loopback, and of request.c, which asks across the pair. */
+  readonly client: string;
+  readonly request: string;
+  readonly empty: string;
+}
+
+async function build(directory: string): Promise<Built> {
   mkdirSync(directory, { recursive: true });
   await must(['make', '--silent', '-C', import.meta.dirname, `OUT=${directory}`]);
-  return { client: join(directory, 'client'), empty: join(directory, 'empty.bpf.o') };
+  const at = (name: string): string => join(directory, name);
+  return { client: at('client'), request: at('request'), empty: at('empty.bpf.o') };
+}
+
+/** The command that does it as often as COUNTS says. */
+function loadOf(world: BenchWorld, built: Built, act: Act, name: Case): string[] {
+  const count = String(COUNTS[act]);
+  if (act === 'udp') return [built.client, act, count];
+  if (act === 'tcp') return [built.client, act, count, ...(name === 'agent' ? ['3'] : [])];
+  const { cert, key } = world.certificate;
+  const secured = act === 'https' ? [world.serverName, cert, key, world.caFile] : [];
+  return [
+    built.request,
+    act,
+    count,
+    `/run/netns/${world.servers.namespace.name}`,
+    world.serverIp,
+    ...secured,
+  ];
 }
 
 async function run(
   world: BenchWorld,
   plane: BenchPlane,
-  client: string,
+  built: Built,
   act: Act,
   name: Case,
 ): Promise<number> {
   const enter = 'echo 0 >"$0/cgroup.procs" && exec "$@"';
-  const load = [client, act, String(COUNTS[act]), ...(name === 'agent' ? ['3'] : [])];
   const [file = '', ...argv] = world.load.namespace.wrap([
     ...['setpriv', '--pdeathsig', 'KILL', '--', 'taskset', '-c', String(world.load.cpu)],
-    ...['sh', '-c', enter, plane.cgroupOf(name), ...load],
+    ...['sh', '-c', enter, plane.cgroupOf(name), ...loadOf(world, built, act, name)],
   ]);
   const child = spawn(file, argv, { stdio: ['ignore', 'pipe', 'inherit', plane.listener] });
   let text = '';
@@ -92,11 +121,11 @@ export async function measureConnects(
   progress: (text: string) => void,
 ): Promise<Connects> {
   await holdHost(world.world);
-  const { client, empty } = await build(join(world.directory, 'connects'));
+  const built = await build(join(world.directory, 'connects'));
   const inside = world.load.namespace.start(['sh', '-c', 'echo in; exec sleep infinity']);
   await inside.waitFor(({ stdout }) => stdout.includes('in'));
   const netns = addon().openNamespace(inside.pid).fd;
-  const plane = new BenchPlane(empty, netns);
+  const plane = new BenchPlane(built.empty, netns);
   const samples: ConnectsSample[] = [];
   try {
     await withoutTimeWait(world, async () => {
@@ -106,7 +135,7 @@ export async function measureConnects(
         for (const name of CASES) {
           plane.enter(name);
           for (const act of ACTS.filter((act) => applies(act, name))) {
-            const ns = await run(world, plane, client, act, name);
+            const ns = await run(world, plane, built, act, name);
             if (round > 0) samples.push({ act, case: name, round, ns });
           }
         }

@@ -6,6 +6,8 @@ import type { Case } from './plane.ts';
 const TITLES: Readonly<Record<Act, string>> = {
   tcp: 'One connection on loopback, both ends',
   udp: 'One datagram on loopback, both ends',
+  http: 'One short HTTP request over a connection of its own, both ends',
+  https: 'The same over TLS, both ends',
 };
 
 export interface ConnectsRow {

@@ -1,5 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { type Finished, run } from '#test/support/command.ts';
@@ -51,4 +51,29 @@ t.test('sums of others are added', async (t) => {
   );
   t.equal(done.code, 0);
   t.equal(lastLine(done), '3 passed, 0 failed');
+});
+
+t.test('what is named as beside runs meanwhile, once, and with less of the processor', async (t) => {
+  const mark = join(dir, 'ran-beside');
+  const beside = join(dir, 'beside.test.ts');
+  writeFileSync(
+    beside,
+    `import { appendFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
+appendFileSync(${JSON.stringify(mark)}, String(getPriority()));
+process.stdout.write('TAP version 14\\nok 1 - beside\\n1..1\\n');
+`,
+  );
+  const waits = join(dir, 'waits.test.ts');
+  writeFileSync(
+    waits,
+    `import { existsSync } from 'node:fs';
+import { setTimeout as pass } from 'node:timers/promises';
+while (!existsSync(${JSON.stringify(mark)})) await pass(20);
+process.stdout.write('TAP version 14\\nok 1 - waited\\n1..1\\n');
+`,
+  );
+  const done = await runTests('--jobs', '2', '--serial', waits, '--serial', beside, '--beside', beside);
+  t.equal(lastLine(done), '2 passed, 0 failed', 'the one waited for the other, which did not run again');
+  t.equal(readFileSync(mark, 'utf8'), String(getPriority() + 10));
 });
