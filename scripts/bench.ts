@@ -60,7 +60,7 @@ async function versions(): Promise<Record<string, string>> {
 async function measure(options: Options): Promise<Report> {
   // Before anything is measured: the tree may be worked on meanwhile.
   const measured = await commit();
-  const world = await openBenchWorld();
+  const world = await openBenchWorld(options.effort);
   try {
     if (options.workloads.length > 0) {
       progress('starting the servers');

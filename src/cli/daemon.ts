@@ -14,6 +14,8 @@ const MAX_WORKERS = 1024;
 
 /** What Linux allows as open files of one process (fs.nr_open) is 1,048,576, and a flow takes two. */
 const MAX_FLOWS = 500_000;
+/** A millisecond: beyond it a worker of a busy host would hardly ever sleep. */
+const MAX_BUSY_POLL_US = 1_000;
 
 /** Twice what a busy host is measured with; a worker takes fewer if its open files do not suffice. */
 const DEFAULT_MAX_FLOWS = 20_000;
@@ -32,6 +34,7 @@ interface DaemonCommandOptions {
   readonly stateDir: string;
   readonly pinDir: string;
   readonly maxFlows: number;
+  readonly busyPoll: number;
   readonly listenPorts: number;
   readonly drainTimeout: number;
   readonly table: TableSizes;
@@ -57,6 +60,12 @@ export function registerDaemon(program: Command, cli: Cli): void {
     .addOption(stateDirOption())
     .addOption(pinDirOption())
     .option('--max-flows <n>', 'open flows of one worker', wholeNumber(1, MAX_FLOWS), DEFAULT_MAX_FLOWS)
+    .option(
+      '--busy-poll <us>',
+      'microseconds for which a worker asks for more after each read instead of sleeping: lower latency, more processor time',
+      wholeNumber(0, MAX_BUSY_POLL_US),
+      0,
+    )
     .option(
       '--listen-ports <n>',
       'ports of the proxy, each for some 28,000 connections of all agents',
@@ -107,7 +116,8 @@ function tableSize(text: string, others: TableSizes): TableSizes {
 }
 
 async function start(cli: Cli, options: DaemonCommandOptions): Promise<number> {
-  const { policy, workers, maxFlows, listenPorts, workerUser, runtimeDir, stateDir, pinDir } = options;
+  const { policy, workers, maxFlows, busyPoll, listenPorts, workerUser } = options;
+  const { runtimeDir, stateDir, pinDir } = options;
   try {
     await cli.parts.runDaemon({
       policyPath: resolve(policy),
@@ -117,6 +127,7 @@ async function start(cli: Cli, options: DaemonCommandOptions): Promise<number> {
       stateDirectory: resolve(stateDir),
       pinDirectory: resolve(pinDir),
       maxFlows,
+      busyPollUs: busyPoll,
       listenPorts,
       tableSizes: options.table,
       drainTimeoutMs: options.drainTimeout * 1_000,

@@ -204,6 +204,7 @@ export class Daemon {
       listeners: this.listeners.byWorker,
       user: this.#user,
       maxFlows: this.options.maxFlows,
+      busyPollUs: this.options.busyPollUs,
       drainTimeoutMs: this.options.drainTimeoutMs,
       handedOver: this.#former?.workers ?? [],
       policy: this.policies.policy,

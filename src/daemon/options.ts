@@ -16,6 +16,8 @@ export interface DaemonOptions {
   readonly pinDirectory: string;
   /** Open flows of one worker; it takes fewer if its descriptors do not suffice. */
   readonly maxFlows: number;
+  /** Microseconds for which a worker does not sleep after it has read something; 0: it sleeps at once. */
+  readonly busyPollUs: number;
   /** Ports of the proxy, 1 to PROXY_PORTS_MAX. */
   readonly listenPorts: number;
   /** How long flows of a worker that was replaced may go on. */

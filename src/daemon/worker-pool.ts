@@ -39,6 +39,7 @@ export interface PoolOptions {
   readonly listeners: readonly (readonly PoolListener[])[];
   readonly user: WorkerUser;
   readonly maxFlows: number;
+  readonly busyPollUs: number;
   /** How long flows of a worker that is replaced may go on. */
   readonly drainTimeoutMs: number;
   readonly policy: CompiledPolicy;
@@ -288,8 +289,9 @@ export class WorkerPool {
   }
 
   #spawn({ number, listeners }: Slot): WorkerProcess {
-    const { user, maxFlows } = this.#options;
-    const options = { key: this.#key(), number, user, listeners, policy: this.#policy, maxFlows };
+    const { user, maxFlows, busyPollUs } = this.#options;
+    const key = this.#key();
+    const options = { key, number, user, listeners, policy: this.#policy, maxFlows, busyPollUs };
     return WorkerProcess.start(options, this.#events);
   }
 

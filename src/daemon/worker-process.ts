@@ -41,6 +41,7 @@ export interface StartOptions {
   readonly listeners: readonly PoolListener[];
   readonly policy: CompiledPolicy;
   readonly maxFlows: number;
+  readonly busyPollUs: number;
 }
 
 /** A worker that was retired, on its way from one daemon to the next. */
@@ -95,7 +96,7 @@ export class WorkerProcess {
   }
 
   static start(options: StartOptions, events: ProcessEvents): WorkerProcess {
-    const { key, number, user, listeners, policy, maxFlows } = options;
+    const { key, number, user, listeners, policy, maxFlows, busyPollUs } = options;
     const [line, workersLine] = descriptorPair();
     const child = startUnprivileged('worker', user, [workersLine, ...listeners.map(({ fd }) => fd)]);
     closeFd(workersLine);
@@ -108,7 +109,7 @@ export class WorkerProcess {
     const handles = listeners.map(
       ({ family }, index): ListenerHandle => ({ fd: FIRST_LISTENER_FD + index, family }),
     );
-    started.send({ type: 'init', worker: number, policy, listeners: handles, maxFlows });
+    started.send({ type: 'init', worker: number, policy, listeners: handles, maxFlows, busyPollUs });
     return started;
   }
 

@@ -25,6 +25,8 @@ export interface InitMessage {
   readonly policy: CompiledPolicy;
   readonly listeners: readonly ListenerHandle[];
   readonly maxFlows: number;
+  /** Microseconds; 0: none (busy-poll.ts). */
+  readonly busyPollUs: number;
 }
 
 /** Which name did this agent last resolve to that address? The forwarder knows; the daemon passes it on. */

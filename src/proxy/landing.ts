@@ -9,6 +9,7 @@
  * many as were received already, which is 64 KiB.
  */
 import type { OnReadOpts, Socket } from 'node:net';
+import { busyPoll } from './busy-poll.ts';
 import { readInto } from './socket-fd.ts';
 
 /** Takes bytes that are only valid until it returns. */
@@ -69,6 +70,7 @@ export class Landing {
 
   /** Whether the socket shall read on. */
   #landed(bytes: Buffer): boolean {
+    busyPoll.touch();
     if (this.#taker !== null) {
       this.#taker(bytes);
       return true;

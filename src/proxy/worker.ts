@@ -15,6 +15,7 @@ import type { KernelFlow } from '../kernel/facts.ts';
 import { MaskEngine } from '../mask/engine.ts';
 import { preparePolicy } from '../policy/decide.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
+import { busyPoll } from './busy-poll.ts';
 import { CancelDesk } from './cancel-desk.ts';
 import { CancelKeys, FlowCancels } from './cancel-keys.ts';
 import { Doors } from './doors.ts';
@@ -168,6 +169,7 @@ export class Worker {
   async #init(message: InitMessage): Promise<void> {
     this.#number = message.worker;
     this.#maxFlows = maxFlows(message.maxFlows, this.#limits());
+    busyPoll.set(message.busyPollUs);
     await this.#apply(message.policy);
     if (this.#leaves) return;
     for (const admit of this.#early.splice(0)) admit();

@@ -29,11 +29,11 @@ const NAMES = [...Object.keys(GROUPS), CONNECTS];
 const MEBIBYTE = 1024 * 1024;
 const FULL: Effort = {
   ...{ seconds: 5, warmUpSeconds: 2 },
-  ...{ bulkBytes: 1024 * MEBIBYTE, idleFlows: 10_000, rows: 1_000_000 },
+  ...{ bulkBytes: 1024 * MEBIBYTE, idleFlows: 10_000, rows: 1_000_000, busyPollUs: 0 },
 };
 const QUICK: Effort = {
   ...{ seconds: 1, warmUpSeconds: 1 },
-  ...{ bulkBytes: 128 * MEBIBYTE, idleFlows: 500, rows: 20_000 },
+  ...{ bulkBytes: 128 * MEBIBYTE, idleFlows: 500, rows: 20_000, busyPollUs: 0 },
 };
 const FULL_ROUNDS = 5;
 const QUICK_ROUNDS = 1;
@@ -51,6 +51,7 @@ Needs root. Takes about an hour, with --quick about two minutes.
   --contenders LIST     of: ${CONTENDERS.slice(0, 4).join(', ')},
                         ${CONTENDERS.slice(4).join(', ')}
   --rows N              rows of the long result (default ${FULL.rows}, with --quick ${QUICK.rows})
+  --busy-poll US        give it to Sluice's daemon (default 0)
   --json FILE           write samples and medians there
   --write FILE          put the tables between the markers of that Markdown file
   --from FILE           measure nothing: read what --json wrote
@@ -96,6 +97,7 @@ export function parseOptions(argv: readonly string[]): Options {
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string' },
       rows: { type: 'string' },
+      'busy-poll': { type: 'string' },
       only: { type: 'string' },
       contenders: { type: 'string' },
       json: { type: 'string' },
@@ -105,7 +107,14 @@ export function parseOptions(argv: readonly string[]): Options {
     },
   });
   const rounds = wholeNumber('rounds', values.rounds ?? String(values.quick ? QUICK_ROUNDS : FULL_ROUNDS));
-  const effort = values.quick ? QUICK : FULL;
+  const usual = values.quick ? QUICK : FULL;
+  const effort = {
+    ...usual,
+    ...(values.rows === undefined ? {} : { rows: wholeNumber('rows', values.rows) }),
+    ...(values['busy-poll'] === undefined
+      ? {}
+      : { busyPollUs: wholeNumber('busy-poll', values['busy-poll']) }),
+  };
   const all = values.quick && values.only === undefined ? Object.keys(GROUPS) : NAMES;
   const groups = pick('only', values.only, all);
   return {
@@ -115,7 +124,7 @@ export function parseOptions(argv: readonly string[]): Options {
     workloads: groups.flatMap((group) => GROUPS[group] ?? []),
     connectsRounds: groups.includes(CONNECTS) ? rounds * (values.quick ? 1 : CONNECTS_PER_ROUND) : 0,
     contenders: pick('contenders', values.contenders, CONTENDERS),
-    effort: values.rows === undefined ? effort : { ...effort, rows: wholeNumber('rows', values.rows) },
+    effort,
     json: values.json ?? null,
     write: values.write ?? null,
     from: values.from ?? null,

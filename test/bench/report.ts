@@ -111,6 +111,7 @@ export function markdown(report: Report): string {
     `${versions.join(', ')}.`,
     `Medians of ${report.rounds} ${report.rounds === 1 ? 'round' : 'rounds'}: ${effort.seconds} s per run,`,
     `${(effort.bulkBytes / 2 ** 30).toFixed(2)} GiB per download, ${effort.rows} rows, ${effort.idleFlows} idle flows.`,
+    ...(effort.busyPollUs > 0 ? [`Workers of Sluice with \`--busy-poll ${effort.busyPollUs}\`.`] : []),
   ];
   const absent = report.absent.map(({ contender, why }) => `Not taking part: ${contender} (${why}).`);
   return [facts.join('\n'), ...absent, ...tablesOf(report).map(markdownTable)].join('\n\n');

@@ -55,6 +55,8 @@ export interface BenchWorld {
   readonly serverName: string;
   readonly certificate: Certificate;
   readonly caFile: string;
+  /** As Effort has it. */
+  readonly busyPollUs: number;
   /** Scratch directory; goes away with the world. */
   readonly directory: string;
 }
@@ -78,6 +80,8 @@ export interface Effort {
   readonly idleFlows: number;
   /** Of 100 columns each. */
   readonly rows: number;
+  /** What Sluice's workers do in place of sleeping (`sluice daemon --busy-poll`), microseconds. */
+  readonly busyPollUs: number;
 }
 
 /** What a workload measured on the load's side. */

@@ -7,14 +7,14 @@ import { join } from 'node:path';
 import { must } from '#test/support/command.ts';
 import { FAR } from '#test/support/network.ts';
 import { World } from '#test/support/world.ts';
-import type { BenchWorld } from './types.ts';
+import type { BenchWorld, Effort } from './types.ts';
 
 const SERVER_NAME = 'server.test';
 /** Ports that proxies listen on lie below, so that no outgoing connection takes one of them first. */
 const EPHEMERAL_PORTS = '12000 65535';
 
 /** Opens the world; the caller closes `world.world`, and Ctrl-C is taken care of. Needs root. */
-export async function openBenchWorld(): Promise<BenchWorld> {
+export async function openBenchWorld({ busyPollUs }: Pick<Effort, 'busyPollUs'>): Promise<BenchWorld> {
   const world = await World.open([]);
   for (const namespace of [world.near, world.far]) {
     // A connection per request would run out of ports within a minute of TIME_WAIT.
@@ -27,6 +27,7 @@ export async function openBenchWorld(): Promise<BenchWorld> {
     serverName: SERVER_NAME,
     certificate: await world.pki.issue(SERVER_NAME, { names: [SERVER_NAME, FAR.ipv4] }),
     caFile: world.pki.ca,
+    busyPollUs,
     directory: join(world.dir),
     load: { namespace: world.near, cpu: 0 },
     servers: { namespace: world.far, cpu: 0 },

@@ -81,6 +81,7 @@ async function startSluice(world: BenchWorld, processes: number): Promise<TestSl
   return await TestSluice.start(world.world, {
     policy: policy(world),
     workers: processes,
+    args: ['--busy-poll', String(world.busyPollUs)],
     wrapper: [...pin, ...redirect],
   });
 }

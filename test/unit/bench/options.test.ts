@@ -49,6 +49,8 @@ t.test('what makes no sense is refused with the reason', async (t) => {
   for (const rounds of ['0', '-1', '1.5', 'many'])
     t.throws(() => parseOptions([`--rounds=${rounds}`]), /--rounds/);
   t.throws(() => parseOptions(['--rows', '0']), /--rows/);
+  t.throws(() => parseOptions(['--busy-poll', 'x']), /--busy-poll/);
+  t.match(parseOptions(['--busy-poll', '60']), { effort: { busyPollUs: 60, rows: 1_000_000 } });
   t.throws(() => parseOptions(['--fast']), /fast/);
   t.throws(() => parseOptions(['bulk']), /bulk/);
 });

@@ -22,6 +22,7 @@ t.test('defaults', async (t) => {
     stateDirectory: '/var/lib/sluice',
     pinDirectory: '/sys/fs/bpf/sluice',
     maxFlows: 20_000,
+    busyPollUs: 0,
     listenPorts: 4,
     metrics: null,
     drainTimeoutMs: 3_600_000,
@@ -33,6 +34,7 @@ t.test('defaults', async (t) => {
 t.test('every option arrives', async (t) => {
   const dirs = ['--runtime-dir', '/r', '--state-dir', '/s', '--pin-dir', '/b'];
   const args = ['--policy', 'p.yaml', '--workers', '3', '--worker-user', 'w', ...dirs, '--max-flows', '9'];
+  const poll = ['--busy-poll', '50'];
   const tables = [
     '--metrics',
     '127.0.0.1:9464',
@@ -42,7 +44,16 @@ t.test('every option arrives', async (t) => {
     'flow-ring-bytes=16777216',
   ];
   t.same(
-    await optionsOf([...args, '--listen-ports', '16', ...tables, '--drain-timeout', '5', '--no-log-flows']),
+    await optionsOf([
+      ...args,
+      ...poll,
+      '--listen-ports',
+      '16',
+      ...tables,
+      '--drain-timeout',
+      '5',
+      '--no-log-flows',
+    ]),
     {
       policyPath: `${process.cwd()}/p.yaml`,
       workers: 3,
@@ -51,6 +62,7 @@ t.test('every option arrives', async (t) => {
       stateDirectory: '/s',
       pinDirectory: '/b',
       maxFlows: 9,
+      busyPollUs: 50,
       listenPorts: 16,
       metrics: { host: '127.0.0.1', port: 9464 },
       drainTimeoutMs: 5_000,
@@ -69,6 +81,7 @@ t.test('wrong use', async (t) => {
   );
   for (const table of ['processes', 'processes=0', 'processes=x', 'flow-ring-bytes=100000', 'names=5'])
     t.match(await testCli([...policy, '--table', table]), { code: 2 }, table);
+  t.match(await testCli([...policy, '--busy-poll', '1001']), { code: 2 }, 'a worker that hardly ever sleeps');
   t.match(await testCli(['daemon']), { code: 2, stderr: /required option '--policy <file>' not specified/ });
   for (const workers of ['0', '-1', 'x', '1.5', '1025']) {
     t.match(await testCli(['daemon', '--policy', 'p', '--workers', workers]), { code: 2 }, workers);

@@ -236,6 +236,7 @@ export class TestProxy {
       policy: compiled,
       listeners: [{ fd: LENT_FD, family: 4 }],
       maxFlows: options.maxFlows ?? 100,
+      busyPollUs: 0,
     });
     teardown(async () => {
       for (const agent of proxy.#agents) agent.destroy();

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import t from 'tap';
 import type { CompiledPolicy } from '#src/policy/types.ts';
+import { busyPoll } from '#src/proxy/busy-poll.ts';
 import type { WorkerMessage } from '#src/proxy/ipc.ts';
 import { BATCH_DELAY_MS } from '#src/proxy/report-batch.ts';
 import { Worker } from '#src/proxy/worker.ts';
@@ -166,7 +167,16 @@ t.test('what a worker is handed for another network namespace it uses or closes'
     },
   });
   const netnsCookie = 4_097n;
-  await worker.handle({ type: 'init', worker: 1, policy: exempt, listeners: [], maxFlows: 10 });
+  await worker.handle({
+    type: 'init',
+    worker: 1,
+    policy: exempt,
+    listeners: [],
+    maxFlows: 10,
+    busyPollUs: 60,
+  });
+  t.teardown(() => busyPoll.set(0));
+  t.equal(busyPoll.microseconds, 60, 'and it polls as long as it is told to');
   worker.handleNamespace({ type: 'sockets', netnsCookie, family: 4 }, [1]);
   worker.handleNamespace({ type: 'listen', netnsCookie, families: [4, 6] }, [2]);
   t.same(closed, [1, 2], 'of no namespace it knows; descriptors that were lost on the way');
@@ -195,7 +205,13 @@ t.test('nobody is let in before the first policy is compiled', async (t) => {
       server.listen(0, '127.0.0.1');
     },
   });
-  const init = { type: 'init', worker: 1, policy: masking('aaaaaaaaaaaa'), maxFlows: 10 } as const;
+  const init = {
+    type: 'init',
+    worker: 1,
+    policy: masking('aaaaaaaaaaaa'),
+    maxFlows: 10,
+    busyPollUs: 0,
+  } as const;
   const begun = worker.handle({ ...init, listeners: [{ fd: 7, family: 4 }] });
   worker.handleNamespace({ type: 'listen', netnsCookie: 5n, families: [4] }, [8]);
   await new Promise(setImmediate);
