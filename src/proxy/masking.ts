@@ -118,8 +118,8 @@ function statementMasks(
 ): StatementMasks | null {
   if (judge === null && requests === null) return null;
   return {
-    rewrite: (text) => {
-      const made = judge?.(text) ?? requests?.statements.rewrite(text) ?? null;
+    rewrite: (text, name) => {
+      const made = judge?.(text) ?? requests?.statements.rewrite(text, name) ?? null;
       if (made !== null && !Buffer.isBuffer(made)) onDenied();
       return made;
     },
@@ -142,7 +142,8 @@ function maskRequests(
 ): MaskedRequests | null {
   const masker = makeMasker(engine, masks, 'requests');
   if (masker === null) return null;
-  const maskers = new ValueMaskers(masker, columnsOf(masks, 'requests'));
+  const strict = masks.filter((mask) => mask.strict && mask.effect === 'mask');
+  const maskers = new ValueMaskers(masker, columnsOf(masks, 'requests'), columnsOf(strict, 'requests'));
   const denials = new Denials();
   return {
     masker,

@@ -23,7 +23,7 @@ const cache = new ClassifyCache();
 /** Masks for what stands in statements, which are kept where statements are judged. */
 export interface StatementMasks {
   /** What it denies it counts itself. */
-  readonly rewrite: (text: Buffer) => Buffer | Denial | null;
+  readonly rewrite: (text: Buffer, name: string | null) => Buffer | Denial | null;
   /** A statement was not understood, and is denied for it. */
   readonly onRefused: () => void;
   readonly denials: Denials;

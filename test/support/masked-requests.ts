@@ -31,7 +31,8 @@ export class Requests {
     const masker = makeMasker(engine, masks, 'requests');
     if (masker === null) throw new Error('no mask is for requests');
     const columns = new ColumnRules(masks.flatMap((mask) => mask.columns));
-    const maskers = new ValueMaskers(masker, columns);
+    const strict = new ColumnRules(masks.filter((mask) => mask.strict).flatMap((mask) => mask.columns));
+    const maskers = new ValueMaskers(masker, columns, strict);
     const onHits = (hits: readonly MaskHit[]): void => void this.#hits.push(...hits);
     const denials = new Denials();
     const statements = new StatementMasker(maskers, onHits);
@@ -43,7 +44,7 @@ export class Requests {
       decide: () => null,
       onTerminate: () => undefined,
       onRefused: () => {},
-      rewrite: (sql) => statements.rewrite(sql),
+      rewrite: (sql, name) => statements.rewrite(sql, name),
       callsPass: true,
       denials,
     });

@@ -164,7 +164,7 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
     'test/unit/protocols/postgres/masking/masked-session.test.ts',
   ],
   [
-    'src/protocols/postgres/masking/requests/{literal,request-facts,same-tree,value-maskers}.ts',
+    'src/protocols/postgres/masking/requests/{literal,range-items,request-facts,same-tree,value-maskers}.ts',
     'test/unit/protocols/postgres/masking/requests/statement-masker.test.ts',
   ],
   [

@@ -49,8 +49,8 @@ export interface GateOptions {
   readonly onTerminate: () => void;
   /** A text was not understood and is denied for it. */
   readonly onRefused: () => void;
-  /** Masks what stands in a text that may pass; null: it passes as it is. */
-  readonly rewrite?: (text: Buffer) => Buffer | Denial | null;
+  /** Masks what stands in a text that may pass; null: it passes as it is. @param name under which Parse prepares it */
+  readonly rewrite?: (text: Buffer, name: string | null) => Buffer | Denial | null;
   /** Calls by number are read by somebody else. */
   readonly callsPass?: boolean;
   /** Where others deny as well. */
@@ -314,10 +314,12 @@ class ToServer extends MessageRewriter<Denial | null> {
   }
 
   #rewritten(message: Buffer, text: Buffer): Buffer | null {
-    const made = message[0] === FUNCTION_CALL ? null : (this.#options.rewrite?.(text) ?? null);
+    if (message[0] === FUNCTION_CALL) return null;
+    const start = text.byteOffset - message.byteOffset;
+    const name = message[0] === PARSE ? message.toString('utf8', HEADER_BYTES, start - 1) : null;
+    const made = this.#options.rewrite?.(text, name) ?? null;
     if (made === null) return null;
     if (!Buffer.isBuffer(made)) return this.#deny(message, made);
-    const start = text.byteOffset - message.byteOffset;
     const rest = message.subarray(start + text.length);
     const rewritten = Buffer.concat([message.subarray(0, start), made, rest]);
     rewritten.writeUInt32BE(rewritten.length - 1, 1);

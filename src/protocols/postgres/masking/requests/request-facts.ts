@@ -2,14 +2,31 @@
  * What a text says of the values in it: all its strings and numbers as they are meant, what type they are said to be, and for which
  * columns they are.
  *
- * A value is for a column where the statement makes it plain: it is inserted into it by name, set, or compared with it. By the
- * parser's tree, on the safe side: all constants and parameters of an expression that is set or compared count.
+ * A value is for a column where the statement makes it plain: it is inserted into it by name, set, or compared with it, be it by way of
+ * queries and lists of values (origins.ts). By the parser's tree, on the safe side: all constants and parameters of an expression that is
+ * set or compared count.
  */
 import { isNode, type Node, parse } from '../../parser.ts';
-import { listOf, nodesOf, relationOf, stringOf, targetName, targetOf } from '../../tree.ts';
+import { listOf, relationOf, stringOf, targetName, targetOf } from '../../tree.ts';
 import type { Relation } from '../touch.ts';
 import { oidOfType } from '../types.ts';
 import { decimal } from './literal.ts';
+import { type Found, Origins } from './origins.ts';
+import {
+  around,
+  branchesOf,
+  countOf,
+  isGap,
+  joinedBy,
+  NOWHERE,
+  type Output,
+  opaque,
+  RangeItems,
+  type Scope,
+  type Source,
+  sourcesAt,
+  sourcesOf,
+} from './range-items.ts';
 
 /** A constant, by where it begins in the text, or a parameter, by its number. */
 export interface ValueFacts {
@@ -28,8 +45,24 @@ export interface RequestFacts {
   readonly relations: readonly Relation[];
   /** Filled with values without naming columns. */
   readonly unnamed: readonly Relation[];
+  /** Columns for which there are values that could not be followed. */
+  readonly unclear: ReadonlySet<string>;
+  /** It leads on and on, so that not all was followed. */
+  readonly isTooMuch: boolean;
+  /** Names of prepared statements, and with which values they are executed, each made of any of several constants. */
+  readonly executed: readonly Executed[];
+  /** Names under which SQL of the text prepares something. */
+  readonly prepared: readonly string[];
+  /** Code that the server is to run or to keep. */
+  readonly code: readonly string[];
   /** It may give names of the protocol another meaning. */
   readonly renames: boolean;
+}
+
+export interface Executed {
+  readonly name: string;
+  /** By where they begin. */
+  readonly values: readonly (readonly number[])[];
 }
 
 /** Null where the text is not understood. @param text as parse() takes it */
@@ -42,11 +75,19 @@ export function requestFacts(text: Buffer): RequestFacts | null {
 }
 
 class Reader {
+  readonly #items = new RangeItems();
+  readonly #origins = new Origins(this.#items);
+  /** By which the parts of a FROM are compared; each means all that have it. */
+  readonly #joinedNames = new Map<Scope, Set<string>>();
   readonly #leaves = new Set<string>();
   readonly #constants = new Map<number, ValueFacts>();
   readonly #parameters = new Map<number, ValueFacts>();
   readonly #relations: Relation[] = [];
   readonly #unnamed: Relation[] = [];
+  readonly #unclear = new Set<string>();
+  readonly #executed: Executed[] = [];
+  readonly #prepared: string[] = [];
+  readonly #code: string[] = [];
   #renames = false;
 
   get facts() {
@@ -56,20 +97,55 @@ class Reader {
       parameters: this.#parameters,
       relations: this.#relations,
       unnamed: this.#unnamed,
+      unclear: this.#unclear,
+      isTooMuch: this.#origins.isExhausted,
+      executed: this.#executed,
+      prepared: this.#prepared,
+      code: this.#code,
       renames: this.#renames,
     };
   }
 
   walk(root: unknown): void {
-    for (const node of nodesOf(root))
-      for (const [key, value] of Object.entries(node)) {
+    const waiting: { readonly at: unknown; readonly scope: Scope }[] = [{ at: root, scope: NOWHERE }];
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      const { at, scope } = next;
+      if (Array.isArray(at)) for (const item of at) waiting.push({ at: item, scope });
+      if (!isNode(at)) continue;
+      for (const [key, value] of Object.entries(at)) {
         if (typeof value === 'string')
           this.#leaves.add(key === 'fval' ? decimal(value.replace(/^-/, '')) : value);
-        if (isNode(value)) this.#node(key, value);
+        if (typeof value !== 'object' || value === null) continue;
+        const inside = isNode(value) ? this.#scopeOf(key, value, scope) : scope;
+        if (isNode(value)) this.#node(key, value, inside);
+        waiting.push({ at: value, scope: inside });
       }
+    }
   }
 
-  #node(kind: string, node: Node): void {
+  #scopeOf(key: string, node: Node, scope: Scope): Scope {
+    switch (key) {
+      case 'SelectStmt':
+      case 'InsertStmt':
+      case 'UpdateStmt':
+      case 'DeleteStmt':
+      case 'MergeStmt':
+        return this.#items.enter(key, node, scope);
+      case 'larg':
+      case 'rarg':
+        return 'op' in node ? this.#items.enter('SelectStmt', node, scope) : scope;
+      case 'CommonTableExpr':
+        return this.#items.ofCte(node, scope);
+      case 'RangeSubselect':
+        return this.#items.ofSubselect(node, scope);
+      case 'selectStmt':
+        return around(scope);
+      default:
+        return scope;
+    }
+  }
+
+  #node(kind: string, node: Node, scope: Scope): void {
     const named = relationOf(node);
     if (named !== null) this.#relations.push(named);
     switch (kind) {
@@ -83,33 +159,70 @@ class Reader {
         this.#cast(node);
         break;
       case 'InsertStmt':
-        this.#insert(node);
+        this.#insert(node, scope);
         break;
       case 'UpdateStmt':
       case 'onConflictClause':
-        this.#set(node['targetList']);
+        this.#set(node['targetList'], scope);
         break;
       case 'MergeWhenClause':
-        this.#mergeWhen(node);
+        this.#mergeWhen(node, scope);
         break;
       case 'MergeStmt':
-        this.#mergeInserts(node);
+        this.#mergeInserts(node, scope);
         break;
       case 'A_Expr':
-        this.#compared(node['lexpr'], node['rexpr']);
+        this.#compared(node['lexpr'], node['rexpr'], scope);
         break;
       case 'CaseExpr':
         for (const when of listOf(node['args']))
-          if (isNode(when) && isNode(when['CaseWhen'])) this.#compared(node['arg'], when['CaseWhen']['expr']);
+          if (isNode(when) && isNode(when['CaseWhen']))
+            this.#compared(node['arg'], when['CaseWhen']['expr'], scope);
         break;
       case 'SubLink':
-        this.#compared(node['testexpr'], valuesOf(node['subselect']));
+        this.#comparedWithQuery(node, scope);
+        break;
+      case 'JoinExpr':
+        this.#joined(node, scope);
+        break;
+      case 'SelectStmt':
+        this.#intersected(node, scope);
+        if (isNode(node['intoClause'])) this.#made(node['intoClause'], { SelectStmt: node }, scope);
+        break;
+      case 'CreateTableAsStmt':
+        this.#made(node['into'], node['query'], scope);
+        break;
+      case 'ViewStmt':
+        this.#made({ colNames: node['aliases'] }, node['query'], scope);
+        break;
+      default:
+        this.#other(kind, node, scope);
+    }
+  }
+
+  #other(kind: string, node: Node, scope: Scope): void {
+    switch (kind) {
+      case 'ColumnDef':
+        this.#defaults(node, scope);
+        break;
+      case 'AlterTableCmd':
+        this.#altered(node, scope);
         break;
       case 'CopyStmt':
         if (node['is_from'] === true && node['attlist'] === undefined) this.#isUnnamed(node['relation']);
         break;
+      case 'ExecuteStmt':
+        this.#execute(node, scope);
+        break;
       case 'PrepareStmt':
+        this.#prepared.push(textOf(node['name']));
+        this.#renames = true;
+        break;
       case 'DoStmt':
+      case 'CreateFunctionStmt':
+        this.#code.push(...codeIn(node));
+        this.#renames ||= kind === 'DoStmt';
+        break;
       case 'CallStmt':
         this.#renames = true;
         break;
@@ -136,40 +249,98 @@ class Reader {
     value.typeOid = oidOfType(typeName['arrayBounds'] === undefined ? name : `_${name}`);
   }
 
-  #insert({ relation, cols, selectStmt }: Node): void {
-    const select = isNode(selectStmt) ? selectStmt['SelectStmt'] : undefined;
-    if (!isNode(select)) return;
-    const columns = listOf(cols).map(targetName);
-    const rows = rowsOf(select);
+  #insert(node: Node, scope: Scope): void {
+    const outputs = this.#items.outputs(node['selectStmt'], around(scope));
+    const columns = listOf(node['cols']).map(targetName);
     if (columns.length === 0) {
-      if (rows.some((row) => row.some((value) => this.#holdsValues(value)))) this.#isUnnamed(relation);
+      if (this.#origins.reaches(sourcesOf(outputs))) this.#isUnnamed(node['relation']);
       return;
     }
-    for (const row of rows)
-      for (const [index, value] of row.entries()) this.#given([columns[index] ?? ''], value);
+    for (const [index, column] of columns.entries())
+      this.#given([column ?? ''], sourcesAt(outputs, index, columns.length));
   }
 
-  #set(targets: unknown): void {
+  #set(targets: unknown, scope: Scope): void {
     for (const item of listOf(targets)) {
       const target = targetOf(item);
-      if (target !== null) this.#given([targetName(item) ?? ''], sourceOf(target['val']));
+      if (target !== null) this.#given([targetName(item) ?? ''], this.#assigned(target['val'], scope));
     }
   }
 
-  #mergeWhen(node: Node): void {
-    if (node['commandType'] !== 'CMD_INSERT') this.#set(node['targetList']);
+  /** `(a, b) = (x, y)`, `(a, b) = (SELECT …)`: which of them is for this target. */
+  #assigned(value: unknown, scope: Scope): readonly Source[] {
+    const reference = isNode(value) ? value['MultiAssignRef'] : undefined;
+    if (!isNode(reference)) return [{ expression: value, scope }];
+    const source = reference['source'];
+    const index = numberOf(reference['colno']) - 1;
+    const query = isNode(source) ? source['SubLink'] : undefined;
+    if (isNode(query)) {
+      const outputs = this.#items.outputs(query['subselect'], scope);
+      return sourcesAt(outputs, index, numberOf(reference['ncolumns']));
+    }
+    const row = rowOf(source);
+    const all = { expression: source, scope };
+    return row === null ? opaque([all]) : [{ expression: row[index], scope }];
+  }
+
+  #mergeWhen(node: Node, scope: Scope): void {
+    if (node['commandType'] !== 'CMD_INSERT') this.#set(node['targetList'], scope);
     const columns = listOf(node['targetList']).map(targetName);
     if (node['commandType'] === 'CMD_INSERT')
-      for (const [index, value] of listOf(node['values']).entries())
-        this.#given([columns[index] ?? ''], value);
+      for (const [index, expression] of listOf(node['values']).entries())
+        this.#given([columns[index] ?? ''], [{ expression, scope }]);
   }
 
-  #mergeInserts({ relation, mergeWhenClauses }: Node): void {
+  #mergeInserts({ relation, mergeWhenClauses }: Node, scope: Scope): void {
     for (const item of listOf(mergeWhenClauses)) {
       const clause = isNode(item) ? item['MergeWhenClause'] : undefined;
-      if (isNode(clause) && clause['commandType'] === 'CMD_INSERT' && clause['targetList'] === undefined)
-        if (listOf(clause['values']).some((value) => this.#holdsValues(value))) this.#isUnnamed(relation);
+      if (!isNode(clause) || clause['commandType'] !== 'CMD_INSERT' || clause['targetList'] !== undefined)
+        continue;
+      if (this.#origins.reaches([{ expression: clause['values'], scope }])) this.#isUnnamed(relation);
     }
+  }
+
+  /** Columns of a table or view that a query makes. */
+  #made(into: unknown, query: unknown, scope: Scope): void {
+    const outputs = this.#items.outputs(query, scope);
+    const names = isNode(into) ? listOf(into['colNames'] ?? into['aliases']) : [];
+    for (const [index, output] of outputs.entries()) {
+      const own = isGap(output) ? null : output.name;
+      const name = countOf(outputs) === null ? own : (stringOf(names[index]) ?? own);
+      if (name !== null) this.#given([name], sourcesOf([output]));
+    }
+  }
+
+  /** What a column has where nothing is said of it. */
+  #defaults(node: Node, scope: Scope): void {
+    const name = textOf(node['colname']);
+    const constraints = listOf(node['constraints']).flatMap((item) => {
+      const constraint = isNode(item) ? item['Constraint'] : undefined;
+      const isValue = isNode(constraint) && VALUES_OF_COLUMNS.has(String(constraint['contype']));
+      return isValue ? [constraint['raw_expr']] : [];
+    });
+    for (const expression of [node['raw_default'], ...constraints])
+      if (name !== '' && expression !== undefined) this.#given([name], [{ expression, scope }]);
+  }
+
+  #altered({ subtype, name, def }: Node, scope: Scope): void {
+    if (typeof name !== 'string' || !isNode(def)) return;
+    const using = isNode(def['ColumnDef']) ? def['ColumnDef']['raw_default'] : undefined;
+    const expression = subtype === 'AT_AlterColumnType' ? using : def;
+    if (ALTERS_VALUES.has(String(subtype))) this.#given([name], [{ expression, scope }]);
+  }
+
+  #execute(node: Node, scope: Scope): void {
+    const values = listOf(node['params']).map((expression) => {
+      const places: number[] = [];
+      const value = (found: Node): void => {
+        const constant = found['A_Const'];
+        if (isNode(constant)) places.push(numberOf(constant['location']));
+      };
+      this.#origins.follow([{ expression, scope }], { value, unclear: ignore });
+      return places;
+    });
+    this.#executed.push({ name: textOf(node['name']), values });
   }
 
   #isUnnamed(relation: unknown): void {
@@ -178,28 +349,108 @@ class Reader {
   }
 
   /** Rows that are compared are compared column by column. */
-  #compared(left: unknown, right: unknown): void {
+  #compared(left: unknown, right: unknown, scope: Scope): void {
     const [one, other] = [rowOf(left), rowOf(right)];
     if (one !== null && other !== null && one.length === other.length) {
-      for (const [index, each] of one.entries()) this.#compared(each, other[index]);
+      for (const [index, each] of one.entries()) this.#compared(each, other[index], scope);
       return;
     }
-    this.#given(columnsIn(left), right);
-    this.#given(columnsIn(right), left);
+    this.#comparedSources([{ expression: left, scope }], [{ expression: right, scope }]);
   }
 
-  #given(columns: readonly string[], expression: unknown): void {
-    if (columns.length === 0) return;
-    for (const node of within(expression)) {
-      const value = this.#value(node);
-      if (value !== null) for (const column of columns) value.columns.add(column);
+  #comparedSources(left: readonly Source[], right: readonly Source[]): void {
+    this.#given(this.#columnsIn(left), right);
+    this.#given(this.#columnsIn(right), left);
+  }
+
+  /** `x IN (SELECT …)`, `(a, b) = ANY (VALUES …)` */
+  #comparedWithQuery({ testexpr, subselect }: Node, scope: Scope): void {
+    if (testexpr === undefined) return;
+    const row = rowOf(testexpr) ?? [testexpr];
+    const outputs = this.#items.outputs(subselect, scope);
+    for (const [index, expression] of row.entries())
+      this.#comparedSources([{ expression, scope }], sourcesAt(outputs, index, row.length));
+  }
+
+  /** By USING, or by all names that both sides have. */
+  #joined(join: Node, scope: Scope): void {
+    const listed = joinedBy(join);
+    if (listed === null && this.#joinedNames.get(scope)?.has('') === true) return;
+    // No column is called so.
+    const names = listed ?? ['', ...namesOf(scope)];
+    const known = this.#joinedNames.get(scope) ?? new Set();
+    this.#joinedNames.set(scope, known);
+    for (const name of new Set(names)) {
+      if (known.has(name)) continue;
+      known.add(name);
+      const reference = { ColumnRef: { fields: [{ String: { sval: name } }] } };
+      this.#given([name], [{ expression: reference, scope }]);
     }
   }
 
-  #holdsValues(expression: unknown): boolean {
-    for (const node of within(expression)) if ('A_Const' in node || 'ParamRef' in node) return true;
-    return false;
+  #intersected(node: Node, scope: Scope): void {
+    if (node['op'] !== 'SETOP_INTERSECT' && node['op'] !== 'SETOP_EXCEPT') return;
+    const sides = branchesOf(node).map((select) => this.#items.outputs({ SelectStmt: select }, scope));
+    const [first = []] = sides;
+    const total = sides.map(countOf).find((count) => count !== null) ?? null;
+    for (let index = 0; index < (total ?? first.length); index += 1) {
+      const all = sides.map((side) => ({ sources: sourcesAt(side, index, total) }));
+      this.#given(this.#columnsIn(all), all);
+    }
   }
+
+  #columnsIn(sources: readonly Source[]): string[] {
+    const columns = new Set<string>();
+    const column = (name: string): void => void columns.add(name);
+    this.#origins.follow(sources, { value: ignore, column, unclear: ignore });
+    return [...columns];
+  }
+
+  #given(columns: readonly string[], sources: readonly Source[]): void {
+    if (columns.length === 0) return;
+    const found: Found = {
+      value: (node) => {
+        const value = this.#value(node);
+        if (value !== null) for (const column of columns) value.columns.add(column);
+      },
+      unclear: () => {
+        for (const column of columns) this.#unclear.add(column);
+      },
+    };
+    this.#origins.follow(sources, found);
+  }
+}
+
+function ignore(): void {
+  // Only what else is found matters.
+}
+
+/** Constraints that say what is in a column. */
+const VALUES_OF_COLUMNS: ReadonlySet<string> = new Set(['CONSTR_DEFAULT', 'CONSTR_GENERATED']);
+const ALTERS_VALUES: ReadonlySet<string> = new Set([
+  'AT_ColumnDefault',
+  'AT_AlterColumnType',
+  'AT_SetExpression',
+]);
+
+function namesOf(scope: Scope): string[] {
+  const outputs = scope.items.flatMap((item): readonly Output[] => item.columns());
+  return outputs.flatMap((output) => (isGap(output) || output.name === null ? [] : [output.name]));
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** The text of DO, or of a function. */
+function codeIn(node: Node): string[] {
+  return [...listOf(node['args']), ...listOf(node['options'])].flatMap((item) => {
+    const option = isNode(item) ? item['DefElem'] : undefined;
+    if (!isNode(option) || option['defname'] !== 'as') return [];
+    const arg = option['arg'];
+    const list = isNode(arg) && isNode(arg['List']) ? listOf(arg['List']['items']) : [arg];
+    return list.map(stringOf).filter((text) => text !== null);
+  });
 }
 
 function valueAt(values: Map<number, ValueFacts>, at: number): ValueFacts {
@@ -208,59 +459,6 @@ function valueAt(values: Map<number, ValueFacts>, at: number): ValueFacts {
   const value = { typeOid: 0, columns: new Set<string>() };
   values.set(at, value);
   return value;
-}
-
-/** All nodes of an expression, and none of a query in it but what `VALUES` lists. */
-function* within(expression: unknown): Generator<Node> {
-  const waiting: unknown[] = [expression];
-  while (waiting.length > 0) {
-    const at = waiting.pop();
-    if (Array.isArray(at)) for (const item of at) waiting.push(item);
-    if (!isNode(at)) continue;
-    yield at;
-    for (const [key, value] of Object.entries(at)) {
-      if (typeof value !== 'object' || value === null || key === 'typeName') continue;
-      waiting.push(key === 'subselect' || key === 'SelectStmt' ? valuesOf({ [key]: value }) : value);
-    }
-  }
-}
-
-function columnsIn(expression: unknown): string[] {
-  const columns: string[] = [];
-  for (const node of within(expression)) {
-    const reference = node['ColumnRef'];
-    if (isNode(reference)) columns.push(lastOf(reference['fields']));
-  }
-  return columns.filter((column) => column !== '');
-}
-
-/** What a query lists by `VALUES`; null: it is another query. */
-function valuesOf(query: unknown): unknown {
-  const node = isNode(query) && isNode(query['subselect']) ? query['subselect'] : query;
-  const select = isNode(node) ? node['SelectStmt'] : undefined;
-  return isNode(select) ? (select['valuesLists'] ?? null) : null;
-}
-
-/** What an INSERT gives, row by row: of VALUES, of the targets of SELECT, and of both sides of a set operation. */
-function rowsOf(select: Node): (readonly unknown[])[] {
-  const rows: (readonly unknown[])[] = [];
-  const waiting: Node[] = [select];
-  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
-    for (const item of listOf(at['valuesLists']))
-      if (isNode(item) && isNode(item['List'])) rows.push(listOf(item['List']['items']));
-    const targets = listOf(at['targetList']);
-    if (targets.length > 0) rows.push(targets.map((item) => targetOf(item)?.['val'] ?? null));
-    for (const side of [at['larg'], at['rarg']]) if (isNode(side)) waiting.push(side);
-  }
-  return rows;
-}
-
-/** `(a, b) = (x, y)`: which of them is for this target. */
-function sourceOf(value: unknown): unknown {
-  const reference = isNode(value) ? value['MultiAssignRef'] : undefined;
-  if (!isNode(reference)) return value;
-  const row = rowOf(reference['source']);
-  return row === null ? reference['source'] : row[numberOf(reference['colno']) - 1];
 }
 
 function rowOf(expression: unknown): readonly unknown[] | null {

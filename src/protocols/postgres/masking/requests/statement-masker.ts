@@ -13,6 +13,7 @@ import { cellOf, type Masked, type OnHits, otherDigits } from '../cell.ts';
 import { decimal, kindOf, literal, said } from './literal.ts';
 import { type RequestFacts, requestFacts, type ValueFacts } from './request-facts.ts';
 import { isSameBut } from './same-tree.ts';
+import { SqlPrepared } from './sql-prepared.ts';
 import type { ValueMaskers } from './value-maskers.ts';
 
 /** What a text says depends on nothing else, so one cache is for all flows of a worker. */
@@ -33,6 +34,25 @@ const UNNAMED: Denial = {
   sqlState: '42501',
   message: 'Sluice: values for a table with masked columns are given without saying for which columns',
   hint: 'Name them: INSERT INTO t (a, b) …, COPY t (a, b) FROM STDIN.',
+};
+
+const UNCLEAR: Denial = {
+  sqlState: '42501',
+  message: 'Sluice: which of the values is for a masked column cannot be followed',
+  hint: 'Give it as a constant, a parameter, by VALUES or unnest: not inside of JSON or rows, by other functions, or by *.',
+};
+
+const UNKNOWN_PREPARED: Denial = {
+  sqlState: '42501',
+  message:
+    'Sluice: values are given to a prepared statement that is not known, and may be for a masked column',
+  hint: 'Prepare it in this session, outside of code.',
+};
+
+const IN_CODE: Denial = {
+  sqlState: '42501',
+  message: 'Sluice: code names a masked column, and what it does with values cannot be followed',
+  hint: 'Give values in statements. Code that does not name the column and its table passes.',
 };
 
 const TOO_LONG: Denial = {
@@ -74,6 +94,7 @@ export class StatementMasker {
 
   readonly #clean = new WeakMap<RequestFacts, boolean>();
   readonly #columnsForAll: readonly ValueMasker[];
+  readonly #prepared = new SqlPrepared();
 
   constructor(maskers: ValueMaskers, onHits: OnHits) {
     this.#maskers = maskers;
@@ -81,16 +102,36 @@ export class StatementMasker {
     this.#columnsForAll = [maskers.forAll];
   }
 
-  /** @param text that has been understood. @returns null: it passes as it is */
-  rewrite(text: Buffer): Buffer | Denial | null {
-    const facts = factsOfRequest(text);
-    if (facts === null) return CANNOT_MASK;
-    if (facts.unnamed.some((table) => this.#maskers.means(table))) return UNNAMED;
+  /**
+   * @param text that has been understood
+   * @param name under which it is prepared by the protocol
+   * @returns null: it passes as it is
+   */
+  rewrite(text: Buffer, name: string | null = null): Buffer | Denial | null {
+    const read = factsOfRequest(text);
+    if (read === null) return CANNOT_MASK;
+    if (this.#maskers.isStrict)
+      this.#prepared.add(name === null ? read.prepared : [...read.prepared, name], read);
+    const facts = this.#withExecuted(read);
+    if (facts === null) return UNKNOWN_PREPARED;
+    const denial = this.#denied(facts);
+    if (denial !== null) return denial;
     if (!this.#hasColumns(facts) && this.#isClean(text, facts)) return null;
     const tokens = scan(text);
     if (tokens === null) return CANNOT_MASK;
     const rewriting = new Rewriting(text, facts, this.#maskers, this.#onHits);
     return this.#checked(facts, rewriting, rewriting.all(tokens));
+  }
+
+  #withExecuted(facts: RequestFacts): RequestFacts | null {
+    return this.#maskers.isStrict && facts.executed.length > 0 ? this.#prepared.executed(facts) : facts;
+  }
+
+  #denied(facts: RequestFacts): Denial | null {
+    if (facts.unnamed.some((table) => this.#maskers.means(table))) return UNNAMED;
+    if (this.#maskers.meansStrictly(facts.unclear, facts)) return UNCLEAR;
+    if (facts.isTooMuch && this.#maskers.meansStrictlyIn(facts)) return UNCLEAR;
+    return facts.code.some((code) => this.#maskers.isNamedIn(code)) ? IN_CODE : null;
   }
 
   #hasColumns(facts: RequestFacts): boolean {

@@ -14,12 +14,15 @@ const NO_RELATIONS: Relations = { relations: [] };
 export class ValueMaskers {
   readonly #masker: Masker;
   readonly #rules: readonly ColumnRule[];
+  readonly #strict: readonly ColumnRule[];
   /** By the rules that mean a column. A policy has few. */
   readonly #made = new Map<string, ValueMasker>();
 
-  constructor(masker: Masker, columns: ColumnRules) {
+  /** @param strict those of which values may not pass that cannot be followed */
+  constructor(masker: Masker, columns: ColumnRules, strict = columns) {
     this.#masker = masker;
     this.#rules = columns.rules;
+    this.#strict = strict.rules;
   }
 
   /** For what is known to be of no column that is meant. */
@@ -35,11 +38,7 @@ export class ValueMaskers {
     if (this.#rules.length === 0) return null;
     if (value === null) return this.#made.get('') ?? this.#make('', [null]);
     if (value.columns.size === 0) return null;
-    const meant = [...value.columns].filter((column) =>
-      this.#rules.some(
-        (rule) => rule.meansColumn(column) && relations.some((relation) => rule.mayMeanTable(relation)),
-      ),
-    );
+    const meant = [...value.columns].filter((column) => meansOne(this.#rules, column, relations));
     if (meant.length === 0) return null;
     const key = JSON.stringify(meant);
     return this.#made.get(key) ?? this.#make(key, meant);
@@ -55,6 +54,30 @@ export class ValueMaskers {
     return this.#rules.some((rule) => rule.mayMeanTable(table));
   }
 
+  /** Whether a strict mask means one of the columns. */
+  meansStrictly(columns: ReadonlySet<string>, { relations }: Relations): boolean {
+    if (this.#strict.length === 0) return false;
+    return [...columns].some((column) => meansOne(this.#strict, column, relations));
+  }
+
+  /** Whether a strict mask means a column of one of the tables. */
+  meansStrictlyIn({ relations }: Relations): boolean {
+    return this.#strict.some((rule) => relations.some((relation) => rule.mayMeanTable(relation)));
+  }
+
+  /** Whether a strict mask names columns. */
+  get isStrict(): boolean {
+    return this.#strict.length > 0;
+  }
+
+  /** Whether code names a column of a strict mask, and its table. */
+  isNamedIn(code: string): boolean {
+    if (this.#strict.length === 0) return false;
+    const words = [...new Set(code.toLowerCase().match(WORDS))];
+    const relations = words.map((name) => ({ schema: null, name }));
+    return words.some((word) => meansOne(this.#strict, word, relations));
+  }
+
   /** Where several columns are meant, the first of them says what is done unless another masks the whole value. */
   #make(key: string, columns: readonly (string | null)[]): ValueMasker {
     const made = columns.map(
@@ -64,6 +87,15 @@ export class ValueMaskers {
     if (this.#made.size < MADE_MAX) this.#made.set(key, masker);
     return masker;
   }
+}
+
+/** As far as names are written as they are. */
+const WORDS = /[\p{L}_][\p{L}\p{N}_$]*/gu;
+
+function meansOne(rules: readonly ColumnRule[], column: string, relations: readonly Relation[]): boolean {
+  return rules.some(
+    (rule) => rule.meansColumn(column) && relations.some((relation) => rule.mayMeanTable(relation)),
+  );
 }
 
 /** Names come from agents. */

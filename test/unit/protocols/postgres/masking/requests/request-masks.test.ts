@@ -200,6 +200,50 @@ const BINDS: readonly BindCase[] = [
     came: '{a,b}',
     gone: '{"********","********"}',
   },
+  ...([undefined, 1009] as const).flatMap((type): BindCase[] => [
+    {
+      name: `an array that is inserted by unnest, ${type}`,
+      masks: 'ssn',
+      sql: 'insert into people (ssn, id) select * from unnest($1::text[], $2::int[])',
+      ...(type === undefined ? {} : { type }),
+      came: '{a,NULL,"b c"}',
+      gone: '{"********",NULL,"********"}',
+    },
+    {
+      name: `an array in binary that is inserted by unnest, ${type}`,
+      masks: 'ssn',
+      sql: 'insert into people (ssn, id) select s, i from unnest($1::text[], $2::int[]) as u (s, i)',
+      ...(type === undefined ? {} : { type }),
+      format: 1,
+      came: array(TEXT, Buffer.from('a'), null),
+      gone: array(TEXT, Buffer.from('********'), null),
+    },
+  ]),
+  {
+    name: 'numbers in binary that are inserted by unnest',
+    masks: 'ssn',
+    sql: 'insert into people (ssn) select unnest($1::int8[])',
+    format: 1,
+    came: array(INT8, int8(7n)),
+    gone: array(INT8, null),
+  },
+  {
+    name: 'the array beside it',
+    masks: 'ssn',
+    sql: 'insert into people (id, ssn) select * from unnest($1::int[], $2::text[])',
+    came: '{1,2}',
+  },
+  ...[
+    'insert into people (id, ssn) select 1, $1',
+    'insert into people (id, ssn) select i, s from (values (1, $1)) v (i, s)',
+    'with v (s) as (values ($1)) insert into people (ssn) select s from v',
+    "insert into people (ssn) select 'a' union all select $1",
+    'update people set ssn = v.s from (values ($1, 1)) v (s, i) where id = v.i',
+    'merge into people using (values (1, $1)) v (i, s) on id = i when matched then update set ssn = s',
+    'insert into people (id, name) values (1, $1) on conflict (id) do update set ssn = excluded.name',
+    'select id from people join (values ($1)) v (s) on v.s = ssn',
+    'prepare p as insert into people (ssn) values ($1)',
+  ].map((sql): BindCase => ({ name: sql, masks: 'ssn', sql, came: 'a', gone: '********' })),
 ];
 
 /** What gets to the server, the same whole and in pieces. */

@@ -15,7 +15,8 @@ const of = (change: Partial<CompiledMask>): CompiledMask =>
   mask({ detectors: ['card'], ...change, direction: 'both' });
 const MASKS: Readonly<Record<string, CompiledMask>> = {
   cards: of(CARDS),
-  ssn: of(SSN),
+  ssn: of({ ...SSN, strict: true }),
+  loose: of(SSN),
   hash: of({ action: { kind: 'hash', key: 'k' } }),
   null: of({ action: { kind: 'null' } }),
   drop: of({ action: { kind: 'drop' } }),
