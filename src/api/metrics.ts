@@ -71,7 +71,7 @@ function holds({ holds: { waiting, oldestSeconds, ended } }: Status): Family[] {
     }),
     counter(
       'holds',
-      'Statements that have waited for approval, by what became of them.',
+      'Statements that needed approval, by what became of them.',
       ...each(({ count }) => count),
     ),
     counter(

@@ -1,7 +1,6 @@
 /** The API's view of the daemon. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { ApiError } from '../api/errors.ts';
 import type { FlowFilter } from '../api/flow-filter.ts';
 import type { ApiBackend, DenialStatus, Status } from '../api/types.ts';
 import { messageOf } from '../core/errors.ts';
@@ -169,12 +168,7 @@ export function backendOf(daemon: Daemon, outcomes: OutcomeCounts): ApiBackend {
     releaseRun: async (cgroupPath) => ({ removed: daemon.runs.release(cgroupPath) }),
     holds: async () => ({ holds: daemon.holds.list() }),
     onHold: (listener) => daemon.holds.onHold(listener),
-    answerHold: async ({ id, approved, reason = null }, by) => {
-      const answered = daemon.holds.answer(id, { approved, reason, by });
-      if (answered !== null) return answered;
-      const hint = 'see `sluice holds`: it was answered, its time was up, or its agent has left';
-      throw new ApiError('NOT_FOUND', 'nothing waits under that id', { hint });
-    },
+    answerHold: ({ id, approved, reason = null }, by) => daemon.holds.answer(id, { approved, reason, by }),
     restartWorkers: async () => {
       await daemon.restartWorkers();
       daemon.note('every worker was replaced');

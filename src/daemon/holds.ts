@@ -1,27 +1,34 @@
 /**
- * What waits for somebody's answer, in all workers: the list people see, and the way of their answers. It lives and ends with
- * the daemon: workers deny what waits when it goes. What a worker says of a hold is a claim, shown as such and no more.
+ * What waits for somebody's answer, in all workers: the list people see, the way of their answers, and how much may wait on this host.
+ * It lives and ends with the daemon: workers deny what waits when it goes. What a worker says of a hold is a claim, shown as such and
+ * no more.
+ *
+ * An answer is good when the worker has said that it took it: what waits may end while the answer is on its way, and who answers is
+ * told what became of it and not what they wanted. So one that was given stands, and no other is taken.
  */
 import { randomBytes } from 'node:crypto';
+import { ApiError } from '../api/errors.ts';
 import type { HoldCounts, HoldStatus } from '../api/types.ts';
-import { type Claim, is, isCount, isFlowId, isText, listOf, orNull, shape } from '../core/claim.ts';
-import {
-  type Answerer,
-  HELD_LIST_MAX,
-  HELD_TEXT_MAX_CHARS,
-  type Held,
-  HOLD_OUTCOMES,
-  type HoldOutcome,
-  SHOWN_MAX_CHARS,
-  SHOWN_TEXTS_MAX,
-  type ShownText,
-} from '../flow/hold.ts';
-import type { DaemonMessage, HeldMessage, ReleasedMessage } from '../proxy/ipc.ts';
+import type { Claim } from '../core/claim.ts';
+import { type Answerer, type HoldOutcome, whyNoRoom } from '../flow/hold.ts';
+import type { DaemonMessage, HeldMessage } from '../proxy/ipc.ts';
+import { EndedHolds } from './ended-holds.ts';
+import { isHeld, isHoldsRefused, isReleased, type Released } from './hold-claims.ts';
 
-/** No worker that is well has more (src/proxy/hold-desk.ts). */
-const HOLDS_PER_WORKER_MAX = 256;
-const TIMEOUT_MAX_MS = 3_600_000;
-const AGENT_MAX_CHARS = 63;
+/** Less than clients of the API wait. */
+const TAKEN_TIMEOUT_MS = 8_000;
+
+export interface Answer {
+  readonly approved: boolean;
+  readonly reason: string | null;
+  readonly by: Answerer;
+}
+
+interface Given {
+  readonly answer: Answer;
+  /** Told what became of the hold, and the same in words. */
+  readonly onEnd: (outcome: HoldOutcome, words: string) => void;
+}
 
 interface Hold {
   /** The process it waits in, which numbers it `hold`. */
@@ -30,32 +37,28 @@ interface Hold {
   /** On the clock. */
   readonly sinceMs: number;
   readonly status: HoldStatus;
+  /** On its way to the worker; null: nobody has answered. */
+  given: Given | null;
 }
-
-export interface Answer {
-  readonly approved: boolean;
-  readonly reason: string | null;
-  readonly by: Answerer;
-}
-
-/** What a worker of an earlier version says has no outcome. */
-type Released = Omit<ReleasedMessage, 'outcome'> & { readonly outcome: HoldOutcome | undefined };
 
 export class Holds {
   readonly #send: (key: number, message: DaemonMessage) => void;
   readonly #log: (line: string) => void;
+  readonly #takenTimeoutMs: number;
   readonly #holds = new Map<string, Hold>();
   readonly #followers = new Set<(hold: HoldStatus) => void>();
-  readonly #ended = new Map(
-    HOLD_OUTCOMES.filter((outcome) => outcome !== 'refused').map((outcome) => [
-      outcome as HoldOutcome,
-      { outcome: outcome as HoldOutcome, count: 0, seconds: 0 },
-    ]),
-  );
+  readonly #ended = new EndedHolds();
+  /** Something was refused since something last ended, and the log says so. */
+  #isFull = false;
 
-  constructor(send: (key: number, message: DaemonMessage) => void, log: (line: string) => void) {
+  constructor(
+    send: (key: number, message: DaemonMessage) => void,
+    log: (line: string) => void,
+    takenTimeoutMs = TAKEN_TIMEOUT_MS,
+  ) {
     this.#send = send;
     this.#log = log;
+    this.#takenTimeoutMs = takenTimeoutMs;
   }
 
   /** Oldest first. */
@@ -67,11 +70,7 @@ export class Holds {
   counts(): HoldCounts {
     const since = [...this.#holds.values()].map(({ sinceMs }) => sinceMs);
     const oldestSeconds = since.length === 0 ? null : (Date.now() - Math.min(...since)) / 1_000;
-    return {
-      waiting: since.length,
-      oldestSeconds,
-      ended: [...this.#ended.values()].map((one) => ({ ...one })),
-    };
+    return { waiting: since.length, oldestSeconds, ended: this.#ended.counts() };
   }
 
   /** Calls `listener` with whatever begins to wait from now on; returns what ends that. */
@@ -80,36 +79,62 @@ export class Holds {
     return () => this.#followers.delete(listener);
   }
 
-  /** Gives an answer; null when nothing waits under that id, or not any more. */
-  answer(id: string, answer: Answer): HoldStatus | null {
+  /**
+   * Gives an answer; resolves when it was taken.
+   *
+   * @throws ApiError NOT_FOUND when nothing waits under that id, or not any more: says what became of it, if that is known.
+   * TIMEOUT when its worker is silent; the answer stands.
+   */
+  async answer(id: string, answer: Answer): Promise<HoldStatus> {
     const found = this.#holds.get(id);
-    if (found === undefined) return null;
+    if (found === undefined) throw nothingWaits(this.#ended.wordsOf(id));
+    if (found.given !== null) throw nothingWaits(`${wordsOf(found.given.answer)} just now`);
     const { approved, reason, by } = answer;
-    const { key, hold, status } = found;
-    const waitedMs = this.#end(id, found, approved ? 'approved' : 'denied');
-    this.#send(key, { type: 'hold-answer', hold, approved, reason, by });
-    const verdict = `was ${approved ? 'approved' : 'denied'} by ${nameOf(by)}`;
-    const after = `after ${Math.round(waitedMs / 1_000)} s`;
-    this.#say(`${described(status)} ${verdict} ${after}${reason === null ? '' : `: ${reason}`}`);
-    return status;
+    const { key, hold, status, sinceMs } = found;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(notTaken()), this.#takenTimeoutMs);
+      found.given = {
+        answer,
+        onEnd: (outcome, words) => {
+          clearTimeout(timer);
+          if (outcome === given(answer)) resolve(status);
+          else reject(nothingWaits(`${words}, before that answer came`));
+        },
+      };
+      const after = `after ${Math.round(Math.max(0, Date.now() - sinceMs) / 1_000)} s`;
+      const why = reason === null ? '' : `: ${reason}`;
+      // First, so that nothing is let pass of which the log does not say by whom.
+      this.#say(`${described(status)} was ${wordsOf(answer)} ${after}${why}`);
+      this.#send(key, { type: 'hold-answer', hold, approved, reason, by });
+    });
   }
 
   /** Whether the message of the worker with this key was about holds. */
   heard(key: number, claim: Claim): boolean {
     if (isHeld(claim)) this.#add(key, claim);
     else if (isReleased(claim)) this.#release(key, claim);
+    else if (isHoldsRefused(claim)) this.#ended.count('refused', claim.count);
     else return false;
     return true;
   }
 
   /** The worker with this key is gone, and its flows with it. */
   ended(key: number): void {
-    for (const [id, hold] of [...this.#holds]) if (hold.key === key) this.#end(id, hold, 'withdrawn');
+    for (const [id, hold] of [...this.#holds])
+      if (hold.key === key) this.#end(id, hold, 'withdrawn', 'its worker has ended');
   }
 
   #add(key: number, { hold, held }: HeldMessage): void {
-    const ofWorker = [...this.#holds.values()].filter((other) => other.key === key);
-    if (ofWorker.length >= HOLDS_PER_WORKER_MAX || ofWorker.some((other) => other.hold === hold)) return;
+    const all = [...this.#holds.values()];
+    if (all.some((other) => other.key === key && other.hold === hold)) return;
+    const full = whyNoRoom(
+      all.map(({ status }) => status.agent),
+      held.agent,
+    );
+    if (full !== null) {
+      this.#refuse(key, hold, full);
+      return;
+    }
     const id = this.#newId();
     const now = Date.now();
     const { flow, agent, rules, verbs, objects, values, more, timeoutMs } = held;
@@ -129,20 +154,44 @@ export class Holds {
       since,
       until,
     };
-    this.#holds.set(id, { key, hold, sinceMs: now, status });
+    this.#holds.set(id, { key, hold, sinceMs: now, status, given: null });
     this.#say(`${described(status)} waits for an answer: sluice holds`);
     for (const follower of this.#followers) follower(status);
   }
 
-  #end(id: string, { sinceMs }: Hold, outcome: HoldOutcome): number {
-    this.#holds.delete(id);
-    const waitedMs = Math.max(0, Date.now() - sinceMs);
-    const ended = this.#ended.get(outcome);
-    if (ended !== undefined) {
-      ended.count += 1;
-      ended.seconds += waitedMs / 1_000;
+  #refuse(key: number, hold: number, why: string): void {
+    this.#ended.count('refused', 1);
+    this.#send(key, { type: 'hold-answer', hold, approved: false, reason: why, by: null });
+    if (!this.#isFull) this.#say(`what needs approval is refused: ${why} (${this.#holds.size} in all)`);
+    this.#isFull = true;
+  }
+
+  #release(key: number, { hold, outcome }: Released): void {
+    for (const [id, found] of this.#holds) {
+      if (found.key !== key || found.hold !== hold) continue;
+      const answered = found.given === null ? null : given(found.given.answer);
+      // That somebody has answered is for this daemon to say.
+      const claimed = outcome ?? answered ?? 'withdrawn';
+      const isInvented = (claimed === 'approved' || claimed === 'denied') && claimed !== answered;
+      const ended = isInvented ? 'withdrawn' : claimed;
+      this.#end(id, found, ended, ENDED_WORDS[ended]);
+      if (outcome !== undefined && ended !== answered)
+        this.#say(`${described(found.status)} has ended: ${ended}`);
+      return;
     }
-    return waitedMs;
+  }
+
+  #end(id: string, { sinceMs, given: answered }: Hold, outcome: HoldOutcome, words: string): void {
+    this.#holds.delete(id);
+    this.#isFull = false;
+    const isAnswer = answered !== null && outcome === given(answered.answer);
+    this.#ended.add(
+      id,
+      outcome,
+      isAnswer ? wordsOf(answered.answer) : words,
+      Math.max(0, Date.now() - sinceMs),
+    );
+    answered?.onEnd(outcome, words);
   }
 
   /** Names are workers' claims, and reasons anybody's: neither may begin a line of its own. */
@@ -154,53 +203,45 @@ export class Holds {
   #newId(): string {
     for (;;) {
       const id = randomBytes(5).toString('hex');
-      if (!this.#holds.has(id)) return id;
-    }
-  }
-
-  #release(key: number, { hold, outcome }: Released): void {
-    for (const [id, other] of this.#holds) {
-      if (other.key !== key || other.hold !== hold) continue;
-      this.#end(id, other, outcome ?? 'withdrawn');
-      if (outcome !== undefined) this.#say(`${described(other.status)} has ended: ${outcome}`);
-      return;
+      if (!this.#holds.has(id) && this.#ended.wordsOf(id) === null) return id;
     }
   }
 }
 
-function nameOf({ uid, user, login }: Answerer): string {
+const ENDED_WORDS: Readonly<Record<HoldOutcome, string>> = {
+  approved: 'approved',
+  denied: 'denied',
+  timed_out: 'its time was up',
+  cancelled: 'its agent has cancelled it',
+  withdrawn: 'its agent has left, or its worker was replaced',
+  refused: 'refused',
+};
+
+/** What becomes of what was answered so. */
+function given({ approved }: Answer): HoldOutcome {
+  return approved ? 'approved' : 'denied';
+}
+
+function wordsOf(answer: Answer): string {
+  const { uid, user, login } = answer.by;
   const name = user === null ? `uid ${uid}` : `${user} (uid ${uid})`;
-  return login === null || login === user ? name : `${name}, logged in as ${login}`;
+  const loggedIn = login === null || login === user ? '' : `, logged in as ${login}`;
+  return `${given(answer)} by ${name}${loggedIn}`;
+}
+
+/** @param became null: not known */
+function nothingWaits(became: string | null): ApiError {
+  if (became !== null) return new ApiError('NOT_FOUND', `nothing waits under that id any more: ${became}`);
+  const hint = 'see `sluice holds`; what waited when the daemon was restarted has been denied';
+  return new ApiError('NOT_FOUND', 'nothing waits under that id', { hint });
+}
+
+function notTaken(): ApiError {
+  const hint =
+    'the answer stands, and no other is taken; `sluice holds` lists it until its worker has the answer';
+  return new ApiError('TIMEOUT', 'its worker has not taken the answer in time', { hint });
 }
 
 function described({ id, agent, verbs, rules }: HoldStatus): string {
   return `hold ${id} (${verbs.join(', ')} by ${agent ?? 'an unknown agent'}, rule ${rules.join(', ')})`;
 }
-
-const isList = listOf(isText(HELD_TEXT_MAX_CHARS), HELD_LIST_MAX);
-
-const isHeld = shape<HeldMessage>({
-  type: is('held'),
-  hold: isCount,
-  held: shape<Held>({
-    flow: isFlowId,
-    agent: orNull(isText(AGENT_MAX_CHARS)),
-    rules: isList,
-    verbs: isList,
-    objects: isList,
-    texts: listOf(
-      shape<ShownText>({ text: orNull(isText(SHOWN_MAX_CHARS)), bytes: isCount }),
-      SHOWN_TEXTS_MAX,
-    ),
-    values: isList,
-    more: isCount,
-    timeoutMs: (value) => isCount(value) && value <= TIMEOUT_MAX_MS,
-  }),
-});
-
-const OUTCOME_NAMES: ReadonlySet<unknown> = new Set(HOLD_OUTCOMES);
-const isReleased = shape<Released>({
-  type: is('released'),
-  hold: isCount,
-  outcome: (value) => value === undefined || OUTCOME_NAMES.has(value),
-});

@@ -5,12 +5,22 @@
  */
 import type { Answerer, Held, HoldOutcome } from '../flow/hold.ts';
 
+/** What is no approval is a denial. */
 export interface Verdict {
-  readonly approved: boolean;
+  /** `withdrawn`: nobody can answer any more; `refused`: there was no room for it. */
+  readonly outcome: 'approved' | 'denied' | 'withdrawn' | 'refused';
   /** Told to the agent where it is denied. */
   readonly reason: string | null;
-  /** Null: nobody can answer any more. */
+  /** Null: nobody has answered. */
   readonly by: Answerer | null;
+}
+
+/** Nobody can be asked. */
+export interface Unasked {
+  /** In words that end a sentence. */
+  readonly why: string;
+  /** Too much waits already. */
+  readonly isFull: boolean;
 }
 
 export interface Question {
@@ -23,10 +33,13 @@ export interface Question {
 export type Withdraw = (outcome: HoldOutcome) => void;
 
 export interface Approver {
-  /** Why nobody can be asked, in words that end a sentence; or what takes the question back. */
-  ask(question: Question): Withdraw | string;
+  /** What takes the question back, or why nobody can be asked. */
+  ask(question: Question): Withdraw | Unasked;
+  /** Something was denied because nobody could be asked about it, for whatever reason: to be counted. */
+  refused(): void;
 }
 
 export const NO_APPROVER: Approver = {
-  ask: () => 'nobody can approve it here',
+  ask: () => ({ why: 'nobody can approve it here', isFull: false }),
+  refused: () => undefined,
 };

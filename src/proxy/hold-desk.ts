@@ -1,16 +1,12 @@
 /**
  * A worker's questions about what policy holds: people answer them by way of the daemon, which keeps the list.
  *
- * Bounded, because everything that waits has a flow, a text and a timer, and one agent must not take the room of the others.
+ * How many may wait is a bound of the host, which the daemon keeps; what is beyond it already here, the daemon is not asked about.
  * While there is no daemon nobody can be asked: what waits is denied, and so is what would have to.
  */
-import type { HoldOutcome } from '../flow/hold.ts';
-import type { Approver, Question, Withdraw } from './approver.ts';
+import { type HoldOutcome, whyNoRoom } from '../flow/hold.ts';
+import type { Approver, Question, Unasked, Verdict, Withdraw } from './approver.ts';
 import type { HoldAnswer, WorkerMessage } from './ipc.ts';
-
-/** Each has a text of 128 KiB at most and 128 KiB behind it. */
-const WAITING_MAX = 256;
-const WAITING_PER_AGENT_MAX = 64;
 
 export class HoldDesk implements Approver {
   readonly #send: (message: WorkerMessage) => void;
@@ -18,17 +14,18 @@ export class HoldDesk implements Approver {
   #next = 0;
   /** Why nobody can be asked now; null: the daemon is there. */
   #closed: string | null = null;
+  /** Refusals the daemon has not been told of. */
+  #refused = 0;
 
   constructor(send: (message: WorkerMessage) => void) {
     this.#send = send;
   }
 
-  ask(question: Question): Withdraw | string {
-    if (this.#closed !== null) return this.#closed;
-    const { agent } = question.held;
-    if (this.#waiting.size >= WAITING_MAX) return 'too many wait for approval already';
-    if (this.#count((other) => other.held.agent === agent) >= WAITING_PER_AGENT_MAX)
-      return 'too much of this agent waits for approval already';
+  ask(question: Question): Withdraw | Unasked {
+    if (this.#closed !== null) return { why: this.#closed, isFull: false };
+    const agents = [...this.#waiting.values()].map(({ held }) => held.agent);
+    const full = whyNoRoom(agents, question.held.agent);
+    if (full !== null) return { why: full, isFull: true };
     const hold = this.#next;
     this.#next += 1;
     this.#waiting.set(hold, question);
@@ -38,21 +35,33 @@ export class HoldDesk implements Approver {
     };
   }
 
-  /** Somebody has answered. What is not waited for any more is left alone. */
+  refused(): void {
+    this.#refused += 1;
+    // While there is no daemon its messages are kept, and there is no bound to what agents try.
+    if (this.#closed === null) this.#tellRefused();
+  }
+
+  /** Somebody has answered, or the daemon has no room for it. What is not waited for any more is left alone. */
   answered({ hold, approved, reason, by }: HoldAnswer): void {
-    const question = this.#take(hold, approved ? 'approved' : 'denied');
-    question?.answered({ approved, reason, by });
+    const outcome = outcomeOf(approved, by);
+    this.#take(hold, outcome)?.answered({ outcome, reason, by });
   }
 
   /** Denies what waits; nothing is asked until it is opened again. @param why in words that end a sentence */
   close(why: string): void {
     this.#closed = why;
     for (const hold of [...this.#waiting.keys()])
-      this.#take(hold, 'withdrawn')?.answered({ approved: false, reason: why, by: null });
+      this.#take(hold, 'withdrawn')?.answered({ outcome: 'withdrawn', reason: why, by: null });
   }
 
   open(): void {
     this.#closed = null;
+    if (this.#refused > 0) this.#tellRefused();
+  }
+
+  #tellRefused(): void {
+    this.#send({ type: 'holds-refused', count: this.#refused });
+    this.#refused = 0;
   }
 
   #take(hold: number, outcome: HoldOutcome): Question | null {
@@ -60,10 +69,9 @@ export class HoldDesk implements Approver {
     if (this.#waiting.delete(hold)) this.#send({ type: 'released', hold, outcome });
     return question;
   }
+}
 
-  #count(fits: (question: Question) => boolean): number {
-    let count = 0;
-    for (const question of this.#waiting.values()) if (fits(question)) count += 1;
-    return count;
-  }
+function outcomeOf(approved: boolean, by: HoldAnswer['by']): Verdict['outcome'] {
+  if (by === null) return 'refused';
+  return approved ? 'approved' : 'denied';
 }

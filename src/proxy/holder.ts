@@ -78,14 +78,16 @@ export class Holder {
     const names = by.map(({ name }) => name);
     const told = describeHeld({ flow, agent, timeoutMs }, names, operations, shown ?? NOTHING_SHOWN);
     const about = { what: summaryOf(told), rule: told.rules[0] ?? '', sinceMs: Date.now() };
+    const whyNot = this.#over ?? (shown === null ? 'its values cannot be shown' : null);
     const withdraw =
-      this.#over ??
-      (shown === null
-        ? 'its values cannot be shown'
-        : approver.ask({ held: told, answered: (verdict) => this.#answered(verdict) }));
-    if (typeof withdraw === 'string') {
-      this.#options.onEnded(count, recordOf(about, { outcome: 'refused', reason: withdraw }));
-      return denial(`${what}, and ${withdraw}`);
+      whyNot === null
+        ? approver.ask({ held: told, answered: (verdict) => this.#answered(verdict) })
+        : { why: whyNot, isFull: false };
+    if (typeof withdraw !== 'function') {
+      const { why, isFull } = withdraw;
+      if (this.#over === null) approver.refused();
+      this.#options.onEnded(count, recordOf(about, { outcome: 'refused', reason: why }));
+      return denial(`${what}, and ${why}`, isFull ? NO_ROOM : NOT_APPROVED);
     }
     const timer = setTimeout(() => {
       const late = denial(`${what}, and nobody has answered in ${Math.ceil(timeoutMs / 1_000)} seconds`);
@@ -107,17 +109,14 @@ export class Holder {
     this.#end(denial(`${this.#waiting.what}, and ${why}`), { outcome: 'withdrawn', reason: why });
   }
 
-  #answered({ approved, reason, by }: Verdict): void {
+  #answered({ outcome, reason, by }: Verdict): void {
     const what = this.#waiting?.what ?? '';
-    if (approved) {
-      this.#end(null, { outcome: 'approved', by, reason });
-      return;
-    }
     const words =
-      by === null
-        ? `${what}, and ${reason}`
-        : `${what}, and was denied${reason === null ? '' : `: ${reason}`}`;
-    this.#end(denial(words), { outcome: by === null ? 'withdrawn' : 'denied', by, reason });
+      outcome === 'denied'
+        ? `${what}, and was denied${reason === null ? '' : `: ${reason}`}`
+        : `${what}, and ${reason}`;
+    const denied = denial(words, outcome === 'refused' ? NO_ROOM : NOT_APPROVED);
+    this.#end(outcome === 'approved' ? null : denied, { outcome, by, reason });
   }
 
   #end(answer: Denial | null, ended: Ended): void {
@@ -143,8 +142,13 @@ function wordsOf(rule: CompiledOperationRule | undefined): string {
   return `needs approval by rule "${rule?.name ?? ''}"${reason === null ? '' : ` (${reason})`}`;
 }
 
-function denial(words: string): Denial {
-  return { sqlState: '42501', message: `Sluice: ${words}`, hint: NOT_RUN };
+/** insufficient_privilege. */
+const NOT_APPROVED = '42501';
+/** configuration_limit_exceeded: trying again later may help. */
+const NO_ROOM = '53400';
+
+function denial(words: string, sqlState = NOT_APPROVED): Denial {
+  return { sqlState, message: `Sluice: ${words}`, hint: NOT_RUN };
 }
 
 /** In the server's own words and code, by which drivers know what they have asked for. */

@@ -65,14 +65,15 @@ export interface CancelAnswer {
   } | null;
 }
 
-/** What people say to something that is held. */
+/** What people say to something that is held, or the daemon where it has no room for it. */
 export interface HoldAnswer {
   /** As the worker has numbered it. */
   readonly hold: number;
   readonly approved: boolean;
   /** Told to the agent where it is denied. */
   readonly reason: string | null;
-  readonly by: Answerer;
+  /** Null: the daemon. */
+  readonly by: Answerer | null;
 }
 
 /** Something waits until it is answered, or is `released`. */
@@ -83,12 +84,18 @@ export interface HeldMessage {
   readonly held: Held;
 }
 
-/** It waits no more: it was answered, or nobody needs an answer. */
+/** It waits no more: it was answered, or nobody needs an answer. Said before what was approved is let pass. */
 export interface ReleasedMessage {
   readonly type: 'released';
   readonly hold: number;
   /** What has become of it. */
   readonly outcome: HoldOutcome;
+}
+
+/** Statements that were denied because nobody could be asked about them. */
+export interface HoldsRefusedMessage {
+  readonly type: 'holds-refused';
+  readonly count: number;
 }
 
 export type DaemonMessage =
@@ -128,6 +135,7 @@ export type WorkerMessage =
   | CancelAnswer
   | HeldMessage
   | ReleasedMessage
+  | HoldsRefusedMessage
   | { readonly type: 'policy-applied'; readonly revision: FlowRecord['policy_revision'] }
   | { readonly type: 'flows'; readonly flows: readonly ReportedFlow[] }
   /** Asks for unconnected sockets in an agent's network namespace; they come by the line of namespace-line.ts. */

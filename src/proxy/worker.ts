@@ -406,7 +406,7 @@ export class Worker {
     this.#drainTimer = setTimeout(() => this.#cutDrained(), graceMs);
     this.#closeListeners();
     // The list of what waits does not go from one daemon to the next.
-    this.#holds.close('the daemon is being replaced');
+    this.#holds.close('Sluice is being restarted');
     await this.#until(() => [...this.#sessions].every(({ established }) => established), SETTLE_MS);
     this.#closeElsewhere();
     if (!begun) void this.#leave();
@@ -448,6 +448,7 @@ export class Worker {
   /** Takes no more connections, lets flows finish for `graceMs`, cuts the rest, reports them all. */
   async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
     this.#closeListeners();
+    this.#holds.close('Sluice is being stopped');
     this.#closeElsewhere();
     const idle = (): boolean => this.#sessions.size === 0;
     if (!(await this.#until(idle, graceMs))) {

@@ -225,6 +225,6 @@ t.test('when the daemon is restarted what waits is denied, and the session goes 
   await sluice.restart('SIGUSR2');
   const done = await session;
   t.equal(done.stdout, 'goes on\n', done.stderr);
-  t.match(done.stderr, /42501: Sluice: DELETE .*the daemon is being replaced/);
+  t.match(done.stderr, /42501: Sluice: DELETE .*Sluice is being restarted/);
   t.strictSame(await holds(), []);
 });

@@ -21,12 +21,13 @@ const claim = (hold: number, change: object = {}) => ({
 const ALICE = { uid: 0, user: 'root', login: 'alice' };
 const YES = { approved: true, reason: null, by: ALICE };
 
-function holdsOf() {
+function holdsOf(takenTimeoutMs?: number) {
   const sent: unknown[] = [];
   const log: string[] = [];
   const holds = new Holds(
     (key, message) => sent.push([key, message]),
     (line) => log.push(line),
+    takenTimeoutMs,
   );
   return { holds, sent, log };
 }
@@ -40,9 +41,16 @@ t.test('what waits is listed, answered once, and told of in the log', async (t) 
   t.match(one, { id: /^[0-9a-f]{10}$/, agent: 'web', verbs: ['DELETE'], objects: ['t'] });
   t.equal(Date.parse(one?.until ?? '') - Date.parse(one?.since ?? ''), 1_000);
   const id = one?.id ?? '';
-  t.equal(holds.answer('0', YES), null);
-  t.match(holds.answer(id, { approved: false, reason: 'no\nhold x was approved', by: ALICE }), { id });
-  t.equal(holds.answer(id, YES), null, 'once');
+  await t.rejects(holds.answer('0', YES), { code: 'API', message: 'nothing waits under that id' });
+  const answered = holds.answer(id, { approved: false, reason: 'no\nhold x was approved', by: ALICE });
+  await t.rejects(holds.answer(id, YES), { message: /any more: denied by root .* just now$/ }, 'once');
+  t.equal(holds.list().length, 1, 'until its worker has the answer');
+  holds.heard(7, { type: 'released', hold: 3, outcome: 'denied' });
+  t.match(await answered, { id });
+  await t.rejects(holds.answer(id, YES), {
+    code: 'API',
+    message: /any more: denied by root \(uid 0\), logged in as alice, 0 s ago$/,
+  });
   t.strictSame(sent, [
     [7, { type: 'hold-answer', hold: 3, approved: false, reason: 'no\nhold x was approved', by: ALICE }],
   ]);
@@ -67,36 +75,21 @@ t.test('what is released is gone, and so is what waits in a worker that is', asy
   t.equal(holds.list().length, 1);
 });
 
-t.test('what a worker claims is looked at before it is kept', async (t) => {
+t.test('what is no claim about holds is not kept; a number means one', async (t) => {
   const { holds } = holdsOf();
-  for (const change of [
-    { flow: 'x' },
-    { agent: 1 },
-    { agent: 'x'.repeat(64) },
-    { rules: 'r' },
-    { verbs: [1] },
-    { objects: Array.from({ length: 17 }, () => 't') },
-    { objects: ['x'.repeat(131)] },
-    { texts: [{ text: 'x'.repeat(4_097), bytes: 1 }] },
-    { texts: Array.from({ length: 5 }, () => ({ text: '', bytes: 0 })) },
-    { texts: [null] },
-    { values: ['x'.repeat(131)] },
-    { more: -1 },
-    { timeoutMs: 1e15 },
-  ])
-    t.notOk(holds.heard(1, claim(0, change)), JSON.stringify(change).slice(0, 40));
-  t.notOk(holds.heard(1, { ...claim(0), hold: 'x' }));
-  t.notOk(holds.heard(1, { ...claim(0), held: null }));
+  t.notOk(holds.heard(1, claim(0, { flow: 'x' })));
   t.notOk(holds.heard(1, { type: 'stats' }));
-  for (let n = 0; n < 300; n += 1) holds.heard(1, claim(n));
   holds.heard(1, claim(0));
-  t.equal(holds.list().length, 256);
+  holds.heard(1, claim(0));
+  t.equal(holds.list().length, 1);
 });
 
 t.test('what waits and what has ended is counted, with its time', async (t) => {
   const { holds, log } = holdsOf();
   for (let hold = 0; hold < 5; hold += 1) holds.heard(1, claim(hold));
-  holds.answer(holds.list()[0]?.id ?? '', YES);
+  void holds.answer(holds.list()[0]?.id ?? '', YES);
+  holds.heard(1, { type: 'released', hold: 0, outcome: 'approved' });
+  holds.heard(1, { type: 'holds-refused', count: 7 });
   holds.heard(1, { type: 'released', hold: 1, outcome: 'timed_out' });
   holds.heard(1, { type: 'released', hold: 2 });
   t.notOk(holds.heard(1, { type: 'released', hold: 3, outcome: 'mine' }));
@@ -104,7 +97,7 @@ t.test('what waits and what has ended is counted, with its time', async (t) => {
   t.equal(waiting, 2);
   t.ok(oldestSeconds !== null && oldestSeconds >= 0);
   const counted = Object.fromEntries(ended.map(({ outcome, count }) => [outcome, count]));
-  t.strictSame(counted, { approved: 1, denied: 0, timed_out: 1, cancelled: 0, withdrawn: 1 });
+  t.strictSame(counted, { approved: 1, denied: 0, timed_out: 1, cancelled: 0, withdrawn: 1, refused: 7 });
   t.match(log.at(-1), /has ended: timed_out$/);
   holds.ended(1);
   t.match(holds.counts(), { waiting: 0, oldestSeconds: null });
@@ -119,4 +112,81 @@ t.test('who follows is told of what begins to wait, until they do no more', asyn
   end();
   holds.heard(1, claim(1));
   t.strictSame(told, ['0123456789abcdef']);
+});
+
+t.test(
+  'there is room for so many on the host, in whichever worker, and one agent does not take it all',
+  async (t) => {
+    const { holds, sent, log } = holdsOf();
+    const agents = ['a', 'b', 'c', 'd'];
+    for (const [index, agent] of agents.entries())
+      for (let n = 0; n < 65; n += 1) holds.heard(n % 3, claim(1_000 * index + n, { agent }));
+    t.equal(holds.list().length, 256);
+    t.match(sent, [
+      [1, { type: 'hold-answer', hold: 64, approved: false, reason: /^too much of this agent/, by: null }],
+      [1, { hold: 1_064 }],
+      [1, { hold: 2_064 }],
+      [1, { hold: 3_064, reason: /^too many/ }],
+    ]);
+    holds.heard(5, claim(0, { agent: 'e' }));
+    t.match(sent.at(-1), [5, { hold: 0, approved: false, reason: /^too many/, by: null }]);
+    t.equal(holds.counts().ended.find(({ outcome }) => outcome === 'refused')?.count, 5);
+    t.equal(log.filter((line) => line.includes('is refused')).length, 1, 'a flood of them is one line');
+    holds.ended(2);
+    const { length } = holds.list();
+    holds.heard(5, claim(1, { agent: 'e' }));
+    t.equal(holds.list().length, length + 1, 'there is room again');
+  },
+);
+
+t.test('who answers too late is told what became of it', async (t) => {
+  const { holds, log } = holdsOf();
+  for (let hold = 0; hold < 5; hold += 1) holds.heard(1, claim(hold));
+  const ids = holds.list().map(({ id }) => id);
+  const late = ids.map((id) => holds.answer(id, YES));
+  for (const [hold, outcome] of ['timed_out', 'cancelled', 'withdrawn'].entries())
+    holds.heard(1, { type: 'released', hold, outcome });
+  holds.heard(1, { type: 'released', hold: 3 });
+  t.match(await late[3], { id: ids[3] }, 'a worker of an earlier version does not say how');
+  t.match(log.at(-1), /withdrawn$/);
+  holds.ended(1);
+  const words = [
+    /its time was up/,
+    /its agent has cancelled it/,
+    /its agent has left/,
+    null,
+    /its worker has ended/,
+  ];
+  for (const [index, word] of words.entries()) {
+    if (word === null) continue;
+    const error = await late[index]?.then(
+      () => 'taken',
+      ({ message }: Error) => message,
+    );
+    t.match(error, new RegExp(`any more: ${word.source}.*, before that answer came$`));
+    await t.rejects(holds.answer(ids[index] ?? '', YES), {
+      message: new RegExp(`any more: ${word.source}.* s ago$`),
+    });
+  }
+  t.strictSame(holds.list(), []);
+});
+
+t.test('an answer that its worker does not take stands', async (t) => {
+  const { holds, sent } = holdsOf(1);
+  holds.heard(1, claim(0));
+  const id = holds.list()[0]?.id ?? '';
+  await t.rejects(holds.answer(id, YES), { code: 'API', message: /has not taken the answer/ });
+  await t.rejects(holds.answer(id, { ...YES, approved: false }), { message: /approved by root .* just now/ });
+  t.equal(sent.length, 1);
+  t.match(holds.list(), [{ id }]);
+});
+
+t.test('a worker that says somebody has approved is not believed', async (t) => {
+  const { holds, log } = holdsOf();
+  holds.heard(1, claim(0));
+  holds.heard(1, { type: 'released', hold: 0, outcome: 'approved' });
+  const count = (name: string) => holds.counts().ended.find(({ outcome }) => outcome === name)?.count;
+  t.equal(count('approved'), 0);
+  t.equal(count('withdrawn'), 1);
+  t.match(log.at(-1), /has ended: withdrawn$/);
 });

@@ -33,14 +33,14 @@ t.test('a question goes to the daemon, and its answer comes back once', async (t
   desk.answered({ hold: 1, approved: true, reason: null, by: ROOT });
   desk.answered({ hold: 0, approved: true, reason: null, by: ROOT });
   desk.answered({ hold: 0, approved: false, reason: null, by: ROOT });
-  t.strictSame(verdicts, [{ approved: true, reason: null, by: ROOT }]);
+  t.strictSame(verdicts, [{ outcome: 'approved', reason: null, by: ROOT }]);
   t.match(sent[1], { type: 'released', hold: 0, outcome: 'approved' });
 });
 
 t.test('one that is taken back is told of, once, and gets no answer', async (t) => {
   const { desk, sent, verdicts, question } = deskOf();
   const withdraw = desk.ask(question());
-  if (typeof withdraw === 'string') throw new Error(withdraw);
+  if (typeof withdraw !== 'function') throw new Error(withdraw.why);
   withdraw('timed_out');
   withdraw('timed_out');
   desk.answered({ hold: 0, approved: true, reason: null, by: ROOT });
@@ -54,9 +54,9 @@ t.test('one that is taken back is told of, once, and gets no answer', async (t) 
 t.test('there is room for so many, and one agent does not take it all', async (t) => {
   const { desk, sent, question } = deskOf();
   const asked = Array.from({ length: 65 }, () => desk.ask(question('a')));
-  t.match(asked.at(-1), /^too much of this agent/);
+  t.match(asked.at(-1), { why: /^too much of this agent/, isFull: true });
   for (const agent of ['b', 'c', 'd']) for (let n = 0; n < 64; n += 1) desk.ask(question(agent));
-  t.match(desk.ask(question('e')), /^too many/);
+  t.match(desk.ask(question('e')), { why: /^too many/, isFull: true });
   t.equal(sent.length, 256);
 });
 
@@ -64,8 +64,34 @@ t.test('without a daemon what waits is denied, and so is what would have to', as
   const { desk, verdicts, question } = deskOf();
   desk.ask(question());
   desk.close('it is gone');
-  t.strictSame(verdicts, [{ approved: false, reason: 'it is gone', by: null }]);
-  t.equal(desk.ask(question()), 'it is gone');
+  t.strictSame(verdicts, [{ outcome: 'withdrawn', reason: 'it is gone', by: null }]);
+  t.strictSame(desk.ask(question()), { why: 'it is gone', isFull: false });
   desk.open();
   t.type(desk.ask(question()), 'function');
 });
+
+t.test('what the daemon has no room for is refused by it', async (t) => {
+  const { desk, verdicts, sent, question } = deskOf();
+  desk.ask(question());
+  desk.answered({ hold: 0, approved: false, reason: 'too many wait', by: null });
+  t.strictSame(verdicts, [{ outcome: 'refused', reason: 'too many wait', by: null }]);
+  desk.ask(question());
+  desk.answered({ hold: 1, approved: true, reason: null, by: null });
+  t.match(verdicts[1], { outcome: 'refused' }, 'nobody has approved that');
+  t.match(sent.at(-1), { type: 'released', hold: 1, outcome: 'refused' });
+});
+
+t.test(
+  'refusals are told to the daemon; those while there is none by one message when there is',
+  async (t) => {
+    const { desk, sent } = deskOf();
+    desk.refused();
+    t.strictSame(sent, [{ type: 'holds-refused', count: 1 }]);
+    desk.close('it is gone');
+    for (let n = 0; n < 1_000; n += 1) desk.refused();
+    t.equal(sent.length, 1, 'nothing is kept for it');
+    desk.open();
+    desk.open();
+    t.strictSame(sent.slice(1), [{ type: 'holds-refused', count: 1_000 }]);
+  },
+);

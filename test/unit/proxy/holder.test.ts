@@ -37,6 +37,7 @@ const READ = operation('SELECT', 'read');
 function holderOf(rules: CompiledOperationRule[], approver?: Approver) {
   const asked: Question[] = [];
   const counts = { held: 0, approved: 0, denied: 0, withdrawn: 0 };
+  const refused: string[] = [];
   const answers: (Denial | null)[] = [];
   const ended: FlowHold[] = [];
   const withdrawn: HoldOutcome[] = [];
@@ -50,6 +51,7 @@ function holderOf(rules: CompiledOperationRule[], approver?: Approver) {
           withdrawn.push(outcome);
         };
       },
+      refused: () => void refused.push('one'),
     },
     flow: 'f',
     agent: 'web',
@@ -67,7 +69,7 @@ function holderOf(rules: CompiledOperationRule[], approver?: Approver) {
       resolve();
     });
   });
-  return { holder, asked, counts, answers, answered, ended, withdrawn };
+  return { holder, asked, counts, answers, answered, ended, withdrawn, refused };
 }
 
 t.test('without anybody to ask it is denied at once, and says so', async (t) => {
@@ -92,19 +94,19 @@ t.test('who is asked is told of all operations and of the rules; the shortest ti
       held: { flow: 'f', agent: 'web', rules: ['r', 's'], verbs: ['SELECT', 'DELETE'], timeoutMs: 5_000 },
     },
   ]);
-  asked[0]?.answered({ approved: true, reason: null, by: ROOT });
+  asked[0]?.answered({ outcome: 'approved', reason: null, by: ROOT });
   t.strictSame(answers, [null]);
   t.strictSame(counts, { held: 1, approved: 1, denied: 0, withdrawn: 1 });
-  asked[0]?.answered({ approved: false, reason: null, by: ROOT });
+  asked[0]?.answered({ outcome: 'denied', reason: null, by: ROOT });
   t.equal(answers.length, 1, 'an answer counts once');
 });
 
 t.test('a denial says why, a request to cancel is answered as the server does', async (t) => {
   const { holder, asked, answers, counts } = holderOf([rule('r', 'write')]);
   holder.decide([REMOVE], SHOWN);
-  asked[0]?.answered({ approved: false, reason: 'not now', by: ROOT });
+  asked[0]?.answered({ outcome: 'denied', reason: 'not now', by: ROOT });
   holder.decide([REMOVE], SHOWN);
-  asked[1]?.answered({ approved: false, reason: null, by: ROOT });
+  asked[1]?.answered({ outcome: 'denied', reason: null, by: ROOT });
   holder.decide([REMOVE], SHOWN);
   holder.cancel();
   holder.cancel();
@@ -136,10 +138,35 @@ t.test('released, what waits is denied, and nothing is asked any more', async (t
   t.equal(answers.length, 1);
 });
 
-t.test('what cannot be shown is not asked about', async (t) => {
-  const { holder, asked } = holderOf([rule('r', 'write')]);
-  t.match(holder.decide([REMOVE], null), { message: /and its values cannot be shown$/ });
+t.test('what there is no room for is refused with a code of its own, at once or by the daemon', async (t) => {
+  const refused: string[] = [];
+  const full: Approver = {
+    ask: () => ({ why: 'too many wait', isFull: true }),
+    refused: () => void refused.push('one'),
+  };
+  const here = holderOf([rule('r', 'write')], full);
+  t.match(here.holder.decide([REMOVE], SHOWN), {
+    sqlState: '53400',
+    message: /rule "r", and too many wait$/,
+  });
+  t.match(here.ended, [{ outcome: 'refused', reason: 'too many wait' }]);
+  t.equal(refused.length, 1, 'and told of, to be counted');
+  const there = holderOf([rule('r', 'write')]);
+  there.holder.decide([REMOVE], SHOWN);
+  there.asked[0]?.answered({ outcome: 'refused', reason: 'too many wait', by: null });
+  t.match(there.answers, [{ sqlState: '53400', message: /rule "r", and too many wait$/ }]);
+  t.match(there.ended, [{ outcome: 'refused', by: null, reason: 'too many wait' }]);
+  t.strictSame(there.refused, [], 'the daemon has counted that itself');
+});
+
+t.test('what cannot be shown is not asked about, and counted', async (t) => {
+  const { holder, asked, refused } = holderOf([rule('r', 'write')]);
+  t.match(holder.decide([REMOVE], null), { sqlState: '42501', message: /and its values cannot be shown$/ });
   t.strictSame(asked, []);
+  t.equal(refused.length, 1);
+  holder.release('the agent has left');
+  holder.decide([REMOVE], SHOWN);
+  t.equal(refused.length, 1, 'an agent that has left is refused nothing');
 });
 
 t.test('what became of it is put on record: what, how long, how it ended, by whom and why', async (t) => {
@@ -148,11 +175,11 @@ t.test('what became of it is put on record: what, how long, how it ended, by who
   const decide = (): unknown => holder.decide([one], SHOWN);
   const before = Date.now();
   decide();
-  asked[0]?.answered({ approved: true, reason: 'ticket 4711', by: ROOT });
+  asked[0]?.answered({ outcome: 'approved', reason: 'ticket 4711', by: ROOT });
   decide();
-  asked[1]?.answered({ approved: false, reason: null, by: ROOT });
+  asked[1]?.answered({ outcome: 'denied', reason: null, by: ROOT });
   decide();
-  asked[2]?.answered({ approved: false, reason: 'the daemon is being replaced', by: null });
+  asked[2]?.answered({ outcome: 'withdrawn', reason: 'Sluice is being restarted', by: null });
   decide();
   holder.cancel();
   decide();
@@ -161,7 +188,7 @@ t.test('what became of it is put on record: what, how long, how it ended, by who
   t.match(ended, [
     { what: 'DELETE app.users', rule: 'r', outcome: 'approved', by: ROOT, reason: 'ticket 4711' },
     { outcome: 'denied', by: ROOT, reason: null },
-    { outcome: 'withdrawn', by: null, reason: 'the daemon is being replaced' },
+    { outcome: 'withdrawn', by: null, reason: 'Sluice is being restarted' },
     { outcome: 'cancelled', by: null },
     { outcome: 'withdrawn', by: null, reason: 'the agent has left' },
     { outcome: 'refused', by: null, reason: 'the agent has left' },

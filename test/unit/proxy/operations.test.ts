@@ -102,6 +102,7 @@ function approverOf() {
       asked.push(question);
       return () => undefined;
     },
+    refused: () => undefined,
   };
   return { approver, asked };
 }
@@ -121,7 +122,7 @@ t.test('what is held waits for its answer, which wakes the relay', async (t) => 
   push(agentFilter, query(`SELECT '${'x'.repeat(65_536)}'`));
   t.ok(agentFilter?.full);
   t.equal(woken, 0);
-  asked[0]?.answered({ approved: true, reason: null, by: null });
+  asked[0]?.answered({ outcome: 'approved', reason: null, by: null });
   t.equal(woken, 1);
   t.match(push(agentFilter), /^Q....DROP TABLE t\0Q....SELECT 1\0Q/s);
   t.notOk(agentFilter?.full);
@@ -206,7 +207,7 @@ t.test('masks see what the gate has made of each message, cut once', async (t) =
   const row = message('D', Buffer.from([0, 1]), uint32(16), Buffer.from('4111111111111111'));
   const answer = push(serverFilter, described, row, message('C', text('SELECT 1')), ready);
   t.match(answer, /\*{12}1111/, 'while a statement waits');
-  asked[0]?.answered({ approved: true, reason: null, by: null });
+  asked[0]?.answered({ outcome: 'approved', reason: null, by: null });
   t.match(push(agentFilter), /^Q....DROP TABLE t\0$/s);
   t.match(push(serverFilter, message('C', text('DROP TABLE')), ready), /DROP TABLE/);
 });
