@@ -52,6 +52,11 @@ const DEPTH_MAX = 6;
 
 /** Null: its values pass as they are. */
 export function cellOf(facts: CellFacts): Cell | null {
+  return cellIn(facts, 0);
+}
+
+/** @param depth in how many values that are too long to be held */
+function cellIn(facts: CellFacts, depth: number): Cell | null {
   const { typeOid, format, masker, onHits, numbersAreTexts = false } = facts;
   const family = familyOf(typeOid);
   if (masker === null || (masker.whole === null && !isLookedAt(family, typeOid, format))) return null;
@@ -72,8 +77,13 @@ export function cellOf(facts: CellFacts): Cell | null {
       }
       return standIn(typeOid, format, bytes);
     },
-    stream: (length) => longValue({ typeOid, format, masker, onHits, length }),
+    stream: (length) => longValue({ typeOid, format, masker, onHits, length, cellOf: within(facts, depth) }),
   };
+}
+
+function within(facts: CellFacts, depth: number): ((typeOid: number) => Cell | null) | null {
+  if (depth >= DEPTH_MAX) return null;
+  return (typeOid) => cellIn({ ...facts, typeOid, format: 1 }, depth + 1);
 }
 
 function searchedAs(masker: ValueMasker, family: Family, format: number): Cell['searchedAs'] {

@@ -3,9 +3,11 @@
  * of the column's type as far as that can be told without its end.
  */
 import type { MaskStream, ValueMasker } from '../../../mask/masker.ts';
-import type { OnHits } from './cell.ts';
+import type { Cell, OnHits } from './cell.ts';
+import { LongNested } from './long-nested.ts';
+import { boundOf } from './range-binary.ts';
 import { starredInside } from './same-length.ts';
-import { familyOf } from './types.ts';
+import { type Family, familyOf } from './types.ts';
 
 export interface LongFacts {
   readonly typeOid: number;
@@ -13,6 +15,8 @@ export interface LongFacts {
   readonly masker: ValueMasker;
   readonly onHits: OnHits;
   readonly length: number;
+  /** For values in it, in binary; null: values in values, too deep. */
+  readonly cellOf: ((typeOid: number) => Cell | null) | null;
 }
 
 type ByteStream = Pick<MaskStream, 'push' | 'end'>;
@@ -21,11 +25,24 @@ type ByteStream = Pick<MaskStream, 'push' | 'end'>;
 export function longValue(facts: LongFacts): ByteStream | null {
   const { typeOid, format, masker, onHits } = facts;
   const family = familyOf(typeOid);
+  if (format === 1 && NESTED.has(family)) return nested(facts, family);
   if (masker.whole !== null) return wholly(facts);
+  // Numbers in it are not found as they pass.
+  if (format === 1 && (boundOf(typeOid) !== 0 || SNAPSHOTS.has(typeOid))) return null;
   const stream = counted(masker.stream(), onHits);
   if (family === 'bytea' && format === 0) return new Hex(stream);
   if (family === 'jsonb' && format === 1) return new After(1, stream);
   return stream;
+}
+
+const NESTED: ReadonlySet<Family> = new Set<Family>(['array', 'record', 'unknown']);
+/** `txid_snapshot`, `pg_snapshot`. */
+const SNAPSHOTS: ReadonlySet<number> = new Set([2970, 5038]);
+
+function nested({ masker, onHits, length, cellOf }: LongFacts, family: Family): ByteStream | null {
+  if (cellOf === null) return null;
+  const mayBeOther = family === 'unknown' && masker.whole === null;
+  return new LongNested({ length, cellOf, other: mayBeOther ? counted(masker.stream(), onHits) : null });
 }
 
 /** Tells in the end what was found. */

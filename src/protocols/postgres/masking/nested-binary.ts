@@ -7,8 +7,8 @@
 export type BinaryMask = (typeOid: number, bytes: Buffer) => Uint8Array | null | undefined;
 
 /** PostgreSQL's own (MAXDIM). */
-const DIMENSIONS_MAX = 6;
-const NULL_LENGTH = -1;
+export const DIMENSIONS_MAX = 6;
+export const NULL_LENGTH = -1;
 
 /** @returns the new bytes; null: nothing was changed; undefined: it is no array */
 export function mapArray(bytes: Buffer, mask: BinaryMask): Buffer | null | undefined {

@@ -19,10 +19,11 @@ export type Step =
 export type Steps = Generator<Step, void, Buffer>;
 
 /** Values up to this length are held also in messages that are not. */
-const VALUE_HELD_MAX_BYTES = 65_536;
+export const VALUE_HELD_MAX_BYTES = 65_536;
 
 const NOTHING = Buffer.alloc(0);
-const PASS: ByteStream = { push: (chunk) => chunk, end: () => NOTHING };
+/** For what is not to be masked. */
+export const PASS: ByteStream = { push: (chunk) => chunk, end: () => NOTHING };
 
 export class Pull {
   readonly #steps: Steps;
