@@ -68,7 +68,8 @@ export class Postgres {
       ssl_key_file: 'server.key',
       // Durability is not what is tested.
       fsync: 'off',
-      max_connections: '200',
+      // More than may wait for approval.
+      max_connections: '320',
       log_connections: 'on',
       log_statement: 'all',
       ...more,

@@ -1,0 +1,218 @@
+/**
+ * What waits for approval while workers and the daemon are replaced, killed and stopped: it has run once after it was approved, or never;
+ * nothing is listed that does not wait; the agent is told. A real PostgreSQL is the judge of what has run.
+ */
+import t from 'tap';
+import { until } from '#test/support/command.ts';
+import { Held } from '#test/support/held.ts';
+import { psqlThrough } from '#test/support/psql.ts';
+import { PYTHON } from '#test/support/python.ts';
+import { underServiceManager } from '#test/support/service-manager.ts';
+import { TestSluice } from '#test/support/sluice.ts';
+import { World } from '#test/support/world.ts';
+import { AGENTS, worldPolicy } from '#test/support/world-policy.ts';
+
+t.setTimeout(420_000);
+
+const policyOf = (world: World): string =>
+  worldPolicy(world, {
+    more: `operations:
+  - name: ask-first
+    agents: [${AGENTS.shop}]
+    destinations: [db]
+    effects: [unbounded-write]
+    action: hold
+`,
+  });
+const PSQL = ['psql', '-XAtq', '-v', 'VERBOSITY=verbose'];
+const update = (what: string): string => `update tally set n = n + 1 /* ${what} */`;
+const CREATE = 'create table tally (n int); insert into tally values (0);';
+
+async function restartWorkers(sluice: TestSluice): Promise<void> {
+  const { code, stderr } = await sluice.cli(['workers', 'restart'], { timeoutMs: 60_000 });
+  if (code !== 0) throw new Error(stderr);
+}
+
+async function workersAgain(sluice: TestSluice, before: readonly (number | null)[]): Promise<void> {
+  await until('workers of which all are new', async () =>
+    (await sluice.status()).workers.every(({ pid }) => pid !== null && !before.includes(pid)),
+  );
+}
+
+t.test('replaced: it is denied, the session goes on, and what it asks then is asked about', async (t) => {
+  const world = await World.open(['postgres']);
+  t.teardown(() => world.close());
+  const sluice = await TestSluice.start(world, { policy: policyOf(world), ...underServiceManager(world) });
+  const held = new Held(sluice);
+  const { connection, env, psql } = psqlThrough(sluice);
+  await psql(AGENTS.shop, CREATE);
+  const kinds: readonly [string, () => Promise<unknown>][] = [
+    ['workers', () => restartWorkers(sluice)],
+    ['in place', () => sluice.restart('SIGUSR2')],
+    ['restart', () => sluice.restart('SIGHUP')],
+  ];
+  for (const [kind, replace] of kinds) {
+    const session = sluice.start(AGENTS.shop, [...PSQL, connection], { env, keepStdin: true });
+    session.write(`${update(`before ${kind}`)};\n${update(`waiting ${kind}`)};\nselect 'goes on';\n`);
+    const before = await held.next();
+    t.match(await held.approve(before.id), { code: 0 });
+    const waiting = await held.next(before);
+    await replace();
+    await session.waitFor((running) => running.stdout.includes('goes on'));
+    t.strictSame(await held.list(), []);
+    t.match(await held.approve(waiting.id), { code: 1, stderr: /nothing waits under that id/ });
+    session.write(`${update(`after ${kind}`)};\n`);
+    session.endInput();
+    const after = await held.next();
+    t.match(after.texts, [{ text: `${update(`after ${kind}`)};` }], 'asked about by who replaced them');
+    t.match(await held.approve(after.id), { code: 0 });
+    const { code, stdout, stderr } = await session.finished;
+    t.equal(code, 0);
+    t.equal(stdout, 'goes on\n');
+    t.match(
+      stderr,
+      /42501: Sluice: UPDATE needs approval by rule "ask-first", and Sluice is being restarted\n/,
+    );
+    t.equal(stderr.match(/ERROR/g)?.length, 1);
+    t.equal(await held.ran(`/* before ${kind} */`), 1);
+    t.equal(await held.ran(`/* waiting ${kind} */`), 0);
+    t.equal(await held.ran(`/* after ${kind} */`), 1);
+    t.strictSame(await held.list(), []);
+  }
+});
+
+/** So many sessions, each of which asks for one thing that waits, under its number. */
+const MANY = 60;
+const CROWD = `import psycopg, sys, threading
+def one(number):
+    with psycopg.connect(sys.argv[1], autocommit=True) as c:
+        try:
+            c.execute(sys.argv[2].replace("NUMBER", str(number)))
+        except psycopg.Error:
+            pass
+        c.execute("select 1")
+threads = [threading.Thread(target=one, args=(number,)) for number in range(${MANY})]
+for t in threads: t.start()
+for t in threads: t.join()
+print("all of them go on")
+`;
+
+t.test('approved while it is replaced: what was called approved has run, and nothing else', async (t) => {
+  const world = await World.open(['postgres']);
+  t.teardown(() => world.close());
+  const sluice = await TestSluice.start(world, { policy: policyOf(world) });
+  const held = new Held(sluice);
+  const { connection, env, fileOf, psql } = psqlThrough(sluice);
+  await psql(AGENTS.shop, CREATE);
+  const kinds: readonly [string, () => Promise<unknown>][] = [
+    ['workers', () => restartWorkers(sluice)],
+    ['in place', () => sluice.restart('SIGUSR2')],
+  ];
+  for (const [kind, replace] of kinds) {
+    const argv = [PYTHON, fileOf(CROWD), connection, update(`race NUMBER ${kind}`)];
+    const session = sluice.start(AGENTS.shop, argv, { env });
+    const all = await held.all(MANY);
+    const replacing = replace();
+    const answers = new Map<string, string>();
+    for (const { id, texts } of all) {
+      const answered = await sluice.api.answerHold({ id, approved: true }).then(
+        () => 'approved',
+        ({ message }: Error) => message,
+      );
+      answers.set(texts[0]?.text ?? '', answered);
+      // So that they are spread over what is going on.
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    await replacing;
+    t.match(await session.finished, { code: 0, stdout: 'all of them go on\n' });
+    const executed = await held.executed();
+    const ran = (text: string): number => executed.filter((line) => line.includes(text)).length;
+    let approved = 0;
+    for (const [text, answer] of answers) {
+      if (answer === 'approved') approved += 1;
+      if (answer === 'approved') t.equal(ran(text), 1, text);
+      else if (answer.startsWith('nothing waits')) t.equal(ran(text), 0, `${text}: ${answer}`);
+      else t.ok(ran(text) <= 1, `${text}: ${answer}`);
+    }
+    t.equal(answers.size, MANY);
+    t.comment(`${kind}: ${approved} of ${MANY} were approved`);
+    t.strictSame(await held.list(), []);
+  }
+});
+
+t.test('killed or stopped: it has not run, the agent is told, and no list shows it', async (t) => {
+  const world = await World.open(['postgres']);
+  t.teardown(() => world.close());
+  const sluice = await TestSluice.start(world, { policy: policyOf(world) });
+  const held = new Held(sluice);
+  const { psql } = psqlThrough(sluice);
+  await psql(AGENTS.shop, CREATE);
+  const killWorkers = async (): Promise<void> => {
+    const pids = (await sluice.status()).workers.map(({ pid }) => pid);
+    for (const pid of pids) if (pid !== null) process.kill(pid, 'SIGKILL');
+    await workersAgain(sluice, pids);
+  };
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    await sluice.stop(signal);
+    t.match(await sluice.cli(['holds']), { code: 3 }, 'there is nobody to ask');
+    await sluice.startDaemon();
+  };
+  const kinds: readonly [string, () => Promise<void>, RegExp][] = [
+    [
+      'workers killed',
+      killWorkers,
+      /connection to server was lost|server closed the connection|Connection reset/,
+    ],
+    [
+      'daemon killed',
+      () => end('SIGKILL'),
+      /connection to server was lost|server closed the connection|Connection reset/,
+    ],
+    ['daemon stopped', () => end('SIGTERM'), /42501: Sluice: UPDATE .*, and Sluice is being stopped\n/],
+  ];
+  for (const [kind, strike, told] of kinds) {
+    const session = psql(AGENTS.shop, `${update(`waiting ${kind}`)};\n`);
+    const waiting = await held.next();
+    await strike();
+    t.match((await session).stderr, told, kind);
+    t.strictSame(await held.list(), []);
+    const became =
+      kind === 'workers killed' ? / any more: its worker has ended, / : /nothing waits under that id\n/;
+    t.match(await held.approve(waiting.id), { code: 1, stderr: became });
+    t.equal(await held.ran(`/* waiting ${kind} */`), 0);
+    const again = psql(AGENTS.shop, `${update(`again ${kind}`)};\n`);
+    t.match(await held.approve((await held.next()).id), { code: 0 });
+    t.match(await again, { code: 0, stderr: '' });
+    t.equal(await held.ran(`/* again ${kind} */`), 1);
+  }
+});
+
+t.test(
+  'approved while its worker is killed: it has run at most once, and not unless somebody has approved',
+  async (t) => {
+    const world = await World.open(['postgres']);
+    t.teardown(() => world.close());
+    const sluice = await TestSluice.start(world, { policy: policyOf(world) });
+    const held = new Held(sluice);
+    const { psql } = psqlThrough(sluice);
+    await psql(AGENTS.shop, CREATE);
+    for (const round of [0, 1, 2, 3]) {
+      const session = psql(AGENTS.shop, `${update(`shot ${round}`)};\n`);
+      const { id } = await held.next();
+      const pids = (await sluice.status()).workers.map(({ pid }) => pid);
+      const answering = sluice.api.answerHold({ id, approved: true }).then(
+        () => 'approved',
+        ({ message }: Error) => message,
+      );
+      await new Promise((resolve) => setTimeout(resolve, round));
+      for (const pid of pids) if (pid !== null) process.kill(pid, 'SIGKILL');
+      const answered = await answering;
+      await workersAgain(sluice, pids);
+      await session;
+      t.match(answered, /^approved$|its worker has ended, before that answer came$/);
+      const ran = await held.ran(`/* shot ${round} */`);
+      t.ok(ran <= 1, `${answered}: ran ${ran}`);
+      t.strictSame(await held.list(), []);
+    }
+  },
+);

@@ -1,0 +1,70 @@
+/**
+ * What waits for approval in a Sluice, as the command line shows and answers it; and what of it has come to the server, which its
+ * own log says.
+ */
+import type { HoldStatus } from '#src/api/types.ts';
+import { type Finished, until } from './command.ts';
+import { psqlThrough } from './psql.ts';
+import type { TestSluice } from './sluice.ts';
+import { AGENTS } from './world-policy.ts';
+
+export class Held {
+  readonly #sluice: TestSluice;
+  #looks = 0;
+
+  constructor(sluice: TestSluice) {
+    this.#sluice = sluice;
+  }
+
+  /** Oldest first. */
+  async list(): Promise<HoldStatus[]> {
+    const { stdout } = await this.#sluice.cli(['holds', '--output', 'json']);
+    return stdout
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as HoldStatus);
+  }
+
+  /** The first that waits and that is none of these. */
+  next(...known: readonly HoldStatus[]): Promise<HoldStatus> {
+    return until('something that waits', async () =>
+      (await this.list()).find(({ id }) => known.every((other) => other.id !== id)),
+    );
+  }
+
+  /** All that wait, once there are so many. */
+  all(count: number): Promise<HoldStatus[]> {
+    return until(`${count} that wait`, async () => {
+      const found = await this.list();
+      return found.length === count && found;
+    });
+  }
+
+  none(): Promise<true> {
+    return until('nothing that waits', async () => (await this.list()).length === 0);
+  }
+
+  approve(id: string): Promise<Finished> {
+    return this.#sluice.cli(['holds', 'approve', id]);
+  }
+
+  deny(id: string): Promise<Finished> {
+    return this.#sluice.cli(['holds', 'deny', id]);
+  }
+
+  /** How often the server has run something with this text in it. */
+  async ran(text: string): Promise<number> {
+    return (await this.executed()).filter((line) => line.includes(text)).length;
+  }
+
+  /** All that the server has run, as its log has it. Somebody who is not held must get through to it. */
+  async executed(): Promise<string[]> {
+    const { postgres } = this.#sluice.world;
+    this.#looks += 1;
+    const last = `look ${this.#looks}`;
+    // The log has what was run before that before it.
+    await psqlThrough(this.#sluice).psql(AGENTS.shop, `select '${last}';`);
+    await until(`'${last}' in PostgreSQL's log`, () => postgres.log.includes(`select '${last}'`));
+    return postgres.log.split('\n').filter((line) => / (?:statement|execute \S+): /.test(line));
+  }
+}
