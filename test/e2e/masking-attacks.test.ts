@@ -43,6 +43,26 @@ t.test('no way gives a masked value away', async (t) => {
     create function as_view() returns table (a int, b text) language sql as 'select id, ssn from people';
     create extension tablefunc; create extension hstore; create extension dblink; create extension pageinspect;
     create view names as select id, name from people where id < 100 with check option;
+    create domain ssn_domain as text; create type wrapped as (x text); create type mood as enum ('a');
+    create cast (text as wrapped) with inout; create type textrange as range (subtype = text);
+    create function joined(text, text) returns text language sql immutable as 'select $1 || $2';
+    create operator ||| (leftarg = text, rightarg = text, function = joined);
+    create function same(text) returns text language sql immutable as 'select $1';
+    create function length_of(wrapped) returns text language sql immutable as 'select $1.x';
+    create function opened(refcursor) returns refcursor language plpgsql as
+      'begin open $1 for select upper(ssn) from people; return $1; end';
+    create view instead as select id as a, ssn as b from people;
+    create function put_row() returns trigger language plpgsql as
+      'begin new.b := (select ssn from people where id = 1); return new; end';
+    create trigger instead instead of insert or update on instead for each row execute function put_row();
+    create table opens (a int); create function opens() returns trigger language plpgsql as
+      'declare c refcursor := ''trc''; begin open c for select upper(ssn) from people; return new; end';
+    create trigger opens before insert on opens for each row execute function opens();
+    create table prepares (a int); create function prepares() returns trigger language plpgsql as
+      'begin execute ''prepare trs as select upper(ssn) from people''; return new; end';
+    create trigger prepares before insert on prepares for each row execute function prepares();
+    create table ruled (a int, b text);
+    create rule r as on insert to ruled do instead select id, ssn from people;
     create table parent (id int, name text, ssn text, card bigint) partition by list (id);
     create table flat (id int, ssn text);`);
   t.equal(made.stderr, '');

@@ -13,6 +13,8 @@ const NOTHING_TO_SAY: StatementFacts = {
   runsCode: false,
   calls: false,
   isIndirect: false,
+  gives: [],
+  takes: [],
   lasts: false,
   isPlan: false,
   changesTables: false,

@@ -3,7 +3,8 @@
  * out of a later statement.
  *
  * SQL has the same names in its hands (PREPARE, DECLARE, and code that does so): so once a masked column was touched by
- * one of those, whatever has no certain origin is taken for it, to the end of the session.
+ * one of those, whatever has no certain origin is taken for it, to the end of the session. So is what EXECUTE and FETCH have by a name that
+ * nobody was seen to give, or once a function of the database ran: it may have opened a cursor.
  */
 import type { ColumnRules } from './column-rules.ts';
 import type { LookUp } from './look-up.ts';
@@ -24,6 +25,11 @@ export class Names {
   #lasting = false;
   /** The same by the protocol, whose names EXECUTE and FETCH know too. */
   #parsed = false;
+
+  /** A function of the database's own ran, which may give a name of SQL to whatever it likes. */
+  #called = false;
+  /** Names that SQL gave. */
+  readonly #given = new Set<string>();
 
   constructor(columns: ColumnRules, lookUp: LookUp | null) {
     this.#columns = columns;
@@ -62,6 +68,8 @@ export class Names {
   ran(facts: StatementFacts | null): void {
     if (this.#columns.rules.length === 0) return;
     if (facts === null || facts.changesTables) this.#lookUp?.expire();
+    this.#called ||= this.#columns.runsFunction(facts, this.#lookUp?.catalog ?? null);
+    for (const name of facts?.gives ?? []) if (this.#given.size < NAMES_MAX) this.#given.add(name);
     if (this.#lasting || facts?.lasts === false) return;
     // Code finds nothing to prepare or declare in a database that had no such column when it was asked.
     const finds = facts?.runsCode !== true || this.#columns.meanSomething(this.#lookUp?.last ?? null);
@@ -77,16 +85,26 @@ export class Names {
 
   /**
    * Whether what was prepared or declared before may come out of the statement. Of a simple query the text says so; one of the
-   * extended protocol may have another's name.
+   * extended protocol may have another's name. @param portal null: a simple query. The one without a name is nobody else's to open
    */
-  mayShow(facts: StatementFacts | null, by: 'query' | 'portal'): boolean {
+  mayShow(facts: StatementFacts | null, portal: string | null): boolean {
     const isIndirect = facts?.isIndirect !== false;
-    return (this.#lasting && (isIndirect || by === 'portal')) || (this.#parsed && isIndirect);
+    if (this.#lasting && (isIndirect || portal !== null)) return true;
+    if (this.#called && (isIndirect || (portal !== null && portal !== ''))) return true;
+    return isIndirect && (this.#parsed || this.#isUnknown(facts));
+  }
+
+  /** It has a name from somewhere else: code that a trigger ran, or another session's of a pool. */
+  #isUnknown(facts: StatementFacts | null): boolean {
+    const known = [this.#given, this.#statements, this.#portals];
+    const isKnown = (name: string): boolean => known.some((names) => names.has(name));
+    if (facts?.takes.every(isKnown) === true) return false;
+    return this.#columns.meanSomething(this.#lookUp?.catalog ?? null);
   }
 
   /** Whether what is said about the statement may quote a masked value. */
   touched(facts: StatementFacts | null): boolean {
-    if (this.mayShow(facts, 'query')) return true;
+    if (this.mayShow(facts, null)) return true;
     return this.#columns.anyTouched(facts, this.#lookUp?.catalog ?? null);
   }
 }

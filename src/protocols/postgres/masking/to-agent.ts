@@ -247,7 +247,7 @@ export class ToAgent extends MessageRewriter {
   #described(bytes: Buffer, at: number, end: number, head: Expected | null): Uint8Array | null {
     if (head?.kind === 'query') {
       this.#names.ran(head.facts);
-      return this.#planResult(bytes, at, end, head.facts, this.#names.mayShow(head.facts, 'query'));
+      return this.#planResult(bytes, at, end, head.facts, this.#names.mayShow(head.facts, null));
     }
     if (head?.kind !== 'describe-portal' && head?.kind !== 'describe-statement') throw this.#unasked();
     this.#exchange.pop();
@@ -257,7 +257,7 @@ export class ToAgent extends MessageRewriter {
       return this.#renamed(bytes.subarray(at, end));
     }
     const facts = this.#names.factsOf(head.portal);
-    const instead = this.#planResult(bytes, at, end, facts, this.#names.mayShow(facts, 'portal'));
+    const instead = this.#planResult(bytes, at, end, facts, this.#names.mayShow(facts, head.portal));
     return head.ours ? NOTHING : instead;
   }
 

@@ -32,6 +32,10 @@ export interface StatementFacts {
   readonly calls: boolean;
   /** EXECUTE and FETCH: what they give was said before. */
   readonly isIndirect: boolean;
+  /** Names it is to give to what is prepared or declared. */
+  readonly gives: readonly string[];
+  /** Names by which EXECUTE and FETCH have it. */
+  readonly takes: readonly string[];
   /** PREPARE, DECLARE, code: what it reads may come out of a later statement. */
   readonly lasts: boolean;
   /** EXPLAIN and nothing else: plans show no rows. */
@@ -114,6 +118,8 @@ class Reader {
   #calls = false;
   #isIndirect = false;
   #lasts = false;
+  readonly #gives: string[] = [];
+  readonly #takes: string[] = [];
   #isPlan = true;
   #changesTables = false;
 
@@ -129,6 +135,8 @@ class Reader {
       runsCode: this.#runsCode,
       calls: this.#calls,
       isIndirect: this.#isIndirect,
+      gives: this.#gives,
+      takes: this.#takes,
       lasts: this.#lasts,
       isPlan: this.#isPlan,
       changesTables: this.#changesTables || this.#runsCode,
@@ -185,9 +193,13 @@ class Reader {
     const effects: readonly string[] = Object.hasOwn(STATEMENTS, kind) ? (STATEMENTS[kind] ?? []) : [];
     if (effects.includes('schema-change')) this.#changesTables = true;
     if (kind === 'DoStmt' || kind === 'CallStmt') this.#runsCode = true;
-    if (kind === 'ExecuteStmt' || kind === 'FetchStmt') this.#isIndirect = true;
-    if (kind === 'PrepareStmt' || kind === 'DeclareCursorStmt' || effects.includes('code'))
-      this.#lasts = true;
+    const { name, portalname } = node;
+    if (kind === 'ExecuteStmt' || kind === 'FetchStmt') {
+      this.#isIndirect = true;
+      this.#takes.push(String(name ?? portalname));
+    }
+    if (kind === 'PrepareStmt' || kind === 'DeclareCursorStmt') this.#gives.push(String(name ?? portalname));
+    this.#lasts ||= this.#gives.length > 0 || effects.includes('code');
     // Rules and functions with a statement's tree in them, and RETURNING of foreign things, are walked like any other.
     if (kind === 'CopyStmt') {
       const shape = copyShape(node);

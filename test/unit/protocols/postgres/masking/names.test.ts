@@ -22,9 +22,9 @@ const own = {
   columns: [],
 };
 
-/** Whether it lasts, after these were run, in a database with these columns; null: it was not asked. */
-function lasting(meant: readonly MeantColumn[] | null, ...statements: string[]): boolean {
-  const known = meant === null ? null : new Catalog(rules, 100, meant);
+/** A session with a database that has these columns, and a function `f`; null: it was not asked. */
+function namesOf(meant: readonly MeantColumn[] | null): Names {
+  const known = meant === null ? null : new Catalog(rules, 100, meant, new Set(['f']));
   const keeper = {
     current: () => known,
     isDue: () => false,
@@ -40,9 +40,14 @@ function lasting(meant: readonly MeantColumn[] | null, ...statements: string[]):
     mayWrite: () => false,
     write: () => {},
   });
-  const names = new Names(columns, lookUp);
-  for (const sql of statements) names.ran(statementFacts(Buffer.from(sql)));
-  return names.mayShow(statementFacts(Buffer.from('execute p')), 'query');
+  return new Names(columns, lookUp);
+}
+
+/** Whether it lasts, after these were run. */
+function lasting(meant: readonly MeantColumn[] | null, ...statements: string[]): boolean {
+  const names = namesOf(meant);
+  for (const sql of ['prepare p as select 1', ...statements]) names.ran(statementFacts(Buffer.from(sql)));
+  return names.mayShow(statementFacts(Buffer.from('execute p')), null);
 }
 
 t.test('what touches a meant column and is prepared or declared lasts', async (t) => {
@@ -56,18 +61,45 @@ t.test(
   'what was parsed by the protocol may come out of EXECUTE and FETCH, and of nothing else',
   async (t) => {
     const names = new Names(columns, null);
-    const says = (sql: string) => names.mayShow(statementFacts(Buffer.from(sql)), 'query');
+    const says = (sql: string) => names.mayShow(statementFacts(Buffer.from(sql)), null);
     names.parsed('a', statementFacts(Buffer.from('select 1')));
     t.notOk(says('execute a'));
     names.parsed('b', statementFacts(Buffer.from('select upper(ssn) from people')));
     t.ok(says('execute b'));
     t.ok(says('fetch all from b'));
     t.notOk(says('select count(*) from t'));
-    t.notOk(names.mayShow(statementFacts(Buffer.from('select count(*) from t')), 'portal'));
-    t.ok(names.mayShow(null, 'portal'), 'a name nobody knows');
+    t.notOk(names.mayShow(statementFacts(Buffer.from('select count(*) from t')), 'c'));
+    t.ok(names.mayShow(null, 'c'), 'a name nobody knows');
     t.ok(names.touched(statementFacts(Buffer.from('execute b'))), 'so may its errors');
   },
 );
+
+t.test('a name that nobody was seen to give may be of anything', async (t) => {
+  const shows = (meant: readonly MeantColumn[], used: string, ...before: string[]): boolean => {
+    const names = namesOf(meant);
+    for (const sql of before) names.ran(statementFacts(Buffer.from(sql)));
+    return names.mayShow(statementFacts(Buffer.from(used)), null);
+  };
+  t.ok(shows([own], 'execute p'));
+  t.ok(shows([own], 'fetch all c', 'prepare p as select 1'));
+  t.notOk(shows([own], 'execute p', 'prepare p as select 1'));
+  t.notOk(shows([own], 'fetch all c', 'declare c cursor for select 1'));
+  t.notOk(shows([], 'fetch all c'), 'where there is nothing that is meant');
+});
+
+t.test('a function of the database may have given a name to something else', async (t) => {
+  const names = namesOf([own]);
+  const indirect = statementFacts(Buffer.from('fetch all c'));
+  const plain = statementFacts(Buffer.from('select 1'));
+  for (const sql of ['declare c cursor for select 1', 'select lower(x) from t'])
+    names.ran(statementFacts(Buffer.from(sql)));
+  t.notOk(names.mayShow(indirect, null));
+  names.ran(statementFacts(Buffer.from('select f()')));
+  t.ok(names.mayShow(indirect, null));
+  t.ok(names.mayShow(plain, 'c'), 'of a portal with a name');
+  t.notOk(names.mayShow(plain, ''), 'of the one without');
+  t.notOk(names.mayShow(plain, null));
+});
 
 t.test('what is known of statements is bounded by the size of their texts', async (t) => {
   const names = new Names(columns, null);
