@@ -73,7 +73,8 @@ export function maskFlow(options: MaskingOptions): Masked | null {
   const onDenied = (): void => {
     found.denied += 1;
   };
-  const requests = maskRequests(options, onHits, onDenied);
+  let known = (): Catalog | null => null;
+  const requests = maskRequests(options, onHits, onDenied, () => known());
   const masker = makeMasker(engine, masks, 'responses');
   if (masker === null && requests === null) return asItIs;
   const raw = requests === null ? opening.raw : maskStartup(opening.raw, requests.masker, onHits);
@@ -89,6 +90,7 @@ export function maskFlow(options: MaskingOptions): Masked | null {
     requests: requests?.session ?? null,
     keeper,
   });
+  known = () => session.catalog;
   const { toServer, toAgent } = session;
   const all = makeMasker(engine, masks, 'any');
   return {
@@ -139,11 +141,17 @@ function maskRequests(
   { engine, masks }: MaskingOptions,
   onHits: OnHits,
   onDenied: () => void,
+  known: () => Catalog | null,
 ): MaskedRequests | null {
   const masker = makeMasker(engine, masks, 'requests');
   if (masker === null) return null;
   const strict = masks.filter((mask) => mask.strict && mask.effect === 'mask');
-  const maskers = new ValueMaskers(masker, columnsOf(masks, 'requests'), columnsOf(strict, 'requests'));
+  const maskers = new ValueMaskers(
+    masker,
+    columnsOf(masks, 'requests'),
+    columnsOf(strict, 'requests'),
+    known,
+  );
   const denials = new Denials();
   return {
     masker,

@@ -27,6 +27,7 @@ const SECRET = /078-05-1120|78051120/;
 const made = await server.psql(`
   create table people (id int primary key, name text, ssn text);
   create table others (id int, x text);
+  create table heir () inherits (people);
   create view shown as select id, ssn as hidden from people;
   create function same(text) returns text language sql immutable as 'select $1';
   create function joined(text, text) returns text language sql immutable as 'select $1 || $2';
@@ -66,6 +67,47 @@ t.test('no way brings it to the server that is not known', async (t) => {
     t.equal(await heard(logged), holds === 'known', `${name}: ${(stdout + stderr).slice(0, 200)}`);
   }
   t.strictSame(proxy.errors, [], 'no flow was ended for it');
+});
+
+t.test('where results are masked as well a view of the column is known', async (t) => {
+  const own = mkdtempSync('/tmp/sluice-attacks-');
+  t.teardown(() => rmSync(own, { recursive: true, force: true }));
+  chmodSync(own, 0o755);
+  const both = await MaskingProxy.start(own, server.socket, [{ ...SSN, direction: 'both', strict: true }]);
+  t.teardown(() => both.stop());
+  for (const sql of [
+    "insert into shown (id, hidden) values (1, '078-05-1120')",
+    "insert into shown (hidden, id) select * from unnest('{078-05-1120}'::text[], '{1}'::int[])",
+    "update shown set hidden = '078-05-1120'",
+    "merge into shown using (values ('078-05-1120')) v (s) on true when matched then update set hidden = s",
+    'copy shown (id, hidden) from stdin;\n1\t078-05-1120\n\\.',
+  ]) {
+    const logged = server.log.length;
+    const { stderr } = await server.psql(`select 1;\n${sql};\n`, { host: own });
+    t.match(
+      stderr,
+      /42501: Sluice: (?:values are given to a view|the statement would take masked values)/,
+      sql,
+    );
+    t.notOk(await heard(logged), sql);
+  }
+  const logged = server.log.length;
+  const heirs = await server.psql(
+    `insert into heir (id, ssn) values (1, '078-05-1120'); insert into heir (id, ssn) select * from unnest('{2}'::int[], '{078-05-1120}'::text[]);
+     copy heir (id, ssn) from stdin;\n3\t078-05-1120\n\\.\ninsert into heir values (4, 'n', '078-05-1120');`,
+    { host: own },
+  );
+  t.match(heirs.stderr, /42501: Sluice: values for a table with masked columns/, 'an heir without names');
+  const { stdout: inherited } = await server.psql('select id, ssn from heir order by id;');
+  t.equal(inherited, '1|********\n2|********\n3|********\n', 'an heir has the column');
+  t.notOk(await heard(logged));
+  const written =
+    "insert into others values (1, 'x'); select id from others; select count(*) from shown where id = 1;";
+  const { stdout, stderr } = await server.psql(written, { host: own });
+  t.match(stdout + stderr, /^1\n/, 'others are written');
+  t.notMatch(stderr, /42501/, 'and it is read');
+  await heard(0);
+  t.strictSame(both.errors, []);
 });
 
 t.test('psycopg 3: arrays, lists of values and prepared statements, in text and in binary', async (t) => {

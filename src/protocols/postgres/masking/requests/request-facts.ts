@@ -45,6 +45,8 @@ export interface RequestFacts {
   readonly relations: readonly Relation[];
   /** Filled with values without naming columns. */
   readonly unnamed: readonly Relation[];
+  /** Given values by the names of columns. */
+  readonly written: readonly Relation[];
   /** Columns for which there are values that could not be followed. */
   readonly unclear: ReadonlySet<string>;
   /** It leads on and on, so that not all was followed. */
@@ -84,6 +86,7 @@ class Reader {
   readonly #parameters = new Map<number, ValueFacts>();
   readonly #relations: Relation[] = [];
   readonly #unnamed: Relation[] = [];
+  readonly #written: Relation[] = [];
   readonly #unclear = new Set<string>();
   readonly #executed: Executed[] = [];
   readonly #prepared: string[] = [];
@@ -97,6 +100,7 @@ class Reader {
       parameters: this.#parameters,
       relations: this.#relations,
       unnamed: this.#unnamed,
+      written: this.#written,
       unclear: this.#unclear,
       isTooMuch: this.#origins.isExhausted,
       executed: this.#executed,
@@ -162,6 +166,9 @@ class Reader {
         this.#insert(node, scope);
         break;
       case 'UpdateStmt':
+        this.#isWritten(node['relation'], [{ expression: valuesIn(node['targetList']), scope }]);
+        this.#set(node['targetList'], scope);
+        break;
       case 'onConflictClause':
         this.#set(node['targetList'], scope);
         break;
@@ -169,6 +176,7 @@ class Reader {
         this.#mergeWhen(node, scope);
         break;
       case 'MergeStmt':
+        this.#isWritten(node['relation'], [{ expression: node['mergeWhenClauses'], scope }]);
         this.#mergeInserts(node, scope);
         break;
       case 'A_Expr':
@@ -210,6 +218,7 @@ class Reader {
         break;
       case 'CopyStmt':
         if (node['is_from'] === true && node['attlist'] === undefined) this.#isUnnamed(node['relation']);
+        if (node['is_from'] === true) this.#isWritten(node['relation'], ['anywhere']);
         break;
       case 'ExecuteStmt':
         this.#execute(node, scope);
@@ -258,6 +267,12 @@ class Reader {
     }
     for (const [index, column] of columns.entries())
       this.#given([column ?? ''], sourcesAt(outputs, index, columns.length));
+    this.#isWritten(node['relation'], sourcesOf(outputs));
+  }
+
+  #isWritten(relation: unknown, sources: readonly Source[]): void {
+    const named = isNode(relation) ? relationOf(relation) : null;
+    if (named !== null && this.#origins.reaches(sources)) this.#written.push(named);
   }
 
   #set(targets: unknown, scope: Scope): void {
@@ -436,6 +451,10 @@ const ALTERS_VALUES: ReadonlySet<string> = new Set([
 function namesOf(scope: Scope): string[] {
   const outputs = scope.items.flatMap((item): readonly Output[] => item.columns());
   return outputs.flatMap((output) => (isGap(output) || output.name === null ? [] : [output.name]));
+}
+
+function valuesIn(targets: unknown): readonly unknown[] {
+  return listOf(targets).map((item) => targetOf(item)?.['val']);
 }
 
 function textOf(value: unknown): string {

@@ -9,6 +9,7 @@ import type { ValueMasker } from '../../../../mask/masker.ts';
 import type { Denial } from '../../denials.ts';
 import { STATEMENT_MAX_BYTES, scan, type Token } from '../../parser.ts';
 import { remembered } from '../../text-cache.ts';
+import type { Catalog } from '../catalog.ts';
 import { cellOf, type Masked, type OnHits, otherDigits } from '../cell.ts';
 import { decimal, kindOf, literal, said } from './literal.ts';
 import { type RequestFacts, requestFacts, type ValueFacts } from './request-facts.ts';
@@ -47,6 +48,12 @@ const UNKNOWN_PREPARED: Denial = {
   message:
     'Sluice: values are given to a prepared statement that is not known, and may be for a masked column',
   hint: 'Prepare it in this session, outside of code.',
+};
+
+const BY_VIEW: Denial = {
+  sqlState: '42501',
+  message: 'Sluice: values are given to a view of a table with masked columns, and may be for one',
+  hint: 'Write to the table, and name its columns.',
 };
 
 const IN_CODE: Denial = {
@@ -90,7 +97,9 @@ export class StatementMasker {
   readonly #maskers: ValueMaskers;
   readonly #onHits: OnHits;
   /** Of the facts that are remembered: whether a constant is for a column that is meant. */
-  readonly #columns = new WeakMap<RequestFacts, boolean>();
+  #columns = new WeakMap<RequestFacts, boolean>();
+  /** By which that was said. */
+  #catalog: Catalog | null = null;
 
   readonly #clean = new WeakMap<RequestFacts, boolean>();
   readonly #columnsForAll: readonly ValueMasker[];
@@ -131,10 +140,14 @@ export class StatementMasker {
     if (facts.unnamed.some((table) => this.#maskers.means(table))) return UNNAMED;
     if (this.#maskers.meansStrictly(facts.unclear, facts)) return UNCLEAR;
     if (facts.isTooMuch && this.#maskers.meansStrictlyIn(facts)) return UNCLEAR;
+    if (facts.written.some((relation) => this.#maskers.isView(relation))) return BY_VIEW;
     return facts.code.some((code) => this.#maskers.isNamedIn(code)) ? IN_CODE : null;
   }
 
   #hasColumns(facts: RequestFacts): boolean {
+    const { catalog } = this.#maskers;
+    if (catalog !== this.#catalog) this.#columns = new WeakMap();
+    this.#catalog = catalog;
     let has = this.#columns.get(facts);
     if (has === undefined) {
       has = [...facts.constants.values()].some((value) => this.#maskers.ofColumns(value, facts) !== null);
