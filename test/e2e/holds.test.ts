@@ -4,7 +4,7 @@
  */
 import t from 'tap';
 import type { HoldStatus } from '#src/api/types.ts';
-import { until } from '#test/support/command.ts';
+import { Held } from '#test/support/held.ts';
 import { psqlThrough } from '#test/support/psql.ts';
 import { PYTHON } from '#test/support/python.ts';
 import { TestSluice } from '#test/support/sluice.ts';
@@ -46,14 +46,7 @@ const { connection, env, fileOf, psql } = psqlThrough(sluice);
 
 const python = (script: string) => sluice.run(AGENTS.shop, [PYTHON, fileOf(script), connection], { env });
 
-async function holds(): Promise<HoldStatus[]> {
-  const { stdout } = await sluice.cli(['holds', '--output', 'json']);
-  return stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as HoldStatus);
-}
-const waiting = (): Promise<HoldStatus> => until('something that waits', async () => (await holds())[0]);
+const held = new Held(sluice);
 const inLog = (text: string): boolean => world.postgres.log.includes(text);
 
 t.test(
@@ -72,7 +65,7 @@ t.test(
      select count(*) from held_one;
      select secret from vault;`,
     );
-    const first = await waiting();
+    const first = await held.next();
     t.match(first, { agent: AGENTS.shop, rules: ['ask-first'], verbs: ['UPDATE'], objects: ['held_one'] });
     t.strictSame(first.texts, [{ text: 'update held_one set a = a + 1;', bytes: 30 }], 'what will be run');
     t.notOk(inLog('update held_one'), 'the server has nothing of it');
@@ -80,7 +73,7 @@ t.test(
       code: 0,
       stdout: /^approved: UPDATE held_one/,
     });
-    const second = await until('the next', async () => (await holds()).find(({ id }) => id !== first.id));
+    const second = await held.next(first);
     t.match(second.verbs, ['DELETE']);
     t.match(await sluice.cli(['holds', 'deny', second.id, '--reason', 'after the backup']), { code: 0 });
     t.match(await sluice.cli(['holds', 'approve', second.id]), {
@@ -131,11 +124,11 @@ with psycopg.connect(sys.argv[1], autocommit=True) as c:
             print(e.sqlstate, type(e).__name__)
     print(c.execute("select count(*) from piped").fetchone())
 `);
-    const first = await waiting();
+    const first = await held.next();
     t.notOk(inLog('update piped'));
     t.ok(inLog('insert into piped values (1)'));
     await sluice.cli(['holds', 'approve', first.id]);
-    const second = await until('the next', async () => (await holds()).find(({ id }) => id !== first.id));
+    const second = await held.next(first);
     await sluice.cli(['holds', 'deny', second.id]);
     const done = await session;
     t.equal(done.stdout, '[(1,), (2,)]\n2 [(23,)]\n42501 InsufficientPrivilege\n(2,)\n', done.stderr);
@@ -163,9 +156,7 @@ with psycopg.connect(sys.argv[1], autocommit=True) as c:
 `);
     const seen: HoldStatus[] = [];
     const next = async (approved: boolean): Promise<void> => {
-      const hold = await until('the next', async () =>
-        (await holds()).find(({ id }) => seen.every((other) => other.id !== id)),
-      );
+      const hold = await held.next(...seen);
       seen.push(hold);
       await sluice.cli(['holds', approved ? 'approve' : 'deny', hold.id]);
     };
@@ -206,7 +197,7 @@ c.pgconn.flush()
 c.close()
 `);
   t.equal(left.code, 0, left.stderr);
-  await until('nothing that waits', async () => (await holds()).length === 0);
+  await held.none();
   t.notOk(inLog('delete from vault'));
 });
 
@@ -221,10 +212,10 @@ t.test('what nobody answers in time is denied', async (t) => {
 
 t.test('when the daemon is restarted what waits is denied, and the session goes on', async (t) => {
   const session = psql(AGENTS.shop, "delete from vault;\nselect 'goes on';\n");
-  await waiting();
+  await held.next();
   await sluice.restart('SIGUSR2');
   const done = await session;
   t.equal(done.stdout, 'goes on\n', done.stderr);
   t.match(done.stderr, /42501: Sluice: DELETE .*Sluice is being restarted/);
-  t.strictSame(await holds(), []);
+  t.strictSame(await held.list(), []);
 });

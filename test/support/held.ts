@@ -3,7 +3,7 @@
  * own log says.
  */
 import type { HoldStatus } from '#src/api/types.ts';
-import { type Finished, until } from './command.ts';
+import { type Finished, type Running, until } from './command.ts';
 import { psqlThrough } from './psql.ts';
 import type { TestSluice } from './sluice.ts';
 import { AGENTS } from './world-policy.ts';
@@ -30,6 +30,16 @@ export class Held {
     return until('something that waits', async () =>
       (await this.list()).find(({ id }) => known.every((other) => other.id !== id)),
     );
+  }
+
+  /** By the API, which shows what does not wait for long; null: it has ended before it was seen. @param asking who waits for it */
+  seen(text: string, asking: Running): Promise<HoldStatus | null> {
+    return until(`${text} to wait`, async () => {
+      const { ended } = asking;
+      const hold = (await this.#sluice.api.holds()).holds.find(({ texts }) => texts[0]?.text?.includes(text));
+      if (hold !== undefined) return { hold };
+      return ended && { hold: null };
+    }).then(({ hold }) => hold);
   }
 
   /** All that wait, once there are so many. */
