@@ -21,7 +21,6 @@ import { Forwarder } from './forwarder.ts';
 import { ResolverClient } from './resolver-client.ts';
 import { type Ended, TcpAgents } from './tcp-agents.ts';
 
-const BACKLOG = 256;
 const STATS_INTERVAL_MS = 1_000;
 
 function main(): void {
@@ -140,7 +139,7 @@ function serve(
     const sockets = fds.slice(0, datagrams).map((fd) => udp.add(fd));
     const closers = fds
       .slice(datagrams)
-      .map((fd) => tcp.serve((server) => server.listen({ fd }, BACKLOG)))
+      .map((fd) => tcp.serve(fd))
       .concat(sockets.map(({ close }) => close));
     return {
       datagrams: sockets,
@@ -153,7 +152,10 @@ function serve(
     [...datagrams, ...listeners].map(({ fd }) => fd),
     datagrams.length,
   );
-  setInterval(() => send({ type: 'stats', counters: forwarder.counters() }), STATS_INTERVAL_MS).unref();
+  setInterval(() => {
+    tcp.look();
+    send({ type: 'stats', counters: forwarder.counters() });
+  }, STATS_INTERVAL_MS).unref();
   return () => {
     tcp.close();
     reports.flush();

@@ -2,14 +2,17 @@
  * Agents that ask by TCP: one question at a time for each connection, in order, as many as it likes until it is idle.
  */
 import { createServer, type Server, type Socket } from 'node:net';
+import { closeFd, duplicateFd } from '../../kernel/descriptors.ts';
 import type { KernelFlow } from '../../kernel/facts.ts';
 import { encodeFrame, FrameReader } from '../../protocols/dns/frames.ts';
 import { QUERY_MAX_BYTES } from '../../protocols/dns/query.ts';
+import { Doors } from '../doors.ts';
 import { resetSocket } from '../reset.ts';
 import { fdOf } from '../socket-fd.ts';
 import { merged, type Outcome } from './dns-report.ts';
 import type { Handled } from './forwarder.ts';
 
+const BACKLOG = 256;
 const IDLE_MS = 10_000;
 const MAX_CONNECTIONS = 1024;
 /** Outcomes kept for the record; what comes after is only counted by the forwarder. */
@@ -20,6 +23,8 @@ export interface TcpEvents {
   readonly handle: (bytes: Buffer, flow: KernelFlow) => Promise<Handled>;
   /** Once for each connection of an agent. */
   readonly onEnd: (flow: KernelFlow, outcome: Outcome, socket: Ended) => void;
+  /** Whether so many descriptors can be opened; by default the kernel is asked. */
+  readonly hasSpare?: (count: number) => boolean;
 }
 
 export interface Ended {
@@ -31,30 +36,42 @@ export interface Ended {
 export class TcpAgents {
   readonly #events: TcpEvents;
   readonly #connections = new Set<Socket>();
-  readonly #servers = new Set<Server>();
+  readonly #doors: Doors;
+  readonly #removals = new Set<() => void>();
 
   constructor(events: TcpEvents) {
     this.#events = events;
+    this.#doors = new Doors({
+      listen: (server, fd) => server.listen({ fd }, BACKLOG),
+      duplicate: duplicateFd,
+      closeFd,
+      ...(events.hasSpare === undefined ? {} : { hasSpare: events.hasSpare }),
+    });
   }
 
-  /**
-   * Gives what closes the listener and leaves connections be.
-   *
-   * @param listen makes the server listen where the daemon says
-   */
-  serve(listen: (server: Server) => void): () => void {
-    const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket));
-    this.#servers.add(server);
-    listen(server);
+  /** Listens on a socket that the caller gives away; gives what closes the listener and leaves connections be. */
+  serve(fd: number): () => void {
+    const remove = this.#doors.add(fd, () => this.#makeServer());
+    this.#removals.add(remove);
     return () => {
-      this.#servers.delete(server);
-      server.close();
+      this.#removals.delete(remove);
+      remove();
     };
   }
 
+  /** Stops listening while there are too few descriptors to accept with: to be called about once a second. */
+  look(): void {
+    this.#doors.look();
+  }
+
   close(): void {
-    for (const server of this.#servers) server.close();
+    for (const remove of this.#removals) remove();
+    this.#removals.clear();
     for (const socket of this.#connections) resetSocket(socket);
+  }
+
+  #makeServer(): Server {
+    return createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket));
   }
 
   #accept(socket: Socket): void {
