@@ -33,6 +33,7 @@ import { nameOf, type Recognised, recognise, seenOf } from './recognise.ts';
 import { type Relay, streamRelay } from './relay.ts';
 import { resetSocket } from './reset.ts';
 import type { SocketPool } from './socket-pool.ts';
+import { askWhetherReset } from './stall-watch.ts';
 import type { TlsContexts } from './tls-context.ts';
 import { Upstream } from './upstream.ts';
 import { establishedError, UpstreamError } from './upstream-error.ts';
@@ -130,6 +131,7 @@ export class Session {
     let ending: Ending;
     try {
       const grant = await this.#decide();
+      this.#assertAgentThere();
       const opened = await this.#open(grant);
       this.#agent.off('close', onAgentClose);
       ending = await this.#carry(opened);
@@ -173,6 +175,17 @@ export class Session {
     this.#dnsName = question.dnsName ?? null;
     this.#govern(question, answer);
     return answer;
+  }
+
+  /**
+   * What an agent sent before it reset can still be read: nothing of it is carried for somebody who has left. Otherwise a
+   * connection that was reset while it waited to be accepted would reach the server.
+   *
+   * @throws AgentGone
+   */
+  #assertAgentThere(): void {
+    askWhetherReset(this.#agent);
+    if (this.#agent.destroyed) throw new AgentGone(this.#agent.errored);
   }
 
   /** A request to cancel is decided by what the agent had resolved for its session: it resolves nothing itself. */

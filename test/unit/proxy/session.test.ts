@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
@@ -23,6 +24,13 @@ const tls = tlsBy(certificates);
 const web = policy([destination({ tls, protocol: 'http' })], [rule()]);
 const wrapped = policy([destination({ tls, protocol: 'tls' })], [rule()]);
 const GET = 'GET / HTTP/1.1\r\nHost: server.test\r\n\r\n';
+/** Closing without lingering sends RST. */
+const SEND_AND_RESET = `
+import socket, struct, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+s.sendall(sys.argv[2].encode())
+s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+s.close()`;
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi';
 
 t.test('an HTTP request in plain text reaches the server as TLS, and its answer comes back', async (t) => {
@@ -321,6 +329,20 @@ t.test('an agent that vanishes', async (t) => {
     t.match(await proxy.report(), { reason: 'agent_reset', verdict: 'error' });
     t.equal(proxy.worker.openFlows, 0);
   });
+  for (const [kind, compiled] of [
+    ['is read first', web],
+    ['is passed on unread', policy([destination()], [rule({ action: 'exempt', reason: 'a test' })])],
+  ] as const)
+    await t.test(`while its connection, of which what it sent ${kind}, waits to be accepted`, async (t) => {
+      const server = await plainServer(t.teardown, (s) => s.resume());
+      const proxy = await TestProxy.start(t.teardown, compiled);
+      proxy.target = { port: server.port };
+      // This process does not accept while it waits for the agent's.
+      const sent = spawnSync('/usr/bin/python3', ['-c', SEND_AND_RESET, String(proxy.port), GET]);
+      t.equal(sent.status, 0, String(sent.stderr));
+      t.match(await proxy.report(), { reason: 'agent_reset', verdict: 'error', dst: { port: server.port } });
+      t.equal(server.connections, 0, 'the server has not heard of it');
+    });
 });
 
 t.test('a half-close of either side leaves the other direction open', async (t) => {
