@@ -135,6 +135,8 @@ print("there", flush=True)`;
 });
 
 const numbers = Array.from({ length: 20 }, (_, n) => n);
+/** Where the size is what it is. */
+const many = Array.from({ length: 8192 + 1 }, (_, n) => n);
 const RANGE = {
   rule: 1,
   protocol: 6,
@@ -153,6 +155,15 @@ const TOO_MUCH: Readonly<Record<string, Partial<EnrolmentTables>>> = {
   sluice_exes: { exes: numbers.map((n) => ({ inode: BigInt(2 ** 40 + n), dev: 1, agentId: 100 })) },
   sluice_exe_places: {
     places: numbers.map((n) => ({ directoryInode: BigInt(2 ** 40 + n), dev: 1, name: 'none' })),
+  },
+  sluice_unix_files: {
+    closedSockets: { files: many.map((n) => ({ inode: BigInt(2 ** 40 + n), dev: 1, id: 1 })), places: [] },
+  },
+  sluice_unix_places: {
+    closedSockets: {
+      files: [],
+      places: many.map((n) => ({ directoryInode: BigInt(2 ** 40 + n), dev: 1, name: 'none', id: 1 })),
+    },
   },
   sluice_inbound: { inbound: numbers.map((n) => ({ agentId: 100 + n, ranges: [RANGE] })) },
 };

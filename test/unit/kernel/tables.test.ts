@@ -1,3 +1,4 @@
+import { globSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { badSize, fullTable, mapSizes } from '#src/kernel/tables.ts';
 
@@ -23,4 +24,17 @@ t.test('what the kernel answers when there is no room', async (t) => {
     t.match(fullTable(error), { code: 'POLICY', message: /sluice_paths/ });
   }
   t.equal(fullTable(Object.assign(new Error('gone'), { code: 'EBADF' })), null);
+});
+
+t.test('of every map it is said what happens when it is full', async (t) => {
+  const root = new URL('../../../', import.meta.url).pathname;
+  const sources = globSync('bpf/**/*.{c,h}', { cwd: root }).map((path) => readFileSync(root + path, 'utf8'));
+  // A macro makes one for each hook: `sluice_former_##hook`.
+  const maps = sources
+    .flatMap((text) => [...text.matchAll(/\} (\w+(?:##hook)?) SEC\("\.maps"\)/g)])
+    .map(([, name = '']) => name.replace('##hook', '*'));
+  const [, section = ''] = readFileSync(`${root}ARCHITECTURE.md`, 'utf8').split('### Full tables');
+  const rows = (section.split('\n## ')[0] ?? '').split('\n').filter((line) => line.startsWith('| `'));
+  const told = rows.flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/`([^`]+)`/g)]);
+  t.same(told.map(([, name]) => name).sort(), maps.sort());
 });
