@@ -29,10 +29,11 @@ uint32_t TicketOf(msghdr *message) {
   return 0;
 }
 
-bool FlowOf(int fd, uint32_t ticket, sluice_flow *flow) {
-  socklen_t length = sizeof(*flow);
-  return !getsockopt(fd, SLUICE_SOL_DATAGRAM, static_cast<int>(ticket), flow, &length) &&
-         length == sizeof(*flow) && flow->agent;
+// False where the kernel tells no flow of this size.
+bool FlowOf(int fd, uint32_t ticket, std::vector<uint8_t> &flow) {
+  auto length = static_cast<socklen_t>(flow.size());
+  return !getsockopt(fd, SLUICE_SOL_DATAGRAM, static_cast<int>(ticket), flow.data(), &length) &&
+         length == flow.size();
 }
 
 template <typename T> Napi::Buffer<uint8_t> Bytes(Napi::Env env, const T *data, size_t size) {
@@ -52,16 +53,18 @@ Napi::Function Datagrams::Init(Napi::Env env) {
                      });
 }
 
-// new Datagrams(maxBytes, onReady): onReady() is called when there is something for receive()
+// new Datagrams(maxBytes, flowBytes, onReady): the size of struct sluice_flow; onReady() is called when there
+// is something for receive()
 Datagrams::Datagrams(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Datagrams>(info) {
   buffer_.resize(info[0].As<Napi::Number>().Uint32Value());
+  flow_.resize(info[1].As<Napi::Number>().Uint32Value());
   ready_.Reset(epoll_create1(EPOLL_CLOEXEC));
   if (!ready_)
     throw SystemError(info.Env(), "epoll_create1", errno);
   stop_.Reset(eventfd(0, EFD_CLOEXEC));
   if (!stop_)
     throw SystemError(info.Env(), "eventfd", errno);
-  notify_ = Napi::ThreadSafeFunction::New(info.Env(), info[1].As<Napi::Function>(), "sluice-datagrams", 1, 1);
+  notify_ = Napi::ThreadSafeFunction::New(info.Env(), info[2].As<Napi::Function>(), "sluice-datagrams", 1, 1);
   waiter_ = std::thread([this] { Wait(); });
 }
 
@@ -145,14 +148,13 @@ void Datagrams::ReceiveFrom(Napi::Array result, uint32_t socket) {
     ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT);
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
       break;
-    sluice_flow flow = {};
-    if (size < 0 || (message.msg_flags & MSG_TRUNC) || !FlowOf(fd, TicketOf(&message), &flow))
+    if (size < 0 || (message.msg_flags & MSG_TRUNC) || !FlowOf(fd, TicketOf(&message), flow_))
       continue;
     auto entry = Napi::Object::New(env);
     entry.Set("socket", Napi::Number::New(env, socket));
     entry.Set("bytes", Bytes(env, buffer_.data(), static_cast<size_t>(size)));
     entry.Set("from", Bytes(env, &from, message.msg_namelen));
-    entry.Set("flow", Bytes(env, &flow, sizeof(flow)));
+    entry.Set("flow", Bytes(env, flow_.data(), flow_.size()));
     result.Set(result.Length(), entry);
   }
 }

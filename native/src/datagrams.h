@@ -39,6 +39,7 @@ private:
   Fd ready_; // epoll
   Fd stop_;
   std::vector<uint8_t> buffer_;
+  std::vector<uint8_t> flow_;
 
   Napi::ThreadSafeFunction notify_;
   std::thread waiter_;

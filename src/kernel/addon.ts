@@ -131,7 +131,7 @@ export interface Addon {
     mapPins: string,
     pins?: Readonly<Record<string, string>>,
   ) => NativeObject;
-  readonly Datagrams: new (maxBytes: number, onReady: () => void) => NativeDatagrams;
+  readonly Datagrams: new (maxBytes: number, flowBytes: number, onReady: () => void) => NativeDatagrams;
   readonly Ring: new (
     pin: string,
     eventSize: number,

@@ -1,7 +1,7 @@
 /** The forwarder's datagram sockets: what agents ask, each datagram with the flow it is. */
 import { addon, type NativeDatagrams } from './addon.ts';
 import type { KernelFlow } from './facts.ts';
-import { decodeFlow } from './layout.ts';
+import { decodeFlow, layout } from './layout.ts';
 
 export interface Datagram {
   readonly bytes: Buffer;
@@ -20,18 +20,21 @@ export interface LentSocket {
   readonly answerTo: (sender: Buffer, port: number) => Datagram['answer'];
 }
 
+/** A flow without an agent: there is none such, but who sent it must not be guessed. */
+const NOBODY = 0;
+
 export class DatagramSockets {
   readonly #native: NativeDatagrams;
 
   /** Datagrams of more than `maxBytes` are dropped. */
   constructor(maxBytes: number, onDatagram: (datagram: Datagram) => void) {
-    this.#native = new (addon().Datagrams)(maxBytes, () => {
-      for (const { socket, bytes, from, flow } of this.#native.receive())
-        onDatagram({
-          bytes,
-          kernel: { facts: decodeFlow(flow), text: flow.toString('hex') },
-          answer: (answer) => this.#native.send(socket, answer, from),
-        });
+    this.#native = new (addon().Datagrams)(maxBytes, layout.sluice_flow.size, () => {
+      for (const { socket, bytes, from, flow } of this.#native.receive()) {
+        const facts = decodeFlow(flow);
+        if (facts.agentId === NOBODY) continue;
+        const answer = (answer: Uint8Array): boolean => this.#native.send(socket, answer, from);
+        onDatagram({ bytes, kernel: { facts, text: flow.toString('hex') }, answer });
+      }
     });
   }
 

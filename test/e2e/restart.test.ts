@@ -78,7 +78,10 @@ t.test(`${MIXED} of every kind, with agents in another network namespace too`, a
   const box = await world.addBox();
   const sluice = await TestSluice.start(world, underServiceManager(world));
   const captures = [await world.capture('wire'), await world.capture('box')];
-  const loads = [await RestartLoad.start(sluice, 'home'), await RestartLoad.start(sluice, 'box', box)];
+  const loads = [
+    await RestartLoad.start(sluice, 'home'),
+    await RestartLoad.start(sluice, 'box', { inside: box }),
+  ];
   const home = (await sluice.status()).listeners[0]?.netns;
   const kinds = ['restart', 'workers', 'in place'] as const;
   for (let round = 0; round < MIXED; round += 1) {
@@ -118,7 +121,7 @@ t.test('to more workers, and to fewer', async (t) => {
     manager.change(`--workers ${workers}`);
     t.equal((await sluice.restart('SIGHUP')).workers.length, workers);
     // Its namespace gets listeners for three, which one has to serve in the end.
-    if (workers === 3) loads.push(await RestartLoad.start(sluice, 'box', box));
+    if (workers === 3) loads.push(await RestartLoad.start(sluice, 'box', { inside: box }));
     for (const load of loads) await load.ask();
   }
   await RestartLoad.end(t, sluice, ...loads);

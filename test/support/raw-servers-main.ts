@@ -176,7 +176,8 @@ function answerDns(query: Buffer): Buffer {
 }
 
 function serveUdp(port: number, name: string, answer: (message: Buffer) => Buffer): Promise<void> {
-  const socket = createSocket('udp6');
+  // At every address but those somebody has by name, as a name server of its own may.
+  const socket = createSocket({ type: 'udp6', reuseAddr: true });
   socket.on('error', (error) => tell({ error: error.message }));
   socket.on('message', (message, from) => {
     count(name);

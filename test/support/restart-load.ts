@@ -16,13 +16,15 @@ import { RAW_PORTS } from './raw-ports.ts';
 import type { TestSluice } from './sluice.ts';
 import { AGENTS } from './world-policy.ts';
 
+/** What is asked for; a site of the world's nginx. */
+const SHOP = 'shop.test';
 const REQUEST_MARKER = 'REQUEST-MARKER-5e1f';
 export const LOAD_MARKERS = [REQUEST_MARKER, RESPONSE_MARKER, POSTGRES.rowMarker] as const;
 const DOWNLOAD_BYTES = 60_000_000;
 const THREADS = 6;
 
 /** Each thread connects, asks and reads its answer, fifty times a second at most. Failures are printed by kind. */
-const storm = (over: string): string => `
+const storm = (over: string, host: string): string => `
 import collections, http.client, json, os, threading, time
 seen = collections.Counter(); slowest = 0.0; lock = threading.Lock()
 def work(number):
@@ -32,8 +34,8 @@ def work(number):
         path = f"/secret/${REQUEST_MARKER}-{os.getpid()}-{number}-{count}"; count += 1
         begun = time.monotonic(); kind = "ok"
         try:
-            c = http.client.HTTPConnection("${FAR.ipv4}", 80, timeout=60)
-            c.request("GET", path, headers={"Host": "shop.test", "Connection": "close"})
+            c = http.client.HTTPConnection("${host}", 80, timeout=60)
+            c.request("GET", path, headers={"Host": "${SHOP}", "Connection": "close"})
             body = c.getresponse().read()
             if path.encode() not in body: kind = "wrong answer: " + repr(body[:300])
             c.close()
@@ -76,6 +78,13 @@ function pidOf({ stdout }: Pick<Finished, 'stdout'>): number {
   return Number(/^pid (\d+)$/m.exec(stdout)?.[1]);
 }
 
+export interface LoadOptions {
+  /** The network namespace of its agents, where that is another than the daemon's. */
+  readonly inside?: Pick<Namespace, 'wrap'> | null;
+  /** `dns`: each connection is made by name, and each name is asked for by UDP. */
+  readonly names?: 'hosts' | 'dns';
+}
+
 export class RestartLoad {
   readonly #name: string;
   readonly #over: string;
@@ -84,18 +93,23 @@ export class RestartLoad {
   readonly #session: Running;
   #asked = 0;
 
-  private constructor(sluice: TestSluice, name: string, inside: Pick<Namespace, 'wrap'> | null) {
+  private constructor(
+    sluice: TestSluice,
+    name: string,
+    { inside = null, names = 'hosts' }: LoadOptions = {},
+  ) {
     const start = (
       agent: string,
       argv: readonly string[],
       options?: Parameters<TestSluice['start']>[2],
     ): Running => {
       const command = saysItsPid(argv);
-      return sluice.start(agent, inside === null ? command : inside.wrap(command), options);
+      return sluice.start(agent, inside === null ? command : inside.wrap(command), { ...options, names });
     };
+    const shop = names === 'dns' ? SHOP : FAR.ipv4;
     this.#name = name;
     this.#over = join(sluice.world.dir, `${name}-is-over`);
-    this.#storm = start(AGENTS.shop, [PYTHON, '-c', storm(this.#over)]);
+    this.#storm = start(AGENTS.shop, [PYTHON, '-c', storm(this.#over, shop)]);
     this.#download = start(AGENTS.stock, [PYTHON, '-c', download(this.#over)]);
     const url = `host=${POSTGRES.name} user=${POSTGRES.user} dbname=${POSTGRES.database} sslmode=disable`;
     this.#session = start(AGENTS.shop, ['psql', '-XAtq', url], {
@@ -104,13 +118,8 @@ export class RestartLoad {
     });
   }
 
-  /** @param inside the network namespace of its agents, where that is another than the daemon's */
-  static async start(
-    sluice: TestSluice,
-    name: string,
-    inside: Pick<Namespace, 'wrap'> | null = null,
-  ): Promise<RestartLoad> {
-    const load = new RestartLoad(sluice, name, inside);
+  static async start(sluice: TestSluice, name: string, options?: LoadOptions): Promise<RestartLoad> {
+    const load = new RestartLoad(sluice, name, options);
     await load.#storm.waitFor((r) => r.stdout.includes('storming'));
     await load.#download.waitFor((r) => r.stdout.includes('flowing'));
     await load.ask();

@@ -144,9 +144,9 @@ export class TestSluice {
   start(
     agent: string,
     argv: readonly string[],
-    options: CommandOptions & { readonly keepStdin?: boolean } = {},
+    options: CommandOptions & AgentOptions & { readonly keepStdin?: boolean } = {},
   ): Running {
-    return this.world.near.start(this.agentCommand(agent, argv), options);
+    return this.world.near.start(this.agentCommand(agent, argv, options), options);
   }
 
   /** Any other command of the CLI. */

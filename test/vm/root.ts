@@ -35,6 +35,7 @@ const PACKAGES = [
   ...[
     'bpftool',
     'curl',
+    'dnsmasq-base',
     'libcap2-bin',
     'nftables',
     'nginx',
