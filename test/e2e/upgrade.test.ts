@@ -12,6 +12,7 @@ import { pinnedConfig } from '#src/kernel/migrate/stage.ts';
 import { until } from '#test/support/command.ts';
 import { Dnsmasq } from '#test/support/dnsmasq.ts';
 import { FAR, NEAR } from '#test/support/network.ts';
+import { patience } from '#test/support/patience.ts';
 import { POSTGRES } from '#test/support/postgres.ts';
 import { LOAD_MARKERS, type LoadOptions, RestartLoad } from '#test/support/restart-load.ts';
 import { TestSluice } from '#test/support/sluice.ts';
@@ -20,7 +21,7 @@ import { World } from '#test/support/world.ts';
 import { worldPolicy } from '#test/support/world-policy.ts';
 
 // Starting may have to wait for the host: see host-lock.ts.
-t.setTimeout(280_000);
+t.setTimeout(280_000 * patience);
 const DNS_PORT = 53;
 
 interface Upgrade {
