@@ -142,7 +142,7 @@ const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] 
   ],
   ['src/proxy/{entry,worker-main}.ts', 'test/e2e/daemon.test.ts'],
   ['src/daemon/{forwarder-process,unprivileged}.ts', 'test/e2e/dns.test.ts'],
-  ['src/proxy/dns/{dns-main,tcp-agents}.ts', 'test/e2e/dns.test.ts'],
+  ['src/proxy/dns/dns-main.ts', 'test/e2e/dns.test.ts'],
   ['src/proxy/dns/exchange.ts', 'test/unit/proxy/dns/resolver-client.test.ts'],
   ['src/protocols/dns/codes.ts', 'test/unit/protocols/dns/*.test.ts'],
   ['src/proxy/readable-session.ts', 'test/unit/proxy/{masking,operations}.test.ts'],

@@ -1,12 +1,23 @@
 import { once } from 'node:events';
-import { connect } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls';
 import t from 'tap';
 import { resetSocket, resetTls } from '#src/proxy/reset.ts';
-import { makeCertificates, SERVER_NAME } from '#test/support/certificates.ts';
-import { endOf, ignore, plainServer, tlsServer } from './harness.ts';
+import { makeCertificates, SERVER_NAME, tlsBy } from '#test/support/certificates.ts';
+import {
+  destination,
+  endOf,
+  ignore,
+  plainServer,
+  policy,
+  readBytes,
+  rule,
+  TestProxy,
+  tlsServer,
+} from './harness.ts';
 
 const certificates = await makeCertificates((remove) => t.teardown(remove));
+const wrapped = policy([destination({ tls: tlsBy(certificates), protocol: 'tls' })], [rule()]);
 
 t.test('the peer of a TCP socket sees a reset', async (t) => {
   const ends: Promise<string>[] = [];
@@ -74,4 +85,37 @@ t.test('a socket that is still connecting just ends', async (t) => {
   secure.on('error', ignore);
   resetTls(secure);
   t.same(await Promise.all([endOf(socket), endOf(secure)]), ['closed', 'closed']);
+});
+
+t.test('a reset of the agent reaches a TLS server as a reset', async (t) => {
+  const ends: Promise<string>[] = [];
+  const port = await tlsServer(t.teardown, certificates.valid, (s) => {
+    ends.push(endOf(s));
+    s.write('x');
+  });
+  const proxy = await TestProxy.start(t.teardown, wrapped);
+  const agent = await proxy.agent({ port });
+  await readBytes(agent, 1);
+  agent.resetAndDestroy();
+  t.same(await Promise.all(ends), ['ECONNRESET']);
+  t.match(await proxy.report(), { reason: 'agent_reset' });
+});
+
+t.test('a reset is passed on to an agent that has ended its side, whose close_notify meets it', async (t) => {
+  const secureContext = createSecureContext(certificates.valid);
+  const server = createServer((socket) => {
+    socket.on('error', ignore);
+    const secured = new TLSSocket(socket, { isServer: true, secureContext });
+    secured.on('error', ignore);
+    // A TLSSocket cannot be reset, but the plain socket it was put around can.
+    secured.once('data', () => socket.resetAndDestroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const proxy = await TestProxy.start(t.teardown, wrapped);
+  const agent = await proxy.agent({ port: (server.address() as AddressInfo).port });
+  agent.end('x');
+  t.equal(await endOf(agent), 'ECONNRESET');
+  t.match(await proxy.report(), { reason: 'server_reset', tls: { close_notify: null } });
 });

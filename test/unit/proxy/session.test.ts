@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
-import { createSecureContext, TLSSocket } from 'node:tls';
+import { connect } from 'node:net';
 import t from 'tap';
 import type { CompiledMask } from '#src/policy/types.ts';
 import { makeCertificates, SERVER_NAME, tlsBy } from '#test/support/certificates.ts';
@@ -405,20 +404,6 @@ t.test('a reset of either side resets the other', async (t) => {
   t.match(await proxy.report(), { reason: 'server_reset', verdict: 'allow', disposition: 'upgraded' });
 });
 
-t.test('a reset of the agent reaches a TLS server as a reset', async (t) => {
-  const ends: Promise<string>[] = [];
-  const port = await tlsServer(t.teardown, certificates.valid, (s) => {
-    ends.push(endOf(s));
-    s.write('x');
-  });
-  const proxy = await TestProxy.start(t.teardown, wrapped);
-  const agent = await proxy.agent({ port });
-  await readBytes(agent, 1);
-  agent.resetAndDestroy();
-  t.same(await Promise.all(ends), ['ECONNRESET']);
-  t.match(await proxy.report(), { reason: 'agent_reset' });
-});
-
 t.test('a reader that does not read holds the sender back', async (t) => {
   let sent = 0;
   const chunk = Buffer.alloc(65_536);
@@ -484,23 +469,4 @@ t.test('a new policy holds for new flows, and old flows keep theirs', async (t) 
   old.end('still here');
   t.equal((await readAll(old)).toString(), 'still here');
   t.match(await proxy.report(), { policy_revision: 'aaaaaaaaaaaa', reason: 'ok' });
-});
-
-t.test('a reset is passed on to an agent that has ended its side, whose close_notify meets it', async (t) => {
-  const secureContext = createSecureContext(certificates.valid);
-  const server = createServer((socket) => {
-    socket.on('error', ignore);
-    const secured = new TLSSocket(socket, { isServer: true, secureContext });
-    secured.on('error', ignore);
-    // A TLSSocket cannot be reset, but the plain socket it was put around can.
-    secured.once('data', () => socket.resetAndDestroy());
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => server.close());
-  const proxy = await TestProxy.start(t.teardown, wrapped);
-  const agent = await proxy.agent({ port: (server.address() as AddressInfo).port });
-  agent.end('x');
-  t.equal(await endOf(agent), 'ECONNRESET');
-  t.match(await proxy.report(), { reason: 'server_reset', tls: { close_notify: null } });
 });
