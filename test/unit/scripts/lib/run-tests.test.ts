@@ -75,5 +75,5 @@ process.stdout.write('TAP version 14\\nok 1 - waited\\n1..1\\n');
   );
   const done = await runTests('--jobs', '2', '--serial', waits, '--serial', beside, '--beside', beside);
   t.equal(lastLine(done), '2 passed, 0 failed', 'the one waited for the other, which did not run again');
-  t.equal(readFileSync(mark, 'utf8'), String(getPriority() + 10));
+  t.equal(readFileSync(mark, 'utf8'), String(Math.min(19, getPriority() + 10)));
 });
