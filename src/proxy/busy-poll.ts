@@ -1,8 +1,8 @@
 /**
  * Asks the kernel for more instead of sleeping, for some microseconds after something was read: what is said in reply to a short
  * message is then taken without anybody having to wake this process. To wake one on another processor takes some 20 µs where a
- * hypervisor has to deliver the interrupt, and a round trip through a proxy has two such wakings. Costs the processor time
- * between a message and its reply; nothing while nothing is read.
+ * hypervisor has to deliver the interrupt. It pays where several clients ask at once (docs/benchmarks.md). Costs the processor
+ * time between a message and its reply; nothing while nothing is read.
  *
  * The event loop does the asking: with an immediate to run it polls without waiting (libuv, uv_backend_timeout). So whatever
  * else is ready has its turn as always.
