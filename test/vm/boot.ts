@@ -7,13 +7,14 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MatrixResult } from '#test/support/bypass/types.ts';
 import { Running } from '#test/support/command.ts';
+import { patience } from '#test/support/patience.ts';
 import { Channel, type Verdict } from './channel.ts';
 
 export interface Boot {
   /** What to start, with the files it is to write to. */
   readonly argv: (console: string, channel: string) => readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** Until its first word. */
+  /** Until its first word; stretched on a slow machine, as the limit is (patience.ts). */
   readonly silenceMs: number;
   /** Of all of it, started once or twice. */
   readonly limitMs: number;
@@ -33,7 +34,7 @@ interface Ended {
 
 /** @throws Error when the guest did not come to its end by itself. */
 export async function bootGuest(boot: Boot): Promise<Verdict> {
-  const endMs = performance.now() + boot.limitMs;
+  const endMs = performance.now() + boot.limitMs * patience;
   mkdirSync(boot.directory, { recursive: true });
   const first = await once(boot, endMs);
   if (first.spoke || first.timeIsUp) return judge(first);
@@ -47,13 +48,14 @@ async function once(boot: Boot, endMs: number): Promise<Ended> {
   const channel = new Channel(join(boot.directory, 'channel'), boot.onLine, boot.onMatrix);
   const program = new Running(boot.argv(console, channel.file), {
     env: boot.env,
-    timeoutMs: Math.max(1, endMs - performance.now()),
+    // Running stretches it, and what is left is stretched already.
+    timeoutMs: Math.max(1, (endMs - performance.now()) / patience),
   });
   let mute = false;
   const listening = setTimeout(() => {
     mute = !channel.spoke;
     if (mute) program.kill('SIGKILL');
-  }, boot.silenceMs);
+  }, boot.silenceMs * patience);
   const { timedOut, stderr } = await program.finished;
   clearTimeout(listening);
   const verdict = channel.close();

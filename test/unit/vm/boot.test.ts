@@ -55,7 +55,7 @@ t.test('one that has spoken is not: what broke it may be Sluice', async (t) => {
 
 t.test('the limit is that of both', async (t) => {
   t.match(await boot('exec sleep 60', { limitMs: 300 }), { ended: /took longer than/, starts: 1 });
-  t.match(await boot('exec sleep 60', { silenceMs: 2000, limitMs: 3000 }), {
+  t.match(await boot('exec sleep 60', { silenceMs: 1000, limitMs: 1500 }), {
     ended: /took longer than/,
     starts: 2,
   });
