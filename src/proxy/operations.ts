@@ -99,9 +99,9 @@ export function governOperations(options: GovernOptions): Governed | null {
     mayHold: rules.some(({ action }) => action === 'hold'),
     decide: (asked) => holder.decide(asked.operations, shownOf(asked, shown)),
     ...masks,
-    onRefused: () => {
+    onRefused: (of) => {
       if (rules.length === 0) masks?.onRefused();
-      counts.total += 1;
+      if (of === 'unjudged') counts.total += 1;
       counts.denied += 1;
     },
     callsPass: rules.length === 0,

@@ -25,6 +25,7 @@ import { CALL_MAX_LENGTH, LARGE_OBJECT_FUNCTIONS } from './large-objects.ts';
 import { HEADER_BYTES } from './message.ts';
 import { type LeftOut, MessageRewriter, type Plan, type Whole } from './message-rewriter.ts';
 import { STATEMENT_MAX_BYTES } from './parser.ts';
+import { TerminateWatch } from './terminate-watch.ts';
 
 /** What somebody is asked about. */
 export interface Asked {
@@ -34,6 +35,9 @@ export interface Asked {
   /** With which values; null where there are none but those in the text. */
   readonly bind: { readonly message: Buffer; readonly types: readonly number[] } | null;
 }
+
+/** What is refused: a text that nobody has judged, or what `judge` has been asked about before. */
+export type Refused = 'unjudged' | 'judged';
 
 export interface GateOptions {
   /** Of the start-up packet, which goes before the first message. */
@@ -47,8 +51,8 @@ export interface GateOptions {
   readonly decide: (asked: Asked) => Denial | null | typeof LATER;
   /** The agent has ended the session behind a statement that waits. */
   readonly onTerminate: () => void;
-  /** A text was not understood and is denied for it. */
-  readonly onRefused: () => void;
+  /** A message is denied without a rule. */
+  readonly onRefused: (of: Refused) => void;
   /** Masks what stands in a text that may pass; null: it passes as it is. @param name under which Parse prepares it */
   readonly rewrite?: (text: Buffer, name: string | null) => Buffer | Denial | null;
   /** Calls by number are read by somebody else. */
@@ -66,7 +70,6 @@ const FUNCTION_CALL = 0x46; // 'F'
 const COPY_DATA = 0x64; // 'd'
 const ERROR_RESPONSE = 0x45; // 'E'
 const PARAMETER_STATUS = 0x53; // 'S'
-const TERMINATE = 0x58; // 'X'
 const READY = 0x5a; // 'Z'
 const STATEMENT = 0x53; // 'S'
 
@@ -182,35 +185,6 @@ class Settings {
   }
 }
 
-/** Finds the end of the session among messages that wait. What is no message shows when they are read. */
-class TerminateWatch {
-  #head = Buffer.alloc(0);
-  #skip = 0;
-
-  /** From the beginning of a message on. */
-  restart(): void {
-    this.#head = Buffer.alloc(0);
-    this.#skip = 0;
-  }
-
-  sees(bytes: Uint8Array): boolean {
-    let at = 0;
-    while (at < bytes.length) {
-      const skipped = Math.min(this.#skip, bytes.length - at);
-      this.#skip -= skipped;
-      at += skipped;
-      const part = bytes.subarray(at, at + HEADER_BYTES - this.#head.length);
-      this.#head = Buffer.concat([this.#head, part]);
-      at += part.length;
-      if (this.#head[0] === TERMINATE) return true;
-      if (this.#head.length < HEADER_BYTES) return false;
-      this.#skip = Math.max(0, this.#head.readUInt32BE(1) - 4);
-      this.#head = Buffer.alloc(0);
-    }
-    return false;
-  }
-}
-
 /** What the agent sends. */
 class ToServer extends MessageRewriter<Denial | null> {
   readonly #options: GateOptions;
@@ -242,7 +216,7 @@ class ToServer extends MessageRewriter<Denial | null> {
   #planBeside(held: HeldStatements, type: number, length: number): Plan {
     if (type === SYNC) held.batchEnds();
     if (type === BIND && held.any)
-      return length > BIND_MAX_LENGTH ? this.#leftOut(PARSE, BIND_TOO_LONG) : 'whole';
+      return length > BIND_MAX_LENGTH ? this.#leftOut(PARSE, BIND_TOO_LONG, 'judged') : 'whole';
     return type === CLOSE && held.any && length <= CLOSE_MAX_LENGTH ? 'whole' : 'pass';
   }
 
@@ -280,8 +254,8 @@ class ToServer extends MessageRewriter<Denial | null> {
     if (nameEnd === -1) throw this.refused('a name without end');
     const held = this.#held?.meaning(message.subarray(portalEnd + 1, nameEnd)) ?? null;
     if (held === null) return null;
-    if (held === 'unclear') return this.#deny(message, this.#refuse(UNCLEAR));
-    if (message.length > ASKED_MAX_LENGTH) return this.#deny(message, this.#refuse(BIND_TOO_LONG));
+    if (held === 'unclear') return this.#deny(message, this.#refuse(UNCLEAR, 'judged'));
+    if (message.length > ASKED_MAX_LENGTH) return this.#deny(message, this.#refuse(BIND_TOO_LONG, 'judged'));
     const { text, operations, types } = held;
     const answer = this.#options.decide({ operations, texts: [text], bind: { message, types } });
     return answer === null ? null : this.#stopped(message, answer);
@@ -294,8 +268,7 @@ class ToServer extends MessageRewriter<Denial | null> {
     const text = this.#textOf(message);
     if (text !== null && this.#settings.fits(text)) return this.#rewritten(message, text);
     // The server has said meanwhile that it reads otherwise than it did.
-    this.#options.onRefused();
-    return this.#deny(message, READ_OTHERWISE);
+    return this.#deny(message, this.#refuse(READ_OTHERWISE, 'judged'));
   }
 
   protected override waits(bytes: Uint8Array): void {
@@ -338,17 +311,17 @@ class ToServer extends MessageRewriter<Denial | null> {
     return name === undefined ? null : Buffer.from(`SELECT pg_catalog.${name}()`, 'latin1');
   }
 
-  #leftOut(substitute: number, denial: Denial): LeftOut {
+  #leftOut(substitute: number, denial: Denial, of: Refused = 'unjudged'): LeftOut {
     return {
       instead: () => {
         if (substitute === QUERY) this.#held?.batchEnds();
-        return this.#denials.substitute(substitute, this.#refuse(denial));
+        return this.#denials.substitute(substitute, this.#refuse(denial, of));
       },
     };
   }
 
-  #refuse(denial: Denial): Denial {
-    this.#options.onRefused();
+  #refuse(denial: Denial, of: Refused = 'unjudged'): Denial {
+    this.#options.onRefused(of);
     return denial;
   }
 
@@ -368,7 +341,7 @@ class ToServer extends MessageRewriter<Denial | null> {
       else first ??= verdict;
     }
     if (first !== null) return first;
-    if (read.changesReading) return this.#refuse(CHANGES_READING);
+    if (read.changesReading) return this.#refuse(CHANGES_READING, 'judged');
     if (this.#held === null) return null;
     if (message[0] === PARSE) return this.#prepare(this.#held, { message, text, read, holds });
     return this.#ask(this.#held, { message, text, read, holds });
@@ -376,11 +349,14 @@ class ToServer extends MessageRewriter<Denial | null> {
 
   /** It is sent on, and asked about when it gets values. */
   #prepare(held: HeldStatements, { message, text, read, holds }: Judged): Denial | null {
-    if (read.executes.length > 0 || (holds && read.prepares.length > 0)) return this.#refuse(NOT_PREPARED);
+    if (read.executes.length > 0 || (holds && read.prepares.length > 0))
+      return this.#refuse(NOT_PREPARED, 'judged');
     const name = message.subarray(HEADER_BYTES, message.indexOf(0, HEADER_BYTES));
     const types = message.subarray(HEADER_BYTES + name.length + text.length + 4);
     const statement = { text: Buffer.from(text), operations: read.operations, types: oidsOf(types) };
-    return held.prepared(Buffer.from(name), holds ? statement : null) ? null : this.#refuse(TOO_MANY);
+    return held.prepared(Buffer.from(name), holds ? statement : null)
+      ? null
+      : this.#refuse(TOO_MANY, 'judged');
   }
 
   #ask(held: HeldStatements, { text, read, holds }: Judged): Denial | null | typeof LATER {
@@ -389,14 +365,15 @@ class ToServer extends MessageRewriter<Denial | null> {
     const asked = { operations: [...(holds ? operations : [])], texts: [text] };
     for (const name of read.executes) {
       const executed = held.meaning(Buffer.from(name));
-      if (executed === 'unclear') return this.#refuse(UNCLEAR);
+      if (executed === 'unclear') return this.#refuse(UNCLEAR, 'judged');
       if (executed === null) continue;
       asked.operations.push(...executed.operations);
       asked.texts.push(executed.text);
     }
     const statement = { text: Buffer.from(text), operations, types: [] };
     for (const name of read.prepares)
-      if (!held.prepared(Buffer.from(name), holds ? statement : null)) return this.#refuse(TOO_MANY);
+      if (!held.prepared(Buffer.from(name), holds ? statement : null))
+        return this.#refuse(TOO_MANY, 'judged');
     // What only prepares something runs nothing of it.
     const onlyPrepares = read.prepares.length === operations.length;
     if (asked.operations.length === 0 || onlyPrepares) return null;

@@ -10,27 +10,14 @@ import { type Governed, governOperations } from '#src/proxy/operations.ts';
 import type { Recognised } from '#src/proxy/recognise.ts';
 import type { ByteFilter, RelayOptions } from '#src/proxy/relay.ts';
 import { CARDS, engineOf } from '#test/support/masks.ts';
+import { operationRule as rule } from '#test/support/operation-rule.ts';
 import { policyOf } from '#test/support/policy-text.ts';
 import { authentication, cancelRequest, message, uint32 } from '#test/support/postgres-packets.ts';
 import { STARTUP as raw, startup } from './recognised-startup.ts';
 
 await loadParser();
 
-const rule = (change: Partial<CompiledOperationRule> = {}): CompiledOperationRule => ({
-  name: 'r',
-  agents: [],
-  destinations: ['db'],
-  effects: ['schema-destruction'],
-  relations: [],
-  relationsOtherThan: null,
-  functions: [],
-  columns: [],
-  columnsOtherThan: null,
-  action: 'deny',
-  holdTimeoutMs: null,
-  reason: null,
-  ...change,
-});
+const HOLD = rule({ action: 'hold', holdTimeoutMs: 60_000 });
 
 const relay = { agentHead: null, serverHead: null, agentFilter: null, serverFilter: null };
 const govern = (
@@ -70,6 +57,34 @@ t.test('statements are judged, counted, and denied with the rule and its reason'
   t.match(answer, /Sluice: DROP is denied by rule "r": no\0/);
 });
 
+t.test('a statement that is judged and refused afterwards is counted once', async (t) => {
+  const prepared = (name: string, sql: string): Buffer =>
+    message('P', Buffer.from(`${name}\0${sql}\0`), Buffer.alloc(2));
+  const { approver } = approverOf();
+  const long = query(`SELECT '${'x'.repeat(131_072)}'`);
+  for (const [what, refused] of [
+    ['it changes how texts are read', query('SET standard_conforming_strings = off')],
+    ['EXECUTE that is prepared', prepared('', 'EXECUTE a')],
+    ['a name of more than 63 characters', prepared('n'.repeat(64), 'DROP TABLE t')],
+    ['nobody judges what is too long', long],
+    ['nor what is no SQL', query('SELEC')],
+  ] as const) {
+    const governed = govern([HOLD], startup(), false, approver);
+    t.match(push(layered(governed).agentFilter, raw, refused), /sluice_denied/, what);
+    t.match(governed?.counts(), { total: 1, denied: 1, held: 0 }, what);
+  }
+});
+
+t.test('values that are refused for a statement are no other statement', async (t) => {
+  const { approver } = approverOf();
+  const governed = govern([HOLD], startup(), false, approver);
+  const { agentFilter } = layered(governed);
+  const parsed = message('P', Buffer.from('s\0DROP TABLE t\0'), Buffer.alloc(2));
+  const values = message('B', Buffer.from('\0s\0'), Buffer.alloc(131_073));
+  t.match(push(agentFilter, raw, parsed, values), /DROP TABLE t.*sluice_denied/s);
+  t.match(governed?.counts(), { total: 1, denied: 1, held: 0 });
+});
+
 t.test('the filter of authentication goes first', async (t) => {
   const governed = govern([rule()], startup(), false);
   const seen: string[] = [];
@@ -106,7 +121,6 @@ function approverOf() {
   };
   return { approver, asked };
 }
-const HOLD = rule({ action: 'hold', holdTimeoutMs: 60_000 });
 
 t.test('what is held waits for its answer, which wakes the relay', async (t) => {
   const { approver, asked } = approverOf();

@@ -7,6 +7,7 @@ import { Catalogs, maskFlow } from '#src/proxy/masking.ts';
 import { governOperations } from '#src/proxy/operations.ts';
 import { strictMasks } from '#src/proxy/strict-masks.ts';
 import { CARDS, engineOf, mask, SSN } from '#test/support/masks.ts';
+import { operationRule } from '#test/support/operation-rule.ts';
 import { message } from '#test/support/postgres-packets.ts';
 import { STARTUP as raw, startup } from './recognised-startup.ts';
 
@@ -81,21 +82,7 @@ t.test('a flow with such a mask has its statements judged, without any rule abou
 });
 
 t.test('where there are rules as well each counts its own', async (t) => {
-  const rule: CompiledOperationRule = {
-    name: 'r',
-    agents: [],
-    destinations: ['db'],
-    effects: ['code'],
-    relations: [],
-    relationsOtherThan: null,
-    functions: [],
-    columns: [],
-    columnsOtherThan: null,
-    action: 'deny',
-    holdTimeoutMs: null,
-    reason: null,
-  };
-  const { flow, governed, sent } = begun([rule]);
+  const { flow, governed, sent } = begun([operationRule({ effects: ['code'] })]);
   for (const sql of ['do $$ begin end $$', 'create table t as select ssn from people', 'selec', 'select 1'])
     sent(sql);
   t.match(governed?.counts(), { total: 4, denied: 2 });
