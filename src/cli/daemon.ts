@@ -1,7 +1,7 @@
 /** `sluice daemon`: reads options and hands over to the daemon, in the foreground, as systemd wants it. */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type MetricsAddress, parseMetricsAddress } from '../api/metrics-server.ts';
 import { PROXY_PORTS_MAX } from '../kernel/layout.ts';
 import { badSize, type TableSizes, tableNames } from '../kernel/tables.ts';
@@ -78,15 +78,17 @@ export function registerDaemon(program: Command, cli: Cli): void {
       wholeNumber(0, MAX_DRAIN_S),
       DEFAULT_DRAIN_S,
     )
-    .option(
-      '--table <name=n>',
-      `room in a table of the kernel plane, again for each: ${tableNames.join(', ')}`,
-      tableSize,
-      {},
+    .addOption(
+      new Option(
+        '--table <name=n>',
+        `room in a table of the kernel plane, again for each: ${tableNames.join(', ')}`,
+      )
+        .argParser(tableSize)
+        .default({}, 'what is pinned, or the usual'),
     )
     .option('--metrics <host:port>', 'serve metrics for Prometheus there (default: nowhere)', metricsAddress)
-    .option('--log-flows', 'write each flow record to standard output as NDJSON (default)', true)
-    .option('--no-log-flows', 'do not')
+    .option('--log-flows', 'write each flow record to standard output as NDJSON', true)
+    .option('--no-log-flows', 'write none there')
     .addHelpText(
       'after',
       `

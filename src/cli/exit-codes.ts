@@ -17,6 +17,7 @@ export const EXIT_CODES_HELP = `Exit codes
 All commands but "run":
   0    done; for "status": enforcing and nothing to report; for "doctor": no check failed
   1    failed; for "status": degraded or not enforcing; for "policy check": the policy has problems;
+       for "enrol --now": something is connected past Sluice;
        for "holds approve" and "deny": nothing waits under that id;
        for "uninstall": a daemon runs; for "unit harden --check": the unit lacks something
   2    wrong use: unknown option, missing argument, unreadable file

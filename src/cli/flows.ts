@@ -34,7 +34,7 @@ export function registerFlows(program: Command, cli: Cli): void {
     .option('-f, --follow', 'show flows as they end; with --since, stored ones first')
     .option(
       '--since <time>',
-      '10m, 2h, 1d, or an RFC 3339 time',
+      'began 90s, 10m, 2h, 1d or 1w ago or later, or at an RFC 3339 time',
       usage((text) => parseSince(text, Date.now())),
     )
     .option('--agent <name>', 'of this agent')
@@ -45,7 +45,11 @@ export function registerFlows(program: Command, cli: Cli): void {
     )
     .addOption(new Option('--disposition <how>', 'protected like this').choices(DISPOSITIONS))
     .addOption(new Option('--verdict <verdict>', 'with this end').choices(VERDICTS))
-    .option('--limit <n>', `the newest N (default: ${DEFAULT_FLOW_LIMIT})`, wholeNumber(1, MAX_FLOW_LIMIT))
+    .option(
+      '--limit <n>',
+      `the newest N, 1 to ${MAX_FLOW_LIMIT} (default: ${DEFAULT_FLOW_LIMIT})`,
+      wholeNumber(1, MAX_FLOW_LIMIT),
+    )
     .addOption(outputOption())
     .addOption(runtimeDirOption())
     .addOption(stateDirOption())

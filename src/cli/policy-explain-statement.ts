@@ -1,7 +1,11 @@
-/** `sluice policy explain --statement`: what a text does, as the gate of statements reads it, and what each rule says to it. */
+/**
+ * `sluice policy explain --statement`: what a text does, as the gate of statements reads it, and what rules and masks say to it. What
+ * strict masks say depends on the database as well, of which nothing is known here.
+ */
 import { type ColumnName, type Operation, qualifiedName } from '../flow/operation.ts';
 import { preparePolicy } from '../policy/decide.ts';
 import { explainOperation, type OperationRuleExplanation } from '../policy/explain-operation.ts';
+import { maskRules, masksDirection } from '../policy/masks.ts';
 import { operationRules } from '../policy/operations.ts';
 import type { CompiledPolicy, FlowQuestion } from '../policy/types.ts';
 import type { Cli } from './cli.ts';
@@ -35,12 +39,23 @@ export async function explainStatement(
 ): Promise<void> {
   const { classify } = await import('../protocols/postgres/classify.ts');
   const { loadParser } = await import('../protocols/postgres/parser.ts');
+  const { strictMasks } = await import('../proxy/strict-masks.ts');
   await loadParser();
-  const holding = operationRules(preparePolicy(policy), question);
-  const read = classify(Buffer.from(options.statement.replaceAll('\0', ''), 'utf8'));
+  const prepared = preparePolicy(policy);
+  const holding = operationRules(prepared, question);
+  const masks = maskRules(prepared, question);
+  const text = Buffer.from(options.statement.replaceAll('\0', ''), 'utf8');
+  const read = classify(text);
+  const strict = strictMasks(masks, () => null);
   const operations = read.kind === 'operations' ? read.operations : [];
   const explained = operations.map((operation) => explainOne(policy, holding, operation));
-  const verdict = verdictOf(holding.length, read, explained);
+  const verdict = verdictOf(read, explained, {
+    rules: holding.length > 0,
+    requests: masks.some((mask) => masksDirection(mask, 'requests')),
+    responses: masks.some((mask) => masksDirection(mask, 'responses')),
+    strict: strict !== null,
+    denial: strict?.(text)?.message.replace(/^Sluice: /, '') ?? null,
+  });
   if (options.output === 'json') {
     cli.stdout.write(`${safeJson({ question, flow, verdict, statements: explained })}\n`);
     return;
@@ -86,12 +101,27 @@ function explainOne(
   };
 }
 
+/** What there is for the flow. */
+interface InForce {
+  /** About operations. */
+  readonly rules: boolean;
+  /** Masks, by what they are for. */
+  readonly requests: boolean;
+  readonly responses: boolean;
+  readonly strict: boolean;
+  /** What a strict mask says where the database has what it means; null: nothing. */
+  readonly denial: string | null;
+}
+
 function verdictOf(
-  rules: number,
   read: { readonly kind: string; readonly message?: string; readonly changesReading?: boolean },
   explained: readonly Explained[],
+  { rules, requests, responses, strict, denial }: InForce,
 ): string {
-  if (rules === 0) return 'passed unread: no rule about operations holds for this flow';
+  if (!rules && !requests && !strict) {
+    const masked = responses ? '; what comes back is masked' : '';
+    return `passed unread: no rule about operations holds for this flow${masked}`;
+  }
   if (read.kind === 'syntax-error') return `denied: it is not understood: ${read.message ?? ''}`;
   if (read.kind === 'too-complex') return 'denied: it is too long, or nested too deeply, to be read';
   const decisive = explained.flatMap((each) => each.rules).filter((rule) => rule.decisive);
@@ -101,8 +131,16 @@ function verdictOf(
   if (denied !== undefined) return `denied by rule ${denied.rule}${withIt}`;
   if (read.changesReading === true) return 'denied: it would change how statements are read';
   const [held] = decisive;
-  if (held !== undefined) return `held by rule ${held.rule} until somebody approves it${withIt}`;
-  return 'passed: no rule denies it';
+  const passed =
+    held === undefined
+      ? 'passed: no rule denies it'
+      : `held by rule ${held.rule} until somebody approves it${withIt}`;
+  const masked = requests
+    ? '; values that masks find in it are masked, or it is denied where they cannot be'
+    : '';
+  if (denial === null) return `${passed}${masked}`;
+  const byMask = `denied unless the database has nothing of what is meant: ${denial}`;
+  return held === undefined ? byMask : `${passed}; then ${byMask}`;
 }
 
 function columnOf({ schema, table, column }: ColumnName): string {

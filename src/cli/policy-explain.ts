@@ -45,7 +45,12 @@ export function registerExplain(
     .argument('<file>', 'the policy, YAML')
     .requiredOption('--agent <name>', 'agent that connects')
     .option('--to <host:port>', 'where to; a name is looked up unless --ip is given')
-    .option('--inbound <port>', 'instead of --to: whether the agent may serve there; 53/udp for UDP')
+    .addOption(
+      new Option(
+        '--inbound <port>',
+        'instead of --to: whether the agent may serve there; 53/udp for UDP',
+      ).conflicts(['to', 'ip', 'protocol', 'agentTls', 'statement']),
+    )
     .option('--from <address>', 'with --inbound: who asks to be served')
     .option('--ip <address>', 'address of the name')
     .addOption(new Option('--protocol <protocol>', "what the agent's first bytes are").choices(PROTOCOLS))
@@ -70,8 +75,6 @@ Exit codes: 0 explained, whatever the answer is; 1 the policy has problems or th
       try {
         const policy = await read(file);
         if (options.inbound === undefined) await explainTo(cli, policy, options);
-        else if (options.statement !== undefined)
-          throw new SluiceError('CONFIG', '--statement goes with --to', { hint: 'leave out --inbound' });
         else explainInboundTo(cli, policy, knownAgent(cli, policy, options.agent), options);
       } catch (error) {
         cli.exitCode = reportError(cli, error, file);
@@ -80,6 +83,10 @@ Exit codes: 0 explained, whatever the answer is; 1 the policy has problems or th
 }
 
 async function explainTo(cli: Cli, policy: CompiledPolicy, options: ExplainOptions): Promise<void> {
+  if (options.from !== undefined)
+    throw new SluiceError('CONFIG', '--from goes with --inbound', {
+      hint: 'leave it out, or give --inbound in place of --to',
+    });
   const target = await resolveTarget(options);
   const agent = knownAgent(cli, policy, options.agent);
   const protocol = protocolOf(options);
@@ -147,7 +154,7 @@ async function resolveTarget(options: ExplainOptions): Promise<Target> {
     throw new SluiceError('CONFIG', '--to: host and port are needed', { hint: '--to db.example.org:5432' });
   }
   if (options.ip !== undefined && isIP(options.ip) === 0)
-    throw new SluiceError('CONFIG', '--ip: not an IP address');
+    throw new SluiceError('CONFIG', '--ip: not an IP address', { hint: '192.0.2.7, or 2001:db8::7' });
   if (isIP(host) !== 0) {
     if (options.ip === undefined) return { name: null, ip: host, port };
     throw new SluiceError('CONFIG', '--to names an address already', { hint: 'leave out --ip' });

@@ -1,8 +1,6 @@
 /** `sluice policy`: check and explain work offline; apply gives the document to the daemon. */
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { messageOf, SluiceError } from '../core/errors.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
 import { type Cli, clientFor, runtimeDirOption } from './cli.ts';
 import { registerExplain } from './policy-explain.ts';
@@ -60,10 +58,9 @@ Exit codes: 0 in force, 1 refused, 2 wrong use or unreadable file, 3 the daemon 
     )
     .action(async (file: string, options: { readonly runtimeDir: string }) => {
       try {
-        const { revision } = await clientFor(options).applyPolicy({
-          path: resolve(file),
-          text: readText(file),
-        });
+        const { readDocument } = await import('../policy/read-file.ts');
+        const document = { path: resolve(file), text: readDocument(file) };
+        const { revision } = await clientFor(options).applyPolicy(document);
         cli.stdout.write(`${safeText(file)}: in force, revision ${revision}\n`);
       } catch (error) {
         cli.exitCode = reportError(cli, error, file);
@@ -73,25 +70,9 @@ Exit codes: 0 in force, 1 refused, 2 wrong use or unreadable file, 3 the daemon 
 
 /** Warnings are printed; problems are thrown. */
 async function readPolicy(cli: Cli, file: string): Promise<CompiledPolicy> {
-  assertReadable(file);
   // YAML and JSON Schema are most of what this program could load; only these commands need them.
   const { loadPolicy } = await import('../policy/load.ts');
   return loadPolicy(file, {
     onWarning: (problem) => printProblem(cli.stderr, file, problem, 'warning: '),
   });
-}
-
-function readText(file: string): string {
-  assertReadable(file);
-  return readFileSync(file, 'utf8');
-}
-
-/** A file that is not there, or no file, is wrong use and not a problem of the policy. */
-function assertReadable(file: string): void {
-  try {
-    accessSync(file, constants.R_OK);
-    if (statSync(file).isDirectory()) throw new Error(`${file} is a directory`);
-  } catch (cause) {
-    throw new SluiceError('CONFIG', `cannot read the policy: ${messageOf(cause)}`, { cause });
-  }
 }

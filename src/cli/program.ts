@@ -64,6 +64,8 @@ Exit codes: sluice help exit-codes`,
   program.helpCommand(false);
   const one = wanted === 'help' ? undefined : COMMANDS.get(wanted);
   for (const load of one === undefined ? COMMANDS.values() : [one]) (await load())(program, cli);
+  for (const command of program.commands)
+    if (command.commands.length > 0) command.helpCommand('help [command]', 'show help for a command');
   return program;
 }
 

@@ -1,5 +1,6 @@
 /** Numbers and times as people write and read them. */
 import { parseTime } from '../api/flow-filter.ts';
+import { SluiceError } from '../core/errors.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = {
   s: 1000,
@@ -13,8 +14,15 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 export function parseSince(text: string, nowMs: number): number {
   const match = /^(\d{1,6})([smhdw])$/.exec(text);
   const unitMs = UNIT_MS[match?.[2] ?? ''];
-  if (match === null || unitMs === undefined) return parseTime('--since', text);
-  return nowMs - Number(match[1]) * unitMs;
+  if (match !== null && unitMs !== undefined) return nowMs - Number(match[1]) * unitMs;
+  try {
+    return parseTime('since', text);
+  } catch (cause) {
+    throw new SluiceError('CONFIG', 'neither a span of time nor a time', {
+      cause,
+      hint: '90s, 10m, 2h, 1d or 1w ago, or in RFC 3339: 2026-01-31T12:00:00Z',
+    });
+  }
 }
 
 /** `0 B`, `1.5 KiB`, `12 MiB`. */

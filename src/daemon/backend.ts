@@ -1,5 +1,4 @@
 /** The API's view of the daemon. */
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { FlowFilter } from '../api/flow-filter.ts';
 import type { ApiBackend, DenialStatus, Status } from '../api/types.ts';
@@ -8,6 +7,7 @@ import type { OutcomeCounts } from '../flowlog/outcome-counts.ts';
 import { namespaceText } from '../kernel/namespace.ts';
 import { pinnedSizes } from '../kernel/tables.ts';
 import { agentId } from '../policy/agent-id.ts';
+import { readNamedFile } from '../policy/read-file.ts';
 import type { Daemon } from './daemon.ts';
 import { reservedAgents } from './options.ts';
 import { version } from './self.ts';
@@ -143,7 +143,7 @@ export function backendOf(daemon: Daemon, outcomes: OutcomeCounts): ApiBackend {
     onFlow: (listener) => daemon.onFlow(listener),
     applyPolicy: async ({ path, text }) => {
       try {
-        const policy = await daemon.policies.apply(text, resolve(path), (file) => readFileSync(file));
+        const policy = await daemon.policies.apply(text, resolve(path), readNamedFile);
         daemon.note(`policy ${policy.revision} from ${resolve(path)} was applied and is in force`);
         return { revision: policy.revision };
       } catch (error) {

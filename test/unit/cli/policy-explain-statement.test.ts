@@ -69,14 +69,55 @@ $ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 
   ),
 );
 
+const MASKS = `
+-- policy.yaml --
+version: 1
+agents: [{name: web, match: [{run: web}]}, {name: job, match: [{run: job}]}, {name: desk, match: [{run: desk}]}]
+destinations: [{name: db, cidrs: [192.0.2.7], ports: [5432], protocol: postgres, tls: {server_name: db.example.org}}]
+rules: [{name: all, destinations: [db], action: allow}]
+operations: [{name: ask, agents: [web], destinations: [db], effects: [schema-change], action: hold}]
+masks:
+  - {name: ssn, agents: [web, desk], destinations: [db], columns: [people.ssn]}
+  - {name: cards, agents: [job], destinations: [db], detect: [card]}
+  - {name: sent, agents: [desk], destinations: [db], detect: [card], direction: requests}
+`;
+
+t.test('what masks say to it', (t) =>
+  script(
+    t,
+    null,
+    `${MASKS}
+$ sluice policy explain policy.yaml --agent desk --to 192.0.2.7:5432 --statement 'CREATE TABLE t AS SELECT ssn FROM people'
+|~ flow: allowed by rule all
+| denied unless the database has nothing of what is meant: the statement would take masked values elsewhere (mask "ssn")
+|...
+$ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --statement 'CREATE TABLE t AS SELECT ssn FROM people'
+|~ flow: allowed by rule all
+|~ ^held by rule ask until somebody approves it; then denied unless the database .*mask "ssn"
+|...
+$ sluice policy explain policy.yaml --agent desk --to 192.0.2.7:5432 --statement 'SELEC'
+|~ flow: allowed by rule all
+|~ ^denied: it is not understood
+$ sluice policy explain policy.yaml --agent desk --to 192.0.2.7:5432 --statement 'SELECT 1'
+|~ flow: allowed by rule all
+| passed: no rule denies it; values that masks find in it are masked, or it is denied where they cannot be
+|...
+$ sluice policy explain policy.yaml --agent job --to 192.0.2.7:5432 --statement 'SELECT 1'
+|~ flow: allowed by rule all
+| passed unread: no rule about operations holds for this flow; what comes back is masked
+|...
+`,
+  ),
+);
+
 t.test('wrong use', (t) =>
   script(
     t,
     null,
     `${POLICY}
 $ sluice policy explain policy.yaml --agent web --inbound 80 --from 127.0.0.1 --statement x
-! sluice: --statement goes with --to
-!   hint: leave out --inbound
+! sluice: option '--inbound <port>' cannot be used with option '--statement <sql>'
+!   hint: add --help, or see: sluice help
 = 2
 $ sluice policy explain policy.yaml --agent web --to 192.0.2.7:5432 --protocol http --statement x
 ! sluice: --statement contradicts --protocol http

@@ -113,6 +113,15 @@ $ sluice policy explain policy.yaml --agent shop
 = 2
 $ sluice policy explain missing.yaml --agent shop --to 192.0.2.7:80
 !~ ^sluice: cannot read the policy: ENOENT
+!   hint: is the path right? examples/policy.yaml is one to start from
+= 2
+$ sluice policy explain policy.yaml --agent shop --to 192.0.2.7:80 --inbound 80 --from 192.0.2.9
+! sluice: option '--inbound <port>' cannot be used with option '--to <host:port>'
+!   hint: add --help, or see: sluice help
+= 2
+$ sluice policy explain policy.yaml --agent shop --to 192.0.2.7:80 --from 192.0.2.9
+! sluice: --from goes with --inbound
+!   hint: leave it out, or give --inbound in place of --to
 = 2
 `,
   ),

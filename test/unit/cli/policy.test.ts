@@ -38,12 +38,15 @@ $ sluice policy check broken.yaml
 = 1
 $ sluice policy check .
 ! sluice: cannot read the policy: . is a directory
+!   hint: give the document, not its directory
 = 2
 $ sluice policy apply .
 ! sluice: cannot read the policy: . is a directory
+!   hint: give the document, not its directory
 = 2
 $ sluice policy check missing.yaml
 !~ ^sluice: cannot read the policy: ENOENT
+!   hint: is the path right? examples/policy.yaml is one to start from
 = 2
 $ sluice policy check
 ! sluice: missing required argument 'file'
@@ -103,6 +106,7 @@ $ sluice policy apply policy.yaml
 = 3
 $ sluice policy apply missing.yaml
 !~ ^sluice: cannot read the policy: ENOENT
+!   hint: is the path right? examples/policy.yaml is one to start from
 = 2
 `,
   ),

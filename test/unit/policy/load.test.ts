@@ -59,17 +59,6 @@ destinations: [{name: d, tls: {ca: ca, client_certificate: {cert: cert, key: key
   t.end();
 });
 
-t.test('a file that cannot be read', (t) => {
-  const directory = t.testdir({ 'latin1.yaml': Buffer.from([0x76, 0xe9]), big: 'x'.repeat(1024 * 1024 + 1) });
-  const gone = failure(() => loadPolicy(`${directory}/gone.yaml`));
-  t.equal(gone.code, 'POLICY');
-  t.match(gone.problems, [{ line: 1, column: 1, path: '', message: /cannot be read: ENOENT/ }]);
-  t.match(failure(() => loadPolicy(directory)).message, /cannot be read: EISDIR/);
-  t.match(failure(() => loadPolicy(`${directory}/latin1.yaml`)).message, /cannot be read: .*utf-8/);
-  t.match(failure(() => loadPolicy(`${directory}/big`)).message, /larger than 1048576 bytes/);
-  t.end();
-});
-
 t.test('errors carry the file, and warnings do not stop a good policy', (t) => {
   const options = { path: '/p/policy.yaml', readFile: () => '' };
   const error = failure(() => compilePolicy('version: 1\nrules: 3\nagnets: 4\n', options));
