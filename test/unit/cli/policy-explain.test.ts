@@ -94,6 +94,7 @@ $ sluice policy explain policy.yaml --agent shop --to 192.0.2.7
 = 2
 $ sluice policy explain policy.yaml --agent shop --to a.example.org:80 --ip nowhere
 ! sluice: --ip: not an IP address
+!   hint: 192.0.2.7, or 2001:db8::7
 = 2
 $ sluice policy explain policy.yaml --agent shop --to 192.0.2.7:80 --ip 192.0.2.8
 ! sluice: --to names an address already

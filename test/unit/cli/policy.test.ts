@@ -48,6 +48,10 @@ $ sluice policy check missing.yaml
 !~ ^sluice: cannot read the policy: ENOENT
 !   hint: is the path right? examples/policy.yaml is one to start from
 = 2
+$ sluice policy check /dev/zero
+! /dev/zero:1:1: the document is larger than 1048576 bytes
+!   hint: say it in fewer words
+= 1
 $ sluice policy check
 ! sluice: missing required argument 'file'
 !   hint: add --help, or see: sluice help
@@ -104,6 +108,10 @@ $ sluice policy apply policy.yaml
 ! sluice: the daemon is not running (nobody answers at DIR/run/api.sock)
 !   hint: start it: sluice daemon --policy FILE, or: systemctl start sluice
 = 3
+$ sluice policy apply /dev/zero
+! /dev/zero:1:1: the document is larger than 1048576 bytes
+!   hint: say it in fewer words
+= 1
 $ sluice policy apply missing.yaml
 !~ ^sluice: cannot read the policy: ENOENT
 !   hint: is the path right? examples/policy.yaml is one to start from
