@@ -4,10 +4,16 @@
  * It never fails for being unsure: silence, an early FIN and bytes of no known protocol are all `unknown`,
  * which is for policy to judge. Only bytes that begin a protocol and then break it throw (ProtocolError).
  */
+import { ProtocolError } from '../core/protocol-error.ts';
 import type { FlowQuestion } from '../policy/types.ts';
 import { DETECT_MAX_BYTES, type Detection, detect } from '../protocols/detect.ts';
 import { type RequestHead, RequestHeadReader } from '../protocols/http1/request-head.ts';
-import { REFUSE_ENCRYPTION, type StartupEvent, StartupReader } from '../protocols/postgres/startup.ts';
+import {
+  ACCEPT_TLS,
+  REFUSE_ENCRYPTION,
+  type StartupEvent,
+  StartupReader,
+} from '../protocols/postgres/startup.ts';
 import { type ClientHello, ClientHelloReader } from '../tls/client-hello.ts';
 import type { AgentInput } from './agent-input.ts';
 
@@ -21,8 +27,16 @@ export type PostgresOpening = Extract<StartupEvent, { kind: 'startup' | 'cancel'
 
 export type Recognised =
   | { readonly protocol: 'http'; readonly head: RequestHead }
-  /** `helloBytes`: how many of the agent's bytes the ClientHello is; the agent may have sent more behind it. */
-  | { readonly protocol: 'tls'; readonly hello: ClientHello; readonly helloBytes: number }
+  /**
+   * `helloBytes`: how many of the agent's bytes the ClientHello is; the agent may have sent more behind it. `inPostgres`: it has
+   * asked for TLS in PostgreSQL's words before, and been told to begin.
+   */
+  | {
+      readonly protocol: 'tls';
+      readonly hello: ClientHello;
+      readonly helloBytes: number;
+      readonly inPostgres: boolean;
+    }
   /** `rest`: what the agent sent after its start-up packet. */
   | { readonly protocol: 'postgres'; readonly opening: PostgresOpening; readonly rest: Buffer }
   | { readonly protocol: 'unknown' };
@@ -33,14 +47,19 @@ const NOTHING = Buffer.alloc(0);
 /** The protocol a reader was chosen for, told before that reader can throw. */
 export type Announce = (protocol: Recognised['protocol']) => void;
 
-/**
- * @param reply writes to the agent: PostgreSQL asks for encryption before it says what it wants
- * @throws ProtocolError, AgentGone
- */
+/** Whoever answers requests for encryption, which come before anything is said of what is wanted. */
+export interface EncryptionDesk {
+  /** Writes to the agent. */
+  readonly reply: (bytes: Uint8Array) => void;
+  /** Whether an agent that asks for TLS in PostgreSQL's words may have its own; asked when it does. */
+  readonly mayHaveOwnTls: () => boolean;
+}
+
+/** @throws ProtocolError, AgentGone */
 export async function recognise(
   input: AgentInput,
   detectTimeoutMs: number,
-  reply: (bytes: Uint8Array) => void,
+  desk: EncryptionDesk,
   announce: Announce,
 ): Promise<Recognised> {
   const { bytes, protocol } = await firstBytes(input, detectTimeoutMs);
@@ -52,14 +71,12 @@ export async function recognise(
       const head = await readWhole(input, bytes, (chunk) => reader.push(chunk));
       return head === null ? UNKNOWN : { protocol, head };
     }
-    case 'tls': {
-      const reader = new ClientHelloReader();
-      const hello = await readWhole(input, bytes, (chunk) => reader.push(chunk));
-      return hello === null ? UNKNOWN : { protocol, hello, helloBytes: reader.wireBytes };
-    }
+    case 'tls':
+      return (await readHello(input, bytes, false)) ?? UNKNOWN;
     case 'postgres': {
       const reader = new StartupReader();
-      const opening = await readWhole(input, bytes, (chunk) => postgresOpening(reader.push(chunk), reply));
+      const opening = await readWhole(input, bytes, (chunk) => postgresOpening(reader.push(chunk), desk));
+      if (opening === 'own-tls') return await readHelloAsked(input, desk, announce);
       return opening === null ? UNKNOWN : { protocol, opening, rest: reader.rest() };
     }
   }
@@ -68,7 +85,12 @@ export async function recognise(
 /** What policy is told. */
 export function seenOf(recognised: Recognised): NonNullable<FlowQuestion['seen']> {
   const { protocol } = recognised;
-  const base = { protocol, agentTls: protocol === 'tls', name: nameOf(recognised) };
+  if (recognised.protocol === 'tls') {
+    // Asked for in a protocol's own words, it is that protocol's.
+    const inside = recognised.inPostgres ? 'postgres' : 'tls';
+    return { protocol: inside, agentTls: true, name: nameOf(recognised) };
+  }
+  const base = { protocol, agentTls: false, name: nameOf(recognised) };
   if (recognised.protocol !== 'postgres' || recognised.opening.kind === 'cancel') return base;
   return { ...base, replication: recognised.opening.replication };
 }
@@ -113,13 +135,42 @@ async function readWhole<Value>(
   return value;
 }
 
-/** Encryption is refused to the agent's face: between it and Sluice there is only the kernel. */
+async function readHello(
+  input: AgentInput,
+  first: Buffer,
+  inPostgres: boolean,
+): Promise<Extract<Recognised, { protocol: 'tls' }> | null> {
+  const reader = new ClientHelloReader();
+  const hello = await readWhole(input, first, (chunk) => reader.push(chunk));
+  return hello === null ? null : { protocol: 'tls', hello, helloBytes: reader.wireBytes, inPostgres };
+}
+
+/** Of an agent that waits for the answer to its SSLRequest. */
+async function readHelloAsked(
+  input: AgentInput,
+  { reply }: EncryptionDesk,
+  announce: Announce,
+): Promise<Recognised> {
+  // Nothing was read but its requests: a word more and they are refused. The server is asked anew.
+  input.take();
+  announce('tls');
+  reply(ACCEPT_TLS);
+  const recognised = await readHello(input, NOTHING, true);
+  if (recognised !== null) return recognised;
+  throw new ProtocolError('postgres', 'agent', 'no ClientHello came after a request for TLS');
+}
+
+/**
+ * Encryption is refused to the agent's face: between it and Sluice there is only the kernel. But where policy lets its own TLS pass,
+ * it may begin.
+ */
 function postgresOpening(
   events: readonly StartupEvent[],
-  reply: (bytes: Uint8Array) => void,
-): PostgresOpening | null {
+  { reply, mayHaveOwnTls }: EncryptionDesk,
+): PostgresOpening | 'own-tls' | null {
   for (const event of events) {
     if (event.kind === 'startup' || event.kind === 'cancel') return event;
+    if (event.kind === 'ssl-request' && mayHaveOwnTls()) return 'own-tls';
     reply(REFUSE_ENCRYPTION);
   }
   return null;

@@ -16,6 +16,7 @@ import type { MaskEngine } from '../mask/engine.ts';
 import { decide, needsDnsName, type PreparedPolicy } from '../policy/decide.ts';
 import { maskRules } from '../policy/masks.ts';
 import { operationRules } from '../policy/operations.ts';
+import { mayHaveOwnTls } from '../policy/own-tls.ts';
 import type { ConnectAnswer, FlowQuestion, Granted, Refused } from '../policy/types.ts';
 import { readCancelRequest } from '../protocols/postgres/cancel-key.ts';
 import { AgentGone, AgentInput } from './agent-input.ts';
@@ -92,6 +93,8 @@ export class Session {
   #masked: Masked | null = null;
   /** What a request to cancel is for. */
   #cancelled: Cancellable | null = null;
+  /** It may be for a session that this agent has in its own TLS, whose key nobody here knows. */
+  #cancelsUnread = false;
   #dnsName: string | null = null;
   #cut: Ending | null = null;
 
@@ -160,9 +163,16 @@ export class Session {
     let answer: ConnectAnswer = decide(prepared, question);
     if (mustLook(answer)) {
       if (answer.kind === 'deny') this.#draft.decision = answer;
-      const recognised = await this.#look();
+      const asked = question;
+      // One that is denied anyway is told so in plain words.
+      const isOpen = answer.kind !== 'deny';
+      const recognised = await this.#look(() => isOpen && mayHaveOwnTls(prepared, asked));
       if (answer.kind !== 'deny') {
-        question = { ...question, ...(await this.#nameOfCancelled(recognised)), seen: seenOf(recognised) };
+        question = {
+          ...question,
+          ...(await this.#nameOfCancelled(recognised, asked)),
+          seen: seenOf(recognised),
+        };
         question = await this.#withDnsName(question);
         answer = decide(prepared, question);
       }
@@ -189,9 +199,13 @@ export class Session {
   }
 
   /** A request to cancel is decided by what the agent had resolved for its session: it resolves nothing itself. */
-  async #nameOfCancelled(recognised: Recognised): Promise<Pick<FlowQuestion, 'dnsName'>> {
+  async #nameOfCancelled(
+    recognised: Recognised,
+    asked: FlowQuestion,
+  ): Promise<Pick<FlowQuestion, 'dnsName'>> {
     if (recognised.protocol !== 'postgres' || recognised.opening.kind !== 'cancel') return {};
     this.#cancelled = await this.#cancels.find(readCancelRequest(recognised.opening.raw));
+    this.#cancelsUnread = this.#cancelled === null && mayHaveOwnTls(this.#policy.prepared, asked);
     const dnsName = this.#cancelled?.server.dnsName ?? null;
     return dnsName === null ? {} : { dnsName };
   }
@@ -245,12 +259,12 @@ export class Session {
   }
 
   /** Even a flow that is denied already is looked at: only so can it be told in its own protocol. */
-  async #look(): Promise<Recognised> {
+  async #look(mayHave: () => boolean): Promise<Recognised> {
     const { detectTimeoutMs } = this.#policy.prepared.source.limits;
     const recognised = await recognise(
       this.#input,
       detectTimeoutMs,
-      (bytes) => void this.#agent.write(bytes),
+      { reply: (bytes) => void this.#agent.write(bytes), mayHaveOwnTls: mayHave },
       (protocol) => {
         this.#draft.protocol = protocol;
       },
@@ -279,6 +293,7 @@ export class Session {
         ip: this.#facts.dstIp,
         cancels: this.#cancels,
         cancelled: this.#cancelled,
+        cancelsUnread: this.#cancelsUnread,
         dnsName: this.#dnsName,
       });
     } finally {

@@ -151,6 +151,9 @@ t.test('direct TLS begun by Sluice', async (t) => {
   }
 });
 
+/** Of an agent's own TLS nothing is read: what it gets is what the server says. */
+const UNREAD = { tls: 't', binary: `pays by ${NUMBER}`, 'cancelled plain': '57014' };
+
 t.test(
   'direct TLS of the agent itself',
   { skip: newer.length === 0 && field.missing.join('; ') },
@@ -158,10 +161,10 @@ t.test(
     for (const client of clients.filter(({ major }) => major >= 17))
       for (const to of newer) {
         const options = `sslmode=verify-full sslnegotiation=direct sslrootcert=${world.pki.ca} channel_binding=require`;
-        const { done, said } = await field.libpq('own', client, { to, options }, 'encrypted');
-        t.match(said, { tls: 't', binary: `pays by ${NUMBER}`, 'cancelled encrypted': '57014' }, done.stderr);
+        const { done, said } = await field.libpq('own', client, { to, options }, 'plain', 'encrypted');
+        t.match(said, { ...UNREAD, 'cancelled encrypted': '57014' }, done.stderr);
         const flow = await sluice.waitForFlow(
-          (f) => f.agent === 'own' && f.dst.port === to.port && f.reason === 'ok',
+          (f) => f.agent === 'own' && f.dst.port === to.port && f.protocol === 'tls' && f.reason === 'ok',
         );
         t.match(flow, { disposition: 'passthrough', tls: { agent_sni: POSTGRES.name } });
         // Where policy does not let it pass, it is told in TLS.
@@ -170,6 +173,52 @@ t.test(
       }
   },
 );
+
+t.test('TLS that the agent itself asks for by SSLRequest', async (t) => {
+  const verified = `sslmode=verify-full sslrootcert=${world.pki.ca} channel_binding=require`;
+  for (const to of versions) {
+    const before = (await wire.conversations(to.port)).length;
+    for (const client of to.major < 17 ? outermost : clients) {
+      const { done, said } = await field.libpq(
+        'own',
+        client,
+        { to, options: verified },
+        'plain',
+        'encrypted',
+      );
+      const encrypted = client.major >= 17 ? { 'cancelled encrypted': '57014' } : {};
+      const what = `libpq ${client.major} to ${to.major} ${done.stderr}`;
+      t.match(said, { ...UNREAD, ...encrypted, 'still there': 'yes' }, what);
+    }
+    const since = (await wire.conversations(to.port)).slice(before);
+    t.strictSame(new Set(since.map(({ toServer }) => wireOf(toServer))), new Set(['postgres-tls']));
+    const flow = await sluice.waitForFlow(
+      (f) => f.agent === 'own' && f.dst.port === to.port && f.protocol === 'tls' && f.reason === 'ok',
+    );
+    t.match(flow, { disposition: 'passthrough', tls: { agent_sni: POSTGRES.name } });
+  }
+  const to = own;
+  const tls = 'select ssl from pg_stat_ssl where pid = pg_backend_pid()';
+  for (const mode of ['require', 'prefer', 'disable']) {
+    const { stdout, stderr } = await field.psql('own', own.bin, { to, options: `sslmode=${mode}` }, tls);
+    t.equal(stdout, 't\n', `${mode}: ${stderr}`);
+  }
+  // To verify the server is the agent's part, and it can.
+  const another = await field.psql('own', own.bin, { to, options: `${verified} host=another.test` }, tls);
+  t.match(another, { code: 2, stderr: /does not match host name/ }, another.stderr);
+  // Where statements are judged and results masked, nobody's own TLS passes.
+  const read = await field.psql('asked', own.bin, { to, options: verified }, tls);
+  t.match(read, { code: 2, stderr: /server does not support SSL/ }, read.stderr);
+  const judged = await field.psql('own-judged', own.bin, { to, options: verified }, tls);
+  t.match(judged, { code: 2, stderr: /server does not support SSL/ }, judged.stderr);
+  const card = await field.psql(
+    'own-judged',
+    own.bin,
+    { to, options: 'sslmode=prefer' },
+    'select note from people',
+  );
+  t.equal(card.stdout, `pays by ${MASKED}\ncash\n`, card.stderr);
+});
 
 t.test('nothing crossed in plain text', async () => {
   await wire.assertNoPlaintext([NUMBER, 'people', POSTGRES.password]);

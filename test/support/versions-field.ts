@@ -1,6 +1,7 @@
 /**
  * PostgreSQL in every version that is here, each on a port of its own on the far side, and one Sluice before all of them: with
- * rules and masks for the agents `asked` (SSLRequest) and `direct` (direct TLS), and passthrough for the agent `own`.
+ * rules and masks for the agents `asked` (SSLRequest) and `direct` (direct TLS), passthrough for the agent `own`, and both for
+ * `own-judged`.
  */
 import { join } from 'node:path';
 import type { CommandOptions, Finished, Running } from './command.ts';
@@ -10,7 +11,7 @@ import { findVersion, POSTGRES_SOURCES, type PostgresVersion } from './postgres-
 import { TestSluice } from './sluice.ts';
 import { World } from './world.ts';
 
-export type Agent = 'asked' | 'direct' | 'own';
+export type Agent = 'asked' | 'direct' | 'own' | 'own-judged';
 
 const portOf = (major: number): number => 5400 + major;
 
@@ -128,14 +129,15 @@ agents:
   - { name: asked, match: [{ run: asked }] }
   - { name: direct, match: [{ run: direct }] }
   - { name: own, match: [{ run: own }] }
+  - { name: own-judged, match: [{ run: own-judged }] }
 destinations:${destination('db', 'postgres')}${destination('db-direct', 'direct')}
 rules:
   - { name: asked, agents: [asked], destinations: [db], action: allow }
   - { name: direct, agents: [direct], destinations: [db-direct], action: allow }
-  - { name: own, agents: [own], destinations: [db], action: allow, passthrough: true }
+  - { name: own, agents: [own, own-judged], destinations: [db], action: allow, passthrough: true }
 operations:
   - { name: no-destruction, agents: [asked, direct], destinations: [db], effects: [schema-destruction], action: deny, reason: People do that. }
 masks:
-  - { name: cards, agents: [asked, direct], destinations: [db], detect: [card], action: partial, keep_last: 4 }
+  - { name: cards, agents: [asked, direct, own-judged], destinations: [db], detect: [card], action: partial, keep_last: 4 }
 `;
 }

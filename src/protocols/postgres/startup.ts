@@ -23,6 +23,9 @@ export type StartupEvent =
 /** What a client sends to ask for TLS: length 8, then the code. */
 export const SSL_REQUEST: Buffer = encryptionRequest(SSL_CODE);
 
+/** The answer to a request for TLS: begin. */
+export const ACCEPT_TLS: Buffer = Buffer.from('S', 'latin1');
+
 /** The answer to both requests for encryption: not here, go on in plain text (it never leaves the host so). */
 export const REFUSE_ENCRYPTION: Buffer = Buffer.from('N', 'latin1');
 

@@ -26,6 +26,8 @@ export interface Opening {
   readonly cancels: FlowCancels;
   /** The session that a request to cancel is for; null: none of this agent's. */
   readonly cancelled: Cancellable | null;
+  /** It may be for one that this agent has in TLS of its own, so with the server's key. */
+  readonly cancelsUnread: boolean;
   /** What the agent had resolved, where policy asked. */
   readonly dnsName: string | null;
 }

@@ -3,16 +3,20 @@
  *
  * The ClientHello was read and judged; nothing behind it is sent until the server has answered with a TLS
  * record, because what stands there may be anything. A server that answers otherwise gets nothing more and its answer
- * is not passed on.
+ * is not passed on. An agent that asked for TLS in PostgreSQL's words has been told that it may begin, so the server is asked for it
+ * here: one that refuses it ends the flow, which never goes on in plain text.
  */
 import { isServerFirstRecord } from '../../tls/record.ts';
 import { firstChunk } from '../first-chunk.ts';
 import { UpstreamError } from '../upstream-error.ts';
+import { askForTls } from './ask-for-tls.ts';
 import { connectServer, type Opener } from './opener.ts';
 
 export const openPassthrough: Opener = async (opening) => {
   const { recognised, input, upstream, limits } = opening;
   const server = await connectServer(opening);
+  if (recognised?.protocol === 'tls' && recognised.inPostgres)
+    await askForTls(server, limits.handshakeTimeoutMs);
   const sent = input.take() ?? Buffer.alloc(0);
   const helloBytes = recognised?.protocol === 'tls' ? recognised.helloBytes : 0;
   server.write(sent.subarray(0, helloBytes));

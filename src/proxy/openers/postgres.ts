@@ -1,22 +1,17 @@
 /**
  * PostgreSQL: TLS is asked for inside the protocol (SSLRequest) before the agent's start-up packet is sent, or its request
  * to cancel, for which the agent has a key of Sluice's own. Where policy says `negotiation: direct`, it begins with TLS.
- *
- * The server's answer must be one byte and nothing after it: bytes that came along were sent in plain text by
- * somebody on the path, to be taken for the server's later words (CVE-2021-23222).
  */
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ProtocolError } from '../../core/protocol-error.ts';
 import { cancelRequest, readCancelRequest } from '../../protocols/postgres/cancel-key.ts';
 import { SaslReply } from '../../protocols/postgres/sasl-reply.ts';
 import { StartFilter } from '../../protocols/postgres/start-filter.ts';
-import { readSslAnswer, SSL_REQUEST } from '../../protocols/postgres/startup.ts';
 import { DeniedByPolicy } from '../denied-by-policy.ts';
-import { firstChunk } from '../first-chunk.ts';
 import type { ByteFilter } from '../relay.ts';
 import type { SecureOptions } from '../upstream.ts';
 import { UpstreamError } from '../upstream-error.ts';
+import { askForTls } from './ask-for-tls.ts';
 import { agentHead, connectServer, type Opener, type Opening, tlsOf } from './opener.ts';
 
 /** As IANA has it registered for PostgreSQL. */
@@ -77,14 +72,16 @@ function onlyHead(): ByteFilter {
 }
 
 /**
- * The agent's request to cancel with the server's key.
+ * The agent's request to cancel with the server's key. One for a session that nobody reads has it already; whoever may have that may
+ * send this inside its own TLS as well.
  *
  * @throws DeniedByPolicy when it is for no session this agent has with this server; the server then hears nothing of it
  */
-function translated({ cancelled, grant }: Opening, raw: Buffer): Buffer {
+function translated({ cancelled, cancelsUnread, grant }: Opening, raw: Buffer): Buffer {
   const { serverName, upstreamPort } = grant;
   if (cancelled?.server.port === upstreamPort && cancelled.server.name === serverName?.name)
     return cancelRequest({ ...readCancelRequest(raw), key: cancelled.key });
+  if (cancelsUnread) return raw;
   const reason = 'no session of this agent with this server has that process and key';
   throw new DeniedByPolicy({ kind: 'deny', rule: null, code: 'cancel_denied', reason });
 }
@@ -104,22 +101,4 @@ async function beginWithTls(opening: Opening, tls: SecureOptions): Promise<TLSSo
   const server = await upstream.connectSecure(ip, grant.upstreamPort, limits.connectTimeoutMs, tls);
   if (server.alpnProtocol === ALPN) return server;
   throw new UpstreamError('tls_handshake_failed', 'the server did not say by ALPN that it speaks PostgreSQL');
-}
-
-async function askForTls(raw: Socket, timeoutMs: number): Promise<void> {
-  raw.write(SSL_REQUEST);
-  const answer = await firstChunk(raw, timeoutMs);
-  const [byte] = answer;
-  if (byte === undefined) {
-    throw new UpstreamError('tls_not_offered', 'the server closed the connection when asked for TLS');
-  }
-  const meaning = readSslAnswer(byte);
-  if (meaning !== 'accept') {
-    const detail =
-      meaning === 'refuse' ? 'the server refuses TLS' : 'the server answered a request for TLS with an error';
-    throw new UpstreamError('tls_not_offered', detail);
-  }
-  if (answer.length !== 1 || raw.readableLength > 0) {
-    throw new UpstreamError('protocol_error', 'the server sent plain bytes after agreeing to TLS');
-  }
 }

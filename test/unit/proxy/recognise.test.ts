@@ -3,6 +3,8 @@ import { PassThrough } from 'node:stream';
 import t from 'tap';
 import { AgentInput } from '#src/proxy/agent-input.ts';
 import { nameOf, type Recognised, recognise, seenOf } from '#src/proxy/recognise.ts';
+import { helloMessage, inRecords, sni } from '#test/support/client-hello.ts';
+import { GSS_REQUEST } from '#test/support/postgres-packets.ts';
 
 const GET = Buffer.from('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n');
 const SSL_REQUEST = Buffer.from('0000000804d2162f', 'hex');
@@ -16,7 +18,11 @@ interface Outcome {
 }
 
 /** @param pieces what the agent sends, each once the one before was read; then it sends no more */
-async function run(pieces: readonly Buffer[], timeoutMs = 1_000): Promise<Outcome> {
+async function run(
+  pieces: readonly Buffer[],
+  timeoutMs = 1_000,
+  mayHaveOwnTls: () => boolean = () => false,
+): Promise<Outcome> {
   // Recognition uses nothing of a socket that a duplex stream has not.
   const socket = new PassThrough({ autoDestroy: false }) as unknown as PassThrough & Socket;
   const input = new AgentInput(socket);
@@ -25,11 +31,16 @@ async function run(pieces: readonly Buffer[], timeoutMs = 1_000): Promise<Outcom
   const waiting = recognise(
     input,
     timeoutMs,
-    (bytes) => {
-      replies += Buffer.from(bytes).toString('latin1');
+    {
+      reply: (bytes) => {
+        replies += Buffer.from(bytes).toString('latin1');
+      },
+      mayHaveOwnTls,
     },
     (protocol) => announced.push(protocol),
   );
+  // It may fail before it is waited for.
+  waiting.catch(() => undefined);
   for (const piece of pieces) {
     socket.write(piece);
     await new Promise(setImmediate);
@@ -61,6 +72,41 @@ t.test('PostgreSQL, with its request for encryption answered', async (t) => {
   }
 });
 
+t.test("PostgreSQL in the agent's own TLS", async (t) => {
+  const hello = inRecords(helloMessage({ extensions: [sni('db.test')] }), 60);
+  const yes = (): boolean => true;
+  const whole = await run([SSL_REQUEST, hello], 1_000, yes);
+  const bytes = await run([...bytewise(SSL_REQUEST), ...bytewise(hello)], 1_000, yes);
+  const gssFirst = await run([GSS_REQUEST, SSL_REQUEST, hello], 1_000, yes);
+  for (const { recognised, replies, taken, announced } of [whole, bytes, gssFirst]) {
+    t.match(recognised, { protocol: 'tls', helloBytes: hello.length, inPostgres: true });
+    t.equal(replies, recognised === gssFirst.recognised ? 'NS' : 'S');
+    t.same(seenOf(recognised), { protocol: 'postgres', agentTls: true, name: 'db.test' });
+    t.same(taken, hello, 'what it asked for TLS with is left out: the server is asked anew');
+    t.same(announced, ['postgres', 'tls'], 'it is told in TLS from then on');
+  }
+  // Whoever sends its ClientHello along has not waited for the answer (CVE-2021-23214).
+  await t.rejects(run([Buffer.concat([SSL_REQUEST, hello])], 1_000, yes), {
+    name: 'ProtocolError',
+    fault: 'agent',
+  });
+  await t.rejects(
+    run([SSL_REQUEST, STARTUP], 1_000, yes),
+    { name: 'ProtocolError', fault: 'agent' },
+    'plain text behind it',
+  );
+  await t.rejects(
+    run([SSL_REQUEST], 1_000, yes),
+    { name: 'ProtocolError', fault: 'agent' },
+    'nothing behind it',
+  );
+  await t.rejects(
+    run([SSL_REQUEST, hello.subarray(0, 20)], 1_000, yes),
+    { name: 'ProtocolError', fault: 'agent' },
+    'half of it',
+  );
+});
+
 t.test('what is unsure is unknown', async (t) => {
   t.match((await run([])).recognised, { protocol: 'unknown' });
   t.match((await run([Buffer.from('GE')])).recognised, { protocol: 'unknown' });
@@ -74,7 +120,7 @@ t.test('bytes that begin a protocol and break it throw, with the protocol told b
   const waiting = recognise(
     new AgentInput(socket),
     1_000,
-    () => undefined,
+    { reply: () => undefined, mayHaveOwnTls: () => false },
     (protocol) => announced.push(protocol),
   );
   socket.write('GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n');
