@@ -1,0 +1,455 @@
+"""What an agent does to be taken for somebody else, or for nobody: one function for each attempt.
+
+Who is about to connect tells so first, as a line of JSON: what /proc says of it, and how many bytes it will send. The
+witness and the flow records must agree with that. Steps that wait for the test read a line of standard input.
+
+usage: attempts.py ATTEMPT HOST PORT ARGUMENT...
+"""
+import array
+import ctypes
+import json
+import os
+import socket
+import sys
+import threading
+
+HOST, PORT = sys.argv[2], int(sys.argv[3])
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def tell(**what):
+    os.write(1, json.dumps(what).encode() + b"\n")
+
+
+def about_to_send(size, **more):
+    stat = open("/proc/self/stat", errors="replace").read()
+    cgroup = next(line[3:].strip() for line in open("/proc/thread-self/cgroup") if line.startswith("0::"))
+    tell(
+        size=size,
+        pid=int(os.readlink("/proc/self")),
+        ticks=int(stat[stat.rindex(")") + 2 :].split(" ")[19]),
+        uid=os.getuid(),
+        gid=os.getgid(),
+        exe=os.readlink("/proc/thread-self/exe"),
+        cgroup=cgroup,
+        **more,
+    )
+
+
+def wait():
+    sys.stdin.readline()
+
+
+def dial(size, sock=None, seconds=20):
+    about_to_send(size)
+    s = sock or socket.socket()
+    s.settimeout(seconds)
+    s.connect((HOST, PORT))
+    return s
+
+
+def send(s, size):
+    s.sendall(b"a" * size)
+    s.shutdown(socket.SHUT_WR)
+    while s.recv(65536):
+        pass
+    s.close()
+
+
+def step(name, **more):
+    tell(step=name, **more)
+
+
+def give(path, *sockets):
+    """Sends descriptors over an abstract Unix socket to who takes them."""
+    with socket.socket(socket.AF_UNIX) as u:
+        for _ in range(200):
+            try:
+                u.connect("\0" + path)
+                break
+            except ConnectionRefusedError:
+                threading.Event().wait(0.05)
+        fds = array.array("i", [s.fileno() for s in sockets])
+        u.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        u.recv(1)
+
+
+def take(path):
+    """One descriptor that was given, as a socket, and the line by which to say that it was used."""
+    with socket.socket(socket.AF_UNIX) as u:
+        u.bind("\0" + path)
+        u.listen()
+        step("taking")
+        line = u.accept()[0]
+    _, rights, _, _ = line.recvmsg(1, socket.CMSG_LEN(4))
+    return socket.socket(fileno=array.array("i", rights[0][2])[0]), line
+
+
+# The plain one, and names of every kind.
+
+
+def plain(size):
+    send(dial(size), size)
+
+
+def names_itself(size, name):
+    """PR_SET_NAME: what the kernel calls the process in /proc/PID/stat and comm."""
+    libc.prctl(15, ctypes.c_char_p(os.fsencode(name)), 0, 0, 0)
+    open("/proc/self/comm", "wb").write(os.fsencode(name)[:15])
+    send(dial(size), size)
+
+
+# Who uses a socket is not who connected it.
+
+
+def sends_after_exec(size, program):
+    s = dial(size)
+    os.set_inheritable(s.fileno(), True)
+    s.setblocking(True)
+    os.execv(program, [program, str(size), str(s.fileno())])
+
+
+def execs_while_waiting(size, program):
+    s = dial(size)
+    s.setblocking(True)
+    os.dup2(s.fileno(), 77, inheritable=True)
+    step("connected")
+    os.execv(program, [program, str(size), "77"])
+
+
+def child_sends(size):
+    s = dial(size)
+    if os.fork() == 0:
+        send(s, size)
+        os._exit(0)
+    s.close()
+    os.wait()
+
+
+def child_connects(size):
+    """The parent made the socket, a child connects it, and the parent sends."""
+    s = socket.socket()
+    if os.fork() == 0:
+        dial(size, s)
+        os._exit(0)
+    os.wait()
+    s.settimeout(20)
+    send(s, size)
+
+
+def ends_while_waiting(size):
+    """Everything is sent into the proxy's queue, and nobody is left when it is taken from there."""
+    s = dial(size)
+    s.sendall(b"a" * size)
+    s.shutdown(socket.SHUT_WR)
+    # The socket must outlive its process: closed with data unread it would be reset.
+    if os.fork() == 0:
+        os.setsid()
+        libc.prctl(15, b"survivor", 0, 0, 0)
+        step("left", pid=os.getpid())
+        while s.recv(65536):
+            pass
+        os._exit(0)
+    os._exit(0)
+
+
+def gives_connected(size, path):
+    s = dial(size)
+    give(path, s)
+
+
+def gives_unconnected(path):
+    about_to_send(0)
+    give(path, socket.socket())
+
+
+def sends_what_it_took(size, path):
+    s, line = take(path)
+    s.settimeout(20)
+    send(s, size)
+    line.send(b"x")
+
+
+def connects_what_it_took(size, path, seconds=20):
+    s, line = take(path)
+    try:
+        send(dial(size, s, seconds), size)
+    except OSError as error:
+        tell(size=size, error=type(error).__name__)
+    line.send(b"x")
+
+
+def both_connect(path, size, rounds):
+    """Each of two agents holds each socket; both call connect() at the same moment. Who wins sends its own size."""
+    with socket.socket(socket.AF_UNIX) as u:
+        u.bind("\0" + path)
+        u.listen()
+        step("taking")
+        line = u.accept()[0]
+    about_to_send(size)
+    for _ in range(rounds):
+        _, rights, _, _ = line.recvmsg(1, socket.CMSG_LEN(4))
+        s = socket.socket(fileno=array.array("i", rights[0][2])[0])
+        race(s, line, size)
+
+
+def both_connect_giving(path, size, rounds):
+    about_to_send(size)
+    with socket.socket(socket.AF_UNIX) as u:
+        for _ in range(200):
+            try:
+                u.connect("\0" + path)
+                break
+            except ConnectionRefusedError:
+                threading.Event().wait(0.05)
+        for _ in range(rounds):
+            s = socket.socket()
+            u.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [s.fileno()]))])
+            race(s, u, size)
+
+
+def race(s, line, size):
+    s.setblocking(False)
+    # The nearest to one moment: each waits for the other's word.
+    line.send(b"x")
+    line.recv(1)
+    # EINPROGRESS for who began it. Who comes second is told EALREADY, or nothing if it is established by then.
+    won = s.connect_ex((HOST, PORT)) == 115
+    line.send(b"y")
+    line.recv(1)
+    if won:
+        s.setblocking(True)
+        send(s, size)
+    s.close()
+    tell(race=won)
+    line.send(b"z")
+    line.recv(1)
+
+
+# What the process is when it connects.
+
+
+def thread_connects(size):
+    """A thread connects and ends; its process sends."""
+    kept = []
+
+    def run():
+        kept.append(dial(size))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    send(kept[0], size)
+
+
+def leader_ends(size):
+    """The first thread ends; a second one, which is left alone, connects."""
+
+    def run():
+        threading.Event().wait(0.3)
+        send(dial(size), size)
+        os._exit(0)
+
+    threading.Thread(target=run).start()
+    libc.syscall(60 if os.uname().machine == "x86_64" else 93, 0)
+
+
+def changes_user_while_waiting(size, uid):
+    s = dial(size)
+    s.setblocking(True)
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    step("connected")
+    send(s, size)
+
+
+def runs(size, program, *words):
+    """Another program connects, which cannot tell for itself."""
+    pid = os.fork()
+    if pid == 0:
+        about_to_send(size)
+        os.execv(program, [program, str(size), HOST, str(PORT), *words])
+    os.waitpid(pid, 0)
+
+
+def runs_by_vfork(size, program):
+    import subprocess
+
+    done = subprocess.Popen([program, str(size), HOST, str(PORT)], close_fds=False)
+    tell(size=size, pid=done.pid)
+    done.wait()
+
+
+def runs_deleted(size, program):
+    """The file is gone when it connects: it waits for its socket's peer to be told."""
+    pid = os.fork()
+    if pid == 0:
+        about_to_send(size)
+        fd = os.open(program, os.O_RDONLY)
+        os.unlink(program)
+        os.execve(fd, [program, str(size), HOST, str(PORT)], {})
+    os.waitpid(pid, 0)
+
+
+def runs_replaced(size, program, other):
+    pid = os.fork()
+    if pid == 0:
+        about_to_send(size)
+        fd = os.open(program, os.O_RDONLY)
+        os.rename(other, program)
+        os.execve(fd, [program, str(size), HOST, str(PORT)], {})
+    os.waitpid(pid, 0)
+
+
+def runs_memfd(size, program, name):
+    fd = libc.memfd_create(ctypes.c_char_p(os.fsencode(name)), 0)
+    os.write(fd, open(program, "rb").read())
+    pid = os.fork()
+    if pid == 0:
+        about_to_send(size)
+        os.execve(fd, [program, str(size), HOST, str(PORT)], {})
+    os.waitpid(pid, 0)
+
+
+def lies_by_mounts(size, program, place):
+    """A mount namespace in which a file of its own lies where a trusted program is, and /proc is a fake."""
+    assert libc.unshare(0x00020000) == 0
+    assert libc.mount(b"none", b"/", None, 0x4000 | 0x40000, None) == 0
+    about = {}
+    pid = os.fork()
+    if pid == 0:
+        about_to_send(size)
+        assert libc.mount(os.fsencode(program), os.fsencode(place), None, 0x1000, None) == 0
+        fake = program + "-proc"
+        mine = f"{fake}/{os.getpid()}"
+        os.makedirs(mine)
+        os.symlink("/usr/bin/true", f"{mine}/exe")
+        open(f"{mine}/stat", "w").write("1 (init) S 0\n")
+        open(f"{mine}/cgroup", "w").write("0::/elsewhere\n")
+        assert libc.mount(os.fsencode(fake), b"/proc", None, 0x1000, None) == 0
+        os.execv(place, [place, str(size), HOST, str(PORT)])
+    os.waitpid(pid, 0)
+    return about
+
+
+# Sockets and ports that are used again.
+
+
+def same_port(size, port):
+    """By IP_LOCAL_PORT_RANGE, for agents may not bind(); tries until the last connection from there is forgotten."""
+    for _ in range(100):
+        s = socket.socket()
+        s.setsockopt(socket.IPPROTO_IP, 51, (port << 16 | port).to_bytes(4, sys.byteorder))
+        try:
+            s.connect((HOST, PORT))
+        except OSError:
+            s.close()
+            threading.Event().wait(0.1)
+            continue
+        about_to_send(size)
+        tell(port=s.getsockname()[1])
+        send(s, size)
+        return
+    sys.exit("the port stays taken")
+
+
+def disconnects(size, path):
+    """Connects, dissolves that by AF_UNSPEC, and gives the socket away."""
+    s = socket.socket()
+    s.connect((HOST, PORT))
+    assert libc.connect(s.fileno(), b"\0" * 16, 16) == 0
+    give(path, s)
+
+
+def connects_again(first, second):
+    s = dial(first)
+    s.sendall(b"a" * first)
+    s.shutdown(socket.SHUT_WR)
+    while s.recv(65536):
+        pass
+    assert libc.connect(s.fileno(), b"\0" * 16, 16) == 0
+    s.connect((HOST, PORT))
+    about_to_send(second)
+    send(s, second)
+
+
+def to_proxy(ports):
+    tell(size=0, pid=int(os.readlink("/proc/self")))
+    for port in ports.split(","):
+        s = socket.socket()
+        s.settimeout(5)
+        try:
+            s.connect(("127.0.0.1", int(port)))
+            s.sendall(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+            tell(answer=s.recv(100).decode("latin1"))
+        except OSError as error:
+            tell(answer=type(error).__name__)
+        s.close()
+
+
+# Where the process is.
+
+
+def moves_while_waiting(size):
+    s = dial(size)
+    s.setblocking(True)
+    step("connected")
+    wait()
+    send(s, size)
+
+
+def stays():
+    """Does what it is told, line by line: `send SIZE`, `exit`."""
+    step("ready", pid=int(os.readlink("/proc/self")), tid=libc.syscall(186))
+    for line in sys.stdin:
+        words = line.split()
+        if words[0] == "send":
+            size = int(words[1])
+            try:
+                send(dial(size), size)
+                step("sent")
+            except OSError as error:
+                step("refused", error=type(error).__name__)
+        elif words[0] == "thread":
+            started = threading.Event()
+            told = threading.Event()
+            sizes = [int(words[1])]
+
+            def run():
+                step("thread", tid=libc.syscall(186))
+                told.wait()
+                plain(sizes[0])
+                step("sent")
+
+            threading.Thread(target=run).start()
+            sys.stdin.readline()
+            told.set()
+        else:
+            return
+
+
+def wants_pid(size, pid):
+    """Forks until a child has that number."""
+    for _ in range(64):
+        try:
+            open("/proc/sys/kernel/ns_last_pid", "w").write(str(pid - 1))
+        except OSError as error:
+            tell(step="refused", error=type(error).__name__)
+            return
+        child = os.fork()
+        if child == 0:
+            if os.getpid() == pid:
+                send(dial(size), size)
+            os._exit(0)
+        os.waitpid(child, 0)
+        if child == pid:
+            step("had")
+            return
+    step("missed")
+
+
+def converted(word):
+    return int(word) if word.isdigit() else word
+
+
+globals()[sys.argv[1]](*[converted(word) for word in sys.argv[4:]])
