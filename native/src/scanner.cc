@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "scanner.h"
 
-#include "digit_run.h"
 #include "vectorscan.h"
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <tuple>
 
 namespace sluice {
@@ -22,8 +22,6 @@ constexpr size_t kPadding = 64;
 constexpr size_t kMaxMatches = 16 * 1024 * 1024;
 // What stays allocated for matches, 512 KiB: as many as batches have that nobody made to have many.
 constexpr size_t kKeptMatches = 64 * 1024;
-// Fewer are in too many texts for it to be worth asking.
-constexpr size_t kManyDigits = 8;
 
 int Collect(unsigned id, unsigned long long, unsigned long long to, unsigned, void *context) {
   auto *matches = static_cast<std::vector<Match> *>(context);
@@ -37,15 +35,27 @@ Napi::Error ScanError(Napi::Env env, const char *what, hs_error_t error) {
   return Napi::Error::New(env, std::string(what) + " failed with code " + std::to_string(error));
 }
 
+std::optional<Outline> OutlineOf(const Napi::Value &given) {
+  if (!given.IsObject())
+    return std::nullopt;
+  auto object = given.As<Napi::Object>();
+  Outline outline;
+  outline.digits = object.Get("digits").As<Napi::Number>().Uint32Value();
+  auto segments = object.Get("segments").As<Napi::Array>();
+  for (uint32_t i = 0; i < segments.Length(); i++)
+    outline.segments.push_back(segments.Get(i).As<Napi::String>().Utf8Value());
+  return outline;
+}
+
 Expressions ExpressionsOf(const Napi::CallbackInfo &info) {
   auto given = info[0].As<Napi::Array>();
   auto caseless = info[1].As<Napi::Array>();
-  auto digits = info[2].As<Napi::Array>();
+  auto outlines = info[2].As<Napi::Array>();
   Expressions expressions;
   for (uint32_t i = 0; i < given.Length(); i++) {
     expressions.texts.push_back(given.Get(i).As<Napi::String>().Utf8Value());
     expressions.caseless.push_back(caseless.Get(i).ToBoolean());
-    expressions.digits.push_back(digits.Get(i).As<Napi::Number>().Uint32Value());
+    expressions.outlines.push_back(OutlineOf(outlines.Get(i)));
   }
   return expressions;
 }
@@ -125,20 +135,20 @@ template <typename T> Napi::Value ToArray(Napi::Env env, const std::vector<T> &f
 
 std::unique_ptr<Patterns> CompilePatterns(const Expressions &expressions, std::string &problem) {
   auto patterns = std::make_unique<Patterns>();
-  Chosen all, any, many;
+  Chosen all, any, outlined;
   for (size_t i = 0; i < expressions.texts.size(); i++) {
-    const bool has_many = expressions.digits[i] >= kManyDigits;
+    const std::optional<Outline> &outline = expressions.outlines[i];
     const unsigned flags = HS_FLAG_DOTALL | (expressions.caseless[i] ? HS_FLAG_CASELESS : 0);
-    for (Chosen *chosen : {&all, has_many ? &many : &any}) {
+    for (Chosen *chosen : {&all, outline ? &outlined : &any}) {
       chosen->texts.push_back(expressions.texts[i].c_str());
       chosen->flags.push_back(flags);
       chosen->ids.push_back(static_cast<unsigned>(i));
     }
-    if (has_many)
-      patterns->least_digits = std::min(patterns->least_digits, expressions.digits[i]);
+    if (outline)
+      patterns->outlines.Add(*outline);
   }
   if (!Compile(any, HS_MODE_BLOCK, patterns->any, problem) ||
-      !Compile(many, HS_MODE_BLOCK, patterns->digits, problem) ||
+      !Compile(outlined, HS_MODE_BLOCK, patterns->outlined, problem) ||
       !Compile(all, HS_MODE_STREAM, patterns->stream, problem))
     return nullptr;
   return patterns;
@@ -152,7 +162,7 @@ Napi::Function Scanner::Init(Napi::Env env) {
                      });
 }
 
-// new Scanner(expressions, caseless, digits): three arrays of one length; or new Scanner(patterns).
+// new Scanner(expressions, caseless, outlines): three arrays of one length; or new Scanner(patterns).
 Scanner::Scanner(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Scanner>(info) {
   Napi::Env env = info.Env();
   std::unique_ptr<Patterns> patterns;
@@ -168,10 +178,10 @@ Scanner::Scanner(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Scanner>(inf
       throw Napi::Error::New(env, problem);
   }
   any_.database = std::move(patterns->any);
-  digits_.database = std::move(patterns->digits);
+  outlined_.database = std::move(patterns->outlined);
   stream_ = std::move(patterns->stream);
-  least_digits_ = patterns->least_digits;
-  for (const hs_database_t *database : {any_.database.get(), digits_.database.get(), stream_.get()}) {
+  outlines_ = std::move(patterns->outlines);
+  for (const hs_database_t *database : {any_.database.get(), outlined_.database.get(), stream_.get()}) {
     if (database)
       MakeRoom(env, database);
   }
@@ -203,7 +213,7 @@ Napi::Value Scanner::CompileLater(const Napi::CallbackInfo &info) {
 size_t Scanner::Memory() const {
   size_t total = 0;
   size_t size = 0;
-  for (const hs_database_t *database : {any_.database.get(), digits_.database.get(), stream_.get()}) {
+  for (const hs_database_t *database : {any_.database.get(), outlined_.database.get(), stream_.get()}) {
     if (database && hs_database_size(database, &size) == HS_SUCCESS)
       total += size;
   }
@@ -249,6 +259,7 @@ void Scanner::ScanAll(Napi::Env env, const Napi::CallbackInfo &info, std::vector
   const uint8_t *columns = wanted.Data();
   const size_t known = wanted.ElementLength();
   const bool has_any = any_.database != nullptr;
+  const bool has_outlines = !outlines_.empty();
   const uint32_t *text = texts.Data();
   for (uint32_t index = 0; index < count; index++, text += 3) {
     if (text[2] >= known || !columns[text[2]])
@@ -264,13 +275,14 @@ void Scanner::ScanAll(Napi::Env env, const Napi::CallbackInfo &info, std::vector
       if (any_.copies.size() >= kTogether)
         ScanTexts(env, any_, found);
     }
-    if (size >= least_digits_ && HasDigitRun(digits_.copies.Put(from, size, readable), size, least_digits_)) {
-      digits_.copies.Keep(size, {index, 0, text[0]});
-      if (digits_.copies.size() >= kTogether)
-        ScanTexts(env, digits_, found);
+    if (has_outlines && outlines_.MayHold(from, size, readable)) {
+      outlined_.copies.Put(from, size, readable);
+      outlined_.copies.Keep(size, {index, 0, text[0]});
+      if (outlined_.copies.size() >= kTogether)
+        ScanTexts(env, outlined_, found);
     }
   }
-  for (Group *group : {&any_, &digits_}) {
+  for (Group *group : {&any_, &outlined_}) {
     if (group->copies.size() > 0)
       ScanTexts(env, *group, found);
   }
@@ -278,7 +290,7 @@ void Scanner::ScanAll(Napi::Env env, const Napi::CallbackInfo &info, std::vector
 
 void Scanner::Forget() {
   any_.copies.Forget();
-  digits_.copies.Forget();
+  outlined_.copies.Forget();
   // Room for many matches is not kept for the next, who will hardly need it.
   if (matches_.capacity() > kKeptMatches)
     std::vector<Match>().swap(matches_);
@@ -289,7 +301,7 @@ void Copies::Forget() {
   texts_.clear();
 }
 
-const uint8_t *Copies::Put(const uint8_t *from, size_t length, size_t readable) {
+void Copies::Put(const uint8_t *from, size_t length, size_t readable) {
   const size_t needed = used_ + length + 2 + kPadding;
   if (bytes_.size() < needed)
     bytes_.resize(std::max(needed, kTogether + kTogether / 2));
@@ -303,7 +315,6 @@ const uint8_t *Copies::Put(const uint8_t *from, size_t length, size_t readable) 
   } else if (length > 0) {
     memcpy(to, from, length);
   }
-  return to;
 }
 
 void Copies::Keep(size_t length, Text text) {

@@ -6,14 +6,16 @@
 // copied together before they are scanned: one call for thousands of short ones, and room behind the last
 // byte, beyond which some versions of the library read.
 //
-// Expressions of which every match holds many digits (digit_run.h) are the dear ones, as there is no literal
-// to look for. In a batch they are looked for by themselves, in texts that hold as many.
+// Expressions of many digits are the dear ones, as there is no literal to look for. Those that have an
+// outline (outline.h) are looked for by themselves in a batch, in texts that may hold one by it.
 #pragma once
 
 #include "errors.h"
+#include "outline.h"
 
 #include <hs.h>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,7 +64,7 @@ class Copies {
 public:
   // Puts a text behind the others, where it does not count yet. `readable`: as many bytes there are from
   // `from` on.
-  const uint8_t *Put(const uint8_t *from, size_t length, size_t readable);
+  void Put(const uint8_t *from, size_t length, size_t readable);
   // The text that was put last counts.
   void Keep(size_t length, Text text);
   void Forget();
@@ -92,17 +94,16 @@ struct Group {
 struct Expressions {
   std::vector<std::string> texts;
   std::vector<bool> caseless;
-  // At least so many are in a run (digit_run.h) of each match.
-  std::vector<size_t> digits;
+  std::vector<std::optional<Outline>> outlines;
 };
 
 // The same, compiled. Made on any thread.
 struct Patterns {
   Database any;
-  Database digits;
+  // Those that have an outline.
+  Database outlined;
   Database stream;
-  // Fewer digits are in no match of the second.
-  size_t least_digits = SIZE_MAX;
+  Outlines outlines;
 };
 
 // Null, and what is wrong.
@@ -111,7 +112,7 @@ std::unique_ptr<Patterns> CompilePatterns(const Expressions &expressions, std::s
 class Scanner : public Napi::ObjectWrap<Scanner> {
 public:
   static Napi::Function Init(Napi::Env env);
-  // compilePatterns(expressions, caseless, digits): a promise of what a Scanner is made of, compiled beside
+  // compilePatterns(expressions, caseless, outlines): a promise of what a Scanner is made of, compiled beside
   // the event loop.
   static Napi::Value CompileLater(const Napi::CallbackInfo &info);
   explicit Scanner(const Napi::CallbackInfo &info);
@@ -129,8 +130,8 @@ private:
   Napi::Value Size(const Napi::CallbackInfo &info);
 
   Group any_;
-  Group digits_;
-  size_t least_digits_ = SIZE_MAX;
+  Group outlined_;
+  Outlines outlines_;
   Database stream_;
   std::unique_ptr<hs_scratch_t, ScratchFree> scratch_;
   int64_t size_ = 0;

@@ -106,7 +106,7 @@ export interface NativeDescriptorReader {
 export type NativeExpressions = readonly [
   expressions: readonly string[],
   caseless: readonly boolean[],
-  digits: readonly number[],
+  outlines: readonly ({ readonly digits: number; readonly segments: readonly string[] } | null)[],
 ];
 
 /** Good for one scanner. */

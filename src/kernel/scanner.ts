@@ -8,17 +8,24 @@ import {
   type NativeScanStream,
 } from './addon.ts';
 
+/** What stands in every match. Too much said in it hides matches. */
+export interface Outline {
+  readonly digits: number;
+  /**
+   * Of at most 31 places, one of them a digit; each a kind of byte by its letter: d digit, j space or hyphen, s from space to slash, w neither
+   * letter nor digit, v the same and no point, a any. Before a text and behind it stands a line feed.
+   */
+  readonly segments: readonly string[];
+}
+
 /** What is looked for. Its number is its place in the list. */
 export interface Expression {
   /** A regular expression as Vectorscan has them; `.` is any byte. */
   readonly expression: string;
   /** ASCII letters in either case. */
   readonly caseless: boolean;
-  /**
-   * At least so many digits are in every match with nothing but digits and bytes from space to slash between them; default: 0.
-   * What has many is searched for only where there are as many.
-   */
-  readonly digits?: number;
+  /** What is searched for only where it may be by this; null or missing: everywhere. */
+  readonly outline?: Outline | null;
 }
 
 export class BatchScanner {
@@ -71,7 +78,7 @@ function listsOf(expressions: readonly Expression[]): NativeExpressions {
   return [
     expressions.map(({ expression }) => expression),
     expressions.map(({ caseless }) => caseless),
-    expressions.map(({ digits = 0 }) => digits),
+    expressions.map(({ outline = null }) => outline),
   ];
 }
 

@@ -9,16 +9,16 @@ import { MaskKeys } from './action.ts';
 import { customDetector } from './custom.ts';
 import { type Detector, type Found, type Needle, OUTSIDE, type Place, type Window } from './detector.ts';
 import { BUILT_IN } from './detectors/index.ts';
-import { digitsInRun } from './digit-run.ts';
+import { outlineOf } from './outline.ts';
 import type { Scanner } from './scanner.ts';
 
 export type MakeScanner = (needles: readonly Needle[]) => Scanner;
 
 type MaskingPolicy = Pick<CompiledPolicy, 'masks' | 'detectors' | 'maskKeys'>;
 
-const withDigits = (needles: readonly Needle[]): Expression[] =>
-  needles.map((needle) => ({ ...needle, digits: digitsInRun(needle.expression) }));
-const nativeScanner: MakeScanner = (needles) => new BatchScanner(withDigits(needles));
+const withOutlines = (needles: readonly Needle[]): Expression[] =>
+  needles.map((needle) => ({ ...needle, outline: outlineOf(needle.expression) }));
+const nativeScanner: MakeScanner = (needles) => new BatchScanner(withOutlines(needles));
 
 /** Where masks go by columns alone. */
 const FINDS_NOTHING: Scanner = {
@@ -53,7 +53,7 @@ export class MaskEngine {
   static async prepared(policy: MaskingPolicy): Promise<MaskEngine> {
     const needles = detectorsOf(policy).flatMap((detector) => detector.needles);
     if (needles.length === 0) return new MaskEngine(policy);
-    const scanner = await BatchScanner.compiled(withDigits(needles));
+    const scanner = await BatchScanner.compiled(withOutlines(needles));
     return new MaskEngine(policy, () => scanner);
   }
 

@@ -81,48 +81,109 @@ t.test('what is there is found in every place, in a batch and in a stream', asyn
   }
 });
 
-t.test('texts are searched for expressions of many digits where they have as many in a run', async (t) => {
-  const scanner = new BatchScanner([
-    { expression: '[0-9]{4} [0-9]{4}', caseless: false, digits: 8 },
-    { expression: '[0-9]', caseless: false, digits: 1 },
-    { expression: '[0-9]{4}.[0-9]{5}', caseless: false, digits: 9 },
-  ]);
-  const letters = 'x'.repeat(61);
-  const all = ['1234 5678', 'a1234b5678', '1', '', `${letters}1234 5678`, `${letters}${letters}(1234 56789)`];
-  const expected = all.map((text) => [/\d{4} \d{4}/.test(text), /\d/.test(text), /\d{4}.\d{5}/.test(text)]);
-  const [bytes, texts] = together(all);
-  const found = triples(scanner.scan(bytes, texts, all.length, WANTED));
-  const has = (text: number, id: number): boolean => found.some(([at, which]) => at === text && which === id);
-  t.same(
-    all.map((_, text) => [has(text, 0), has(text, 1), has(text, 2)]),
-    expected,
-  );
-  const order = found.map(([text = 0, id = 0, end = 0]) => text * 1e6 + end * 10 + id);
-  t.same(
-    order,
-    [...order].sort((a, b) => a - b),
-    'by text, end and expression, of whatever group',
-  );
-});
+t.test(
+  'an expression with an outline is looked for where its outline is, and told in order with the others',
+  async (t) => {
+    const scanner = new BatchScanner([
+      { ...literal('[0-9]{4} [0-9]{4}'), outline: { digits: 8, segments: ['ddddjdddd'] } },
+      literal('[0-9]'),
+      { ...literal('[0-9]{4}.[0-9]{5}'), outline: { digits: 9, segments: ['ddddaddddd'] } },
+    ]);
+    const letters = 'x'.repeat(61);
+    const all = [
+      '1234 5678',
+      'a1234b5678',
+      '1',
+      '',
+      `${letters}1234 5678`,
+      `${letters}${letters}(1234 56789)`,
+    ];
+    const expected = all.map((text) => [/\d{4} \d{4}/.test(text), /\d/.test(text), /\d{4}.\d{5}/.test(text)]);
+    const [bytes, texts] = together(all);
+    const found = triples(scanner.scan(bytes, texts, all.length, WANTED));
+    const has = (text: number, id: number): boolean =>
+      found.some(([at, which]) => at === text && which === id);
+    t.same(
+      all.map((_, text) => [has(text, 0), has(text, 1), has(text, 2)]),
+      expected,
+    );
+    const order = found.map(([text = 0, id = 0, end = 0]) => text * 1e6 + end * 10 + id);
+    t.same(
+      order,
+      [...order].sort((a, b) => a - b),
+      'by text, end and expression, of whatever group',
+    );
+  },
+);
 
-t.test('a run of digits is seen wherever it lies, and none where there is none', async (t) => {
-  const scanner = new BatchScanner([{ expression: '[0-9]', caseless: false, digits: 9 }]);
+/** What the kinds of an outline are, said another way. */
+const KINDS: Readonly<Record<string, string>> = {
+  d: '[0-9]',
+  j: '[ -]',
+  s: '[ -/]',
+  w: '[^0-9A-Za-z]',
+  v: '[^0-9A-Za-z.]',
+  a: '[^]',
+};
+
+t.test('outlines are seen wherever they lie, and not where they are not', async (t) => {
+  const outlines = [
+    { digits: 9, segments: ['wdddjddjddddw'] },
+    { digits: 14, segments: ['vdddddddddddddd', 'dddddddddddddw'] },
+    { digits: 10, segments: ['wddds', 'sdddsddddw'] },
+    { digits: 3, segments: ['d'.repeat(31).replace('ddd', 'dad')] },
+    { digits: 2, segments: ['dav', 'jaad'] },
+  ];
   const random = seededRandom(5);
+  const below = (count: number): number => Math.floor(random() * count);
   const alphabet = '0123456789012345678901234567890123456789 -.(/,:axZ\n\x00\xff';
-  const texts = Array.from({ length: 4_000 }, () => {
-    const share = Math.floor(random() * alphabet.length) + 1;
-    return Array.from(
-      { length: Math.floor(random() * 200) },
-      () => alphabet[Math.floor(random() * share)],
-    ).join('');
-  });
-  const [bytes, places] = together(texts);
-  const looked = new Set(triples(scanner.scan(bytes, places, texts.length, WANTED)).map(([text]) => text));
-  const isRun = (text: string): boolean =>
-    text.split(/[^ -9]/).some((run) => run.replaceAll(/\D/g, '').length >= 9);
-  const wrong = texts.filter((text, i) => looked.has(i) !== isRun(text));
-  t.same(wrong, []);
-  t.ok(looked.size > 100 && looked.size < 3_900);
+  const any = (count: number, share: number): string =>
+    Array.from({ length: count }, () => alphabet[below(share)]).join('');
+  /** A byte of a kind, but for one in some hundreds. */
+  const ofKind = (kind: string): string => {
+    const fits = new RegExp(KINDS[kind] ?? '');
+    for (;;) {
+      const byte = any(1, alphabet.length);
+      if (fits.test(byte) || below(500) === 0) return byte;
+    }
+  };
+  const near = ({ segments }: (typeof outlines)[number]): string =>
+    segments.map((segment) => segment.replaceAll(/./g, ofKind)).join(any(below(20), alphabet.length));
+  for (const outline of outlines) {
+    const scanner = new BatchScanner([{ ...literal('[^x]|x'), outline }]);
+    const texts = Array.from({ length: 4_000 }, (_, i) =>
+      i % 2 === 0
+        ? any(below(200), below(alphabet.length) + 1)
+        : any(below(70), alphabet.length) + near(outline) + any(below(70), alphabet.length),
+    );
+    const segments = outline.segments.map(
+      (segment) => new RegExp(segment.replaceAll(/./g, (kind) => KINDS[kind] ?? '')),
+    );
+    const holds = (text: string): boolean =>
+      text.replaceAll(/\D/g, '').length >= outline.digits && segments.every((one) => one.test(`\n${text}\n`));
+    // In the last place nothing can be read behind a text.
+    for (const last of [...texts, '1'.repeat(31), '123-45-6789', '41111111111111111']) {
+      const all = [last];
+      const [bytes, places] = together(all);
+      const asked = scanner.scan(Uint8Array.from(bytes), places, 1, WANTED) !== null;
+      if (asked !== holds(last) && (last.length <= 62 || holds(last)))
+        t.fail(JSON.stringify([outline, last]));
+    }
+    const [bytes, places] = together(texts);
+    const looked = new Set(triples(scanner.scan(bytes, places, texts.length, WANTED)).map(([text]) => text));
+    t.same(
+      texts.filter((text, i) => holds(text) && !looked.has(i)),
+      [],
+      'none is missed',
+    );
+    t.same(
+      // Of long ones digits are not counted.
+      texts.filter((text, i) => looked.has(i) && !segments.every((one) => one.test(`\n${text}\n`))),
+      [],
+      'none is taken for one',
+    );
+    t.ok(looked.size > 100 && looked.size < 3_900, `${looked.size} of ${texts.length}`);
+  }
 });
 
 t.test('many texts, more than are copied together at once', async (t) => {
