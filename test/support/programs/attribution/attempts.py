@@ -272,6 +272,53 @@ def runs(size, program, *words):
     os.waitpid(pid, 0)
 
 
+def runs_named(size, name, argument):
+    """A program whose path is these bytes, in hexadecimal behind an x, with an argument as long as it takes."""
+    program = bytes.fromhex(name[1:])
+    pid = os.fork()
+    if pid == 0:
+        about_to_send(size)
+        os.execv(program, [b"\n{\"event\":\"flow\"}", b"%d" % size, HOST.encode(), b"%d" % PORT, b"\033[2J" * argument])
+    os.waitpid(pid, 0)
+
+
+def is_born_elsewhere(size, cgroup):
+    """clone3 with CLONE_INTO_CGROUP: it has never been anywhere else."""
+    fd = os.open(cgroup, os.O_RDONLY)
+    words = (ctypes.c_uint64 * 11)(0x200000000, 0, 0, 0, 17, 0, 0, 0, 0, 0, fd)
+    pid = libc.syscall(435, words, ctypes.sizeof(words))
+    if pid == 0:
+        send(dial(size), size)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def one_thread_changes_user(size, second, uid):
+    """Credentials are a thread's: one of them becomes an agent's user, and then the other connects."""
+
+    def run():
+        libc.syscall(117, uid, uid, uid)
+        about_to_send(size, thread=os.readlink("/proc/thread-self"))
+        s = socket.create_connection((HOST, PORT), 20)
+        send(s, size)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    send(dial(second), second)
+
+
+def asks_api(path):
+    for attempt in range(3):
+        try:
+            with socket.socket(socket.AF_UNIX) as u:
+                u.connect(path)
+                u.sendall(b"GET /v1/status HTTP/1.1\r\nHost: sluice\r\n\r\n")
+                tell(answer=u.recv(100).decode("latin1"))
+        except OSError as error:
+            tell(answer=type(error).__name__)
+
+
 def runs_by_vfork(size, program):
     import subprocess
 

@@ -1,0 +1,252 @@
+/**
+ * Attempts to be taken for somebody else by where a process stands and what it is: cgroups made again, threads apart, users,
+ * executables that policy names, paths made to look like more than a path, and other agents' sessions.
+ */
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import t from 'tap';
+import { apiSocketPath } from '#src/api/paths.ts';
+import { findCgroup2 } from '#src/kernel/cgroup.ts';
+import { lines, Stage, step, type Told, told } from '#test/support/attribution.ts';
+import { type Running, until } from '#test/support/command.ts';
+import { BOX } from '#test/support/network.ts';
+import { PYTHON } from '#test/support/python.ts';
+import { World } from '#test/support/world.ts';
+import { AGENTS } from '#test/support/world-policy.ts';
+
+t.setTimeout(280_000);
+const world = await World.open(['nginx']);
+t.teardown(() => world.close());
+const cgroups = findCgroup2();
+const place = `/sluice-places-${process.pid}`;
+const tool = join(world.dir, 'tool');
+copyFileSync(PYTHON, tool);
+chmodSync(tool, 0o755);
+const USER = 61_777;
+const stage = await Stage.set(world, {
+  agents: {
+    left: `{ cgroup: ${place}/left }`,
+    right: `{ cgroup: ${place}/right }`,
+    tool: `{ exe: ${tool} }`,
+    user: `{ uid: ${USER} }`,
+  },
+});
+const { sluice } = stage;
+const { shop, stock } = AGENTS;
+const made: string[] = [];
+t.teardown(() => {
+  for (const directory of made.reverse()) if (existsSync(directory)) rmdirSync(directory);
+});
+
+function makeCgroup(path: string): string {
+  const directory = `${cgroups}${path}`;
+  mkdirSync(directory);
+  if (!made.includes(directory)) made.push(directory);
+  return directory;
+}
+makeCgroup(place);
+
+/** When it is empty: who was killed in it leaves a moment later. */
+const removeCgroup = (directory: string): Promise<true> =>
+  until('the cgroup to be empty', () => {
+    try {
+      rmdirSync(directory);
+      return true;
+    } catch {
+      return null;
+    }
+  });
+
+const into = (directory: string, argv: readonly string[]): string[] => [
+  'sh',
+  '-c',
+  'echo $$ > "$0/cgroup.procs" && exec "$@"',
+  directory,
+  ...argv,
+];
+const asUser = (uid: number): string[] => ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
+const sha256 = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
+
+function only(all: readonly Told[]): Told {
+  const [first] = all;
+  if (first === undefined) throw new Error('the attempt told nothing of itself');
+  return first;
+}
+
+/** Of a bystander, unless something makes it an agent. */
+async function bystanderTold(argv: readonly string[]): Promise<Told> {
+  const done = await world.near.run(argv);
+  if (done.code !== 0) throw new Error(`${argv.join(' ')}: ${done.code}\n${done.stdout}${done.stderr}`);
+  return only(told(done.stdout));
+}
+
+t.test('a cgroup that is removed and made again under its name', async (t) => {
+  for (const round of [1, 2, 3]) {
+    const left = makeCgroup(`${place}/left`);
+    const by = await bystanderTold(into(left, stage.attempt('plain', stage.nextSize())));
+    t.equal(by.cgroup, `${place}/left`, `round ${round}`);
+    await stage.judge(t, 'left', by);
+    await removeCgroup(left);
+    // The same name and another owner would be taken for it if the name were what is remembered.
+    const right = makeCgroup(`${place}/right`);
+    await stage.judge(t, 'right', await bystanderTold(into(right, stage.attempt('plain', stage.nextSize()))));
+    await removeCgroup(right);
+  }
+});
+
+t.test('a cgroup cannot be renamed', (t) => {
+  const left = makeCgroup(`${place}/left`);
+  t.throws(() => renameSync(left, `${cgroups}${place}/right`));
+  rmdirSync(left);
+  t.end();
+});
+
+t.test('who left an agent’s cgroup, which is gone since', async (t) => {
+  const left = makeCgroup(`${place}/left`);
+  const attempt = world.near.start(into(left, stage.attempt('stays')), { keepStdin: true });
+  const { pid } = await step(attempt, 'ready');
+  writeFileSync(`${cgroups}${place}/cgroup.procs`, String(pid));
+  rmdirSync(left);
+  attempt.write(`send ${stage.nextSize()}\n`);
+  await step(attempt, 'sent');
+  await stage.judge(t, 'left', only(told(attempt.stdout)), { cgroup: place });
+  attempt.endInput();
+  await attempt.finished;
+});
+
+t.test('threads of one process in the cgroups of two agents', async (t) => {
+  const [left, right] = [makeCgroup(`${place}/left`), makeCgroup(`${place}/right`)];
+  for (const one of [left, right]) writeFileSync(`${one}/cgroup.type`, 'threaded');
+  const attempt: Running = world.near.start(into(`${cgroups}${place}`, stage.attempt('stays')), {
+    keepStdin: true,
+  });
+  const { pid } = await step(attempt, 'ready');
+  const sizes = [stage.nextSize(), stage.nextSize()];
+  attempt.write(`thread ${sizes[0]}\n`);
+  const { tid } = await step(attempt, 'thread');
+  writeFileSync(`${left}/cgroup.threads`, String(pid));
+  writeFileSync(`${right}/cgroup.threads`, String(tid));
+  attempt.write('\n');
+  await step(attempt, 'sent');
+  attempt.write(`send ${sizes[1]}\n`);
+  const all = await until('both to have sent', () => {
+    const found = told(attempt.stdout);
+    return found.length === 2 ? found : null;
+  });
+  attempt.endInput();
+  await attempt.finished;
+  const places = [`${place}/right`, `${place}/left`];
+  for (const [index, by] of all.entries()) {
+    t.equal(by.pid, pid);
+    t.equal(by.cgroup, places[index]);
+    await stage.judge(t, 'left', by);
+  }
+  await removeCgroup(left);
+  await removeCgroup(right);
+  // A cgroup whose children were threaded is no place for processes of others until it is made again.
+  await removeCgroup(`${cgroups}${place}`);
+  makeCgroup(place);
+});
+
+t.test('a process that is born in an agent’s cgroup', async (t) => {
+  const left = makeCgroup(`${place}/left`);
+  const by = await bystanderTold(stage.attempt('is_born_elsewhere', stage.nextSize(), left));
+  await stage.judge(t, 'left', by);
+  await removeCgroup(left);
+});
+
+t.test('one thread becomes an agent’s user', async (t) => {
+  const argv = stage.attempt('one_thread_changes_user', stage.nextSize(), stage.nextSize(), USER);
+  const done = await world.near.run(argv);
+  const [first, second] = told(done.stdout);
+  t.equal(done.code, 0, done.stderr);
+  // /proc/PID is of the first thread; the record is of who connected.
+  if (first !== undefined) await stage.judge(t, 'user', first, { uid: USER });
+  if (second !== undefined) await stage.judge(t, 'user', second);
+});
+
+t.test('an agent runs the executable of another, and that one runs something else', async (t) => {
+  const [, ...words] = stage.attempt('plain', stage.nextSize());
+  await stage.judge(t, 'tool', await bystanderTold([tool, ...words]));
+  const other = await sluice.run(shop, [tool, ...stage.attempt('plain', stage.nextSize()).slice(1)]);
+  await stage.judge(t, shop, only(told(other.stdout)));
+  const script = 'import os, sys; os.execv(sys.argv[1], sys.argv[1:])';
+  const next = await bystanderTold([tool, '-c', script, ...stage.attempt('plain', stage.nextSize())]);
+  t.not(next.exe, tool);
+  await stage.judge(t, 'tool', next);
+});
+
+t.test('paths that look like more than a path', async (t) => {
+  const names: [Buffer, boolean][] = [
+    [Buffer.from('two\nlines {"event":"flow","agent":"stock"}'), true],
+    [Buffer.from('\u001b[2J\u001b[1;31mred\u0007'), true],
+    [Buffer.from('dial (deleted)'), true],
+    [Buffer.from('\u202egpj.exe\u2028'), true],
+    [Buffer.from([0x64, 0xff, 0xfe, 0xc0, 0x80]), false],
+  ];
+  for (const [name, isText] of names) {
+    const path = Buffer.concat([Buffer.from(`${stage.dir}/`), name]);
+    copyFileSync(stage.dial, path);
+    chmodSync(path, 0o755);
+    const argv = stage.attempt('runs_named', stage.nextSize(), `x${path.toString('hex')}`, 25_000);
+    await stage.watch(shop, argv, async (by) => {
+      const record = await stage.judge(t, shop, by, { exe: path.toString() });
+      t.equal(record.src.exe_sha256, sha256(stage.dial));
+      t.equal(record.identity.selectors.includes(`unix:path:${path.toString()}`), isText);
+    });
+  }
+});
+
+t.test('another network namespace', async (t) => {
+  const box = await world.addBox();
+  const done = await sluice.run(stock, box.wrap(stage.attempt('plain', stage.nextSize())));
+  const by = only(told(done.stdout));
+  await stage.judge(t, stock, by);
+  t.equal((await stage.seen(by.size)).ip, BOX.ipv4);
+});
+
+t.test('an unprivileged user at the API', async (t) => {
+  const path = apiSocketPath(sluice.runtimeDir);
+  for (const [agent, uid] of [
+    [null, 4242],
+    [shop, 4242],
+    ['user', USER],
+  ] as const) {
+    const argv = [...asUser(uid), ...stage.attempt('asks_api', path)];
+    const done = agent === shop ? await sluice.run(agent, argv) : await world.near.run(argv);
+    const answers = lines<{ answer: string }>(done.stdout).map(({ answer }) => answer);
+    t.same(answers, Array(3).fill('PermissionError'), done.stderr);
+  }
+  t.ok(existsSync(dirname(path)));
+});
+
+t.test('everything the far server saw has one record, and every record was seen', async (t) => {
+  await sluice.atRest();
+  const sizes = (all: readonly number[]): number[] => [...all].sort((a, b) => a - b);
+  t.same(
+    sizes(stage.carried.map((flow) => flow.bytes.agent_to_server)),
+    sizes(stage.entries.map(({ size }) => size)),
+  );
+});
+
+t.test('no line of the log, nor of `sluice flows` and `sluice agents`, is anybody else’s', async (t) => {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for
+  t.notMatch(sluice.daemon.stdout, /[\u0000-\u0009\u000b-\u001f\u007f]/);
+  const count = (await sluice.storedFlows()).length;
+  for (const output of ['table', 'json']) {
+    const shown = await sluice.cli(['flows', '--limit', '10000', '--output', output]);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for
+    t.notMatch(shown.stdout, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2028]/);
+    t.equal(shown.stdout.trim().split('\n').length, count + (output === 'table' ? 1 : 0));
+  }
+});
