@@ -213,7 +213,7 @@ const ENDED_WORDS: Readonly<Record<HoldOutcome, string>> = {
   denied: 'denied',
   timed_out: 'its time was up',
   cancelled: 'its agent has cancelled it',
-  withdrawn: 'its agent has left, or its worker was replaced',
+  withdrawn: 'its agent has left, or its flow was cut',
   refused: 'refused',
 };
 

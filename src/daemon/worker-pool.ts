@@ -9,7 +9,7 @@
 import { monotonicMs } from '../core/clock.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
-import type { DaemonMessage, NameAnswer, NameQuestion } from '../proxy/ipc.ts';
+import type { DaemonMessage, NameAnswer, NameQuestion, RetireMessage } from '../proxy/ipc.ts';
 import { CancelRelay, isCancelAnswer, isCancelQuestion } from './cancel-relay.ts';
 import type { Holds } from './holds.ts';
 import { isNameQuestion } from './name-claim.ts';
@@ -223,17 +223,17 @@ export class WorkerPool {
       accepted: slot.past.accepted + former.accepted,
       refused: slot.past.refused + former.refused,
     };
-    this.#drain(former, false);
+    this.#drain(former, { outlive: false, daemonStays: true });
     await this.#until(() => former.retired || former.ended, RETIRE_TIMEOUT_MS);
     if (!former.retired) former.kill();
     former.send({ type: 'adopted' });
   }
 
-  #drain(process: WorkerProcess, outlive: boolean): void {
+  #drain(process: WorkerProcess, how: Pick<RetireMessage, 'outlive' | 'daemonStays'>): void {
     const { drainTimeoutMs } = this.#options;
     this.#draining.add(process);
     process.drainUntilMs = Date.now() + drainTimeoutMs;
-    process.send({ type: 'retire', graceMs: drainTimeoutMs, outlive });
+    process.send({ type: 'retire', graceMs: drainTimeoutMs, ...how });
     const excess = this.#draining.size - DRAINING_PER_WORKER * this.#slots.length;
     for (const oldest of [...this.#draining].slice(0, Math.max(0, excess))) oldest.send({ type: 'cut' });
   }
@@ -248,12 +248,13 @@ export class WorkerPool {
     this.#stopping = true;
     for (const slot of this.#slots) {
       slot.next?.kill();
-      if (slot.current?.ready) this.#drain(slot.current, outlive);
+      if (slot.current?.ready) this.#drain(slot.current, { outlive, daemonStays: false });
       else slot.current?.kill();
     }
     for (const process of this.#draining) {
       // Those that were adopted talk again, and have to be silent once more.
-      if (process.retired) process.send({ type: 'retire', graceMs: remaining(process), outlive });
+      const graceMs = remaining(process);
+      if (process.retired) process.send({ type: 'retire', graceMs, outlive, daemonStays: false });
       process.retired = false;
     }
     const silent = (): boolean => [...this.#draining].every((p) => p.retired || p.drained || p.ended);

@@ -17,6 +17,8 @@ import type { WorkerUser } from './user.ts';
 
 /** The first descriptor a worker is lent is its end of the line for descriptors (NAMESPACE_LINE_FD). */
 const FIRST_LISTENER_FD = FIRST_LENT_FD + 1;
+/** Its channel is closed with it, unless it was taken over and has given it to somebody who keeps it open. */
+const LAST_WORDS_MS = 1_000;
 /** How a worker ends that was told to stop. */
 export const ORDERLY_END = 'exit code 0';
 
@@ -100,16 +102,23 @@ export class WorkerProcess {
     const [line, workersLine] = descriptorPair();
     const child = startUnprivileged('worker', user, [workersLine, ...listeners.map(({ fd }) => fd)]);
     closeFd(workersLine);
-    const started = new WorkerProcess(key, number, child.pid ?? 0, events, () => child.kill('SIGKILL'));
+    const started = WorkerProcess.around(child, key, number, events);
     started.#line = line;
     started.revision = policy.revision;
-    started.#openChannel(channelOf(child));
-    child.on('error', (error) => started.#end(error.message));
-    child.on('exit', (code, signal) => started.#end(signal ?? `exit code ${code}`));
     const handles = listeners.map(
       ({ family }, index): ListenerHandle => ({ fd: FIRST_LISTENER_FD + index, family }),
     );
     started.send({ type: 'init', worker: number, policy, listeners: handles, maxFlows, busyPollUs });
+    return started;
+  }
+
+  /** @param child with its end of the channel at CHANNEL_FD */
+  static around(child: ChildProcess, key: number, number: number, events: ProcessEvents): WorkerProcess {
+    const started = new WorkerProcess(key, number, child.pid ?? 0, events, () => child.kill('SIGKILL'));
+    started.#openChannel(channelOf(child));
+    child.on('error', (error) => started.#end(error.message));
+    child.on('exit', (code, signal) => started.#exited(signal ?? `exit code ${code}`));
+    child.on('close', (code, signal) => started.#end(signal ?? `exit code ${code}`));
     return started;
   }
 
@@ -180,6 +189,14 @@ export class WorkerProcess {
     const { number, pid, openFlows, drainUntilMs } = this;
     const processFd = ProcessHandle.open(pid).fd;
     return { number, pid, openFlows, drainUntilMs, channelFd, processFd, flowLayout: this.#flowLayout };
+  }
+
+  /** What it has said before may still be in its channel, and is heard first: that it has let pass what was approved, above all. */
+  #exited(how: string): void {
+    setTimeout(() => {
+      this.#end(how);
+      this.#channelSocket?.destroy();
+    }, LAST_WORDS_MS).unref();
   }
 
   #end(how: string): void {

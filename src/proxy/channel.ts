@@ -94,13 +94,24 @@ export class Channel {
     socket.on('close', events.onClose);
   }
 
-  /** Nothing when the line is closed: what became of the other side is told by `onClose`. */
-  send(message: unknown): void {
-    if (this.#socket.writable) this.#socket.write(encodeFrame(message));
+  /**
+   * Nothing when the line is closed: what became of the other side is told by `onClose`.
+   *
+   * @param onSent called when the message has left this process: the other side gets it, whatever becomes of this one
+   */
+  send(message: unknown, onSent: () => void = ignore): void {
+    if (!this.#socket.writable) return;
+    this.#socket.write(encodeFrame(message), (error) => {
+      if (error === undefined || error === null) onSent();
+    });
   }
 
   /** Sends what is waiting and closes. */
   end(): void {
     this.#socket.end();
   }
+}
+
+function ignore(): void {
+  // Whoever sends does not always wait for it.
 }

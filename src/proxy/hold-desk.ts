@@ -9,15 +9,18 @@ import type { Approver, Question, Unasked, Verdict, Withdraw } from './approver.
 import type { HoldAnswer, WorkerMessage } from './ipc.ts';
 
 export class HoldDesk implements Approver {
-  readonly #send: (message: WorkerMessage) => void;
+  readonly #send: (message: WorkerMessage, onSent?: () => void) => void;
   readonly #waiting = new Map<number, Question>();
+  /** Approved, which the daemon is being told. */
+  readonly #passing = new Set<number>();
   #next = 0;
   /** Why nobody can be asked now; null: the daemon is there. */
   #closed: string | null = null;
   /** Refusals the daemon has not been told of. */
   #refused = 0;
 
-  constructor(send: (message: WorkerMessage) => void) {
+  /** @param send calls `onSent` when the message has left this process */
+  constructor(send: (message: WorkerMessage, onSent?: () => void) => void) {
     this.#send = send;
   }
 
@@ -31,6 +34,7 @@ export class HoldDesk implements Approver {
     this.#waiting.set(hold, question);
     this.#send({ type: 'held', hold, held: question.held });
     return (outcome) => {
+      this.#passing.delete(hold);
       this.#take(hold, outcome);
     };
   }
@@ -41,10 +45,23 @@ export class HoldDesk implements Approver {
     if (this.#closed === null) this.#tellRefused();
   }
 
-  /** Somebody has answered, or the daemon has no room for it. What is not waited for any more is left alone. */
+  /**
+   * Somebody has answered, or the daemon has no room for it. What is not waited for any more is left alone. What is approved may pass
+   * when the daemon surely hears of it: of a worker that dies it is then known that it has let nothing pass without saying so.
+   */
   answered({ hold, approved, reason, by }: HoldAnswer): void {
-    const outcome = outcomeOf(approved, by);
-    this.#take(hold, outcome)?.answered({ outcome, reason, by });
+    const verdict: Verdict = { outcome: outcomeOf(approved, by), reason, by };
+    if (verdict.outcome === 'approved') this.#pass(hold, verdict);
+    else this.#take(hold, verdict.outcome)?.answered(verdict);
+  }
+
+  #pass(hold: number, verdict: Verdict): void {
+    const question = this.#waiting.get(hold);
+    if (question === undefined) return;
+    this.#passing.add(hold);
+    this.#take(hold, verdict.outcome, () => {
+      if (this.#passing.delete(hold)) question.answered(verdict);
+    });
   }
 
   /** Denies what waits; nothing is asked until it is opened again. @param why in words that end a sentence */
@@ -64,9 +81,9 @@ export class HoldDesk implements Approver {
     this.#refused = 0;
   }
 
-  #take(hold: number, outcome: HoldOutcome): Question | null {
+  #take(hold: number, outcome: HoldOutcome, onSent?: () => void): Question | null {
     const question = this.#waiting.get(hold) ?? null;
-    if (this.#waiting.delete(hold)) this.#send({ type: 'released', hold, outcome });
+    if (this.#waiting.delete(hold)) this.#send({ type: 'released', hold, outcome }, onSent);
     return question;
   }
 }

@@ -98,6 +98,17 @@ export interface HoldsRefusedMessage {
   readonly count: number;
 }
 
+/** It is to take no more connections, and to fall silent until it is adopted. */
+export interface RetireMessage {
+  readonly type: 'retire';
+  /** Flows that are still open then are cut. */
+  readonly graceMs: number;
+  /** The daemon will be gone before the next is there, and must not take the worker along. */
+  readonly outlive: boolean;
+  /** This daemon adopts it at once: what waits for approval is on its list, and may go on waiting. */
+  readonly daemonStays: boolean;
+}
+
 export type DaemonMessage =
   | InitMessage
   | NameAnswer
@@ -105,13 +116,7 @@ export type DaemonMessage =
   | CancelAnswer
   | ({ readonly type: 'hold-answer' } & HoldAnswer)
   | { readonly type: 'policy'; readonly policy: CompiledPolicy }
-  | {
-      readonly type: 'retire';
-      /** Flows that are still open then are cut. */
-      readonly graceMs: number;
-      /** The daemon will be gone before the next is there, and must not take the worker along. */
-      readonly outlive: boolean;
-    }
+  | RetireMessage
   | { readonly type: 'adopted' }
   /** The drain time-out has come early. */
   | { readonly type: 'cut' }

@@ -35,7 +35,11 @@ function main(): void {
     onViolation: (why) => dieOf(worker, new Error(why)),
     onClose: () => process.exit(0),
   });
-  const worker: Worker = new Worker({ send: (message) => channel.send(message), readFlow, closeFd });
+  const worker: Worker = new Worker({
+    send: (message, onSent) => channel.send(message, onSent),
+    readFlow,
+    closeFd,
+  });
   new DescriptorReader(NAMESPACE_LINE_FD, (message, fds) => {
     worker.handleNamespace(decodeNamespaceMessage(message), fds);
   });

@@ -45,7 +45,8 @@ export const SETTLE_MS = 1_000;
 const ADOPTION_TIMEOUT_MS = 120_000;
 
 export interface WorkerDependencies {
-  readonly send: (message: WorkerMessage) => void;
+  /** Calls `onSent` when the message has left this process. */
+  readonly send: (message: WorkerMessage, onSent?: () => void) => void;
   readonly readFlow: (fd: number) => KernelFlow | null;
   readonly closeFd: (fd: number) => void;
   readonly clock?: Clock;
@@ -56,6 +57,11 @@ export interface WorkerDependencies {
   /** Makes a server listen where the daemon says; a test without inherited descriptors listens elsewhere. */
   readonly listen?: (server: Server, fd: number) => void;
   readonly duplicateFd?: (fd: number) => number;
+}
+
+interface Unsaid {
+  readonly message: WorkerMessage;
+  readonly onSent: (() => void) | undefined;
 }
 
 /** Another network namespace with agents in it. */
@@ -98,7 +104,7 @@ export class Worker {
   /** Told whenever a flow was opened or has ended. */
   readonly #watchers = new Set<() => void>();
   /** What is to be said when there is a daemon again; null: there is one. */
-  #held: WorkerMessage[] | null = null;
+  #held: Unsaid[] | null = null;
   #adopted: (() => void) | null = null;
   #drainTimer: NodeJS.Timeout | null = null;
 
@@ -117,7 +123,7 @@ export class Worker {
     this.#reports = new ReportBatch((flows) => this.#send({ type: 'flows', flows }));
     this.#names = new NameDesk((question) => this.#send(question));
     this.#cancelDesk = new CancelDesk(this.#cancelKeys, this.#clock, (message) => this.#send(message));
-    this.#holds = new HoldDesk((message) => this.#send(message));
+    this.#holds = new HoldDesk((message, onSent) => this.#send(message, onSent));
   }
 
   /** Resolves when the message has taken effect; for `stop`, when the last flow has been reported. */
@@ -143,7 +149,7 @@ export class Worker {
         this.#holds.answered(message);
         break;
       case 'retire':
-        await this.#retire(message.graceMs);
+        await this.#retire(message.graceMs, message.daemonStays);
         break;
       case 'adopted':
         this.#adopted?.();
@@ -157,9 +163,9 @@ export class Worker {
     }
   }
 
-  #send(message: WorkerMessage): void {
-    if (this.#held === null) this.#sendNow(message);
-    else if (message.type !== 'stats') this.#held.push(message);
+  #send(message: WorkerMessage, onSent?: () => void): void {
+    if (this.#held === null) this.#sendNow(message, onSent);
+    else if (message.type !== 'stats') this.#held.push({ message, onSent });
   }
 
   get openFlows(): number {
@@ -400,13 +406,13 @@ export class Worker {
    *
    * @throws Error when nobody adopts it: flows that nobody records must not go on.
    */
-  async #retire(graceMs: number): Promise<void> {
+  async #retire(graceMs: number, daemonStays: boolean): Promise<void> {
     const begun = this.#drainTimer !== null;
     if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
     this.#drainTimer = setTimeout(() => this.#cutDrained(), graceMs);
     this.#closeListeners();
     // The list of what waits does not go from one daemon to the next.
-    this.#holds.close('Sluice is being restarted');
+    if (!daemonStays) this.#holds.close('Sluice is being restarted');
     await this.#until(() => [...this.#sessions].every(({ established }) => established), SETTLE_MS);
     this.#closeElsewhere();
     if (!begun) void this.#leave();
@@ -441,7 +447,7 @@ export class Worker {
     const held = this.#held ?? [];
     this.#held = null;
     this.#holds.open();
-    for (const message of held) this.#sendNow(message);
+    for (const { message, onSent } of held) this.#sendNow(message, onSent);
     this.#sendStats();
   }
 

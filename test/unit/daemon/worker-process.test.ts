@@ -10,6 +10,7 @@ import { isReportedFlow } from '#src/flowlog/check-report.ts';
 import { duplicateFd } from '#src/kernel/descriptors.ts';
 import { presentFlowLayout } from '#src/kernel/migrate/flow-layout.ts';
 import { ProcessHandle } from '#src/kernel/process-handle.ts';
+import { CHANNEL_FD, encodeFrame } from '#src/proxy/channel.ts';
 import { fdOf } from '#src/proxy/socket-fd.ts';
 import { facts, flowId, reported } from '#test/unit/flowlog/made.ts';
 
@@ -45,4 +46,45 @@ t.test('reports of a worker that an earlier version has handed over are taken', 
   t.ok(worker.presentFlows([former]).every(isReportedFlow));
   worker.kill();
   await once(child, 'exit');
+});
+
+/** A worker that runs a script of sh(1), and what it says and how it ends, in that order. */
+function scripted(
+  script: string,
+  teardown: (end: () => unknown) => void,
+): { heard: unknown[]; ended: Promise<unknown> } {
+  const heard: unknown[] = [];
+  const child = spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit', 'pipe'], detached: true });
+  // Its group, as what it leaves behind is in it.
+  teardown(() => process.kill(-(child.pid ?? 0), 'SIGKILL'));
+  const ended = new Promise((resolve) => {
+    WorkerProcess.around(child, 1, 0, {
+      onMessage: (_, claim) => heard.push(claim['hold']),
+      onEnd: (_, how) => resolve(heard.push(how)),
+    });
+  });
+  return { heard, ended };
+}
+
+/** For printf(1). */
+const released = (hold: number): string =>
+  [...encodeFrame({ type: 'released', hold, outcome: 'approved' })]
+    .map((byte) => `\\${byte.toString(8).padStart(3, '0')}`)
+    .join('');
+
+t.test('what a worker has said is heard before it is known to have ended', async (t) => {
+  // Whoever has its channel says it after its end, as if it had been on its way.
+  const after = `(sleep 0.3; printf '${released(2)}' >&${CHANNEL_FD}) &`;
+  const { heard, ended } = scripted(
+    `printf '${released(1)}' >&${CHANNEL_FD}; ${after} kill -9 $$`,
+    t.teardown,
+  );
+  await ended;
+  t.strictSame(heard, [1, 2, 'SIGKILL']);
+});
+
+t.test('but nobody keeps one from ending by keeping its channel', async (t) => {
+  const { heard, ended } = scripted('sleep 600 & kill -9 $$', t.teardown);
+  await ended;
+  t.strictSame(heard, ['SIGKILL']);
 });

@@ -204,7 +204,7 @@ t.test('a retired worker answers for its sessions', async (t) => {
   const [old, next] = await workers(t.teardown, 2);
   if (old === undefined || next === undefined) throw new Error('no workers');
   const session = await open(old, server, 4);
-  const retired = old.worker.handle({ type: 'retire', graceMs: 60_000, outlive: false });
+  const retired = old.worker.handle({ type: 'retire', graceMs: 60_000, outlive: false, daemonStays: false });
   await until(() => old.messages.some(({ type }) => type === 'retired'));
   await old.worker.handle({ type: 'adopted' });
   await retired;

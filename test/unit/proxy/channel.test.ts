@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { Duplex, PassThrough } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
 import { Channel, encodeFrame, FrameReader } from '#src/proxy/channel.ts';
+import { socketPair } from './socket-pair.ts';
 
 const LIMIT = 1_000;
 const messages = [
@@ -90,4 +93,33 @@ t.test('sending on a line that is closed does nothing', async (t) => {
   });
   line.destroy();
   t.doesNotThrow(() => channel.send({ type: 'ready' }));
+});
+
+t.test('what was sent is told when it has left, and never when it cannot', async (t) => {
+  const [ours, theirs] = await socketPair(t.teardown);
+  let left = 0;
+  const channel = new Channel(ours, LIMIT, {
+    onMessage: () => undefined,
+    onViolation: () => undefined,
+    onClose: () => undefined,
+  });
+  channel.send('short', () => {
+    left += 1;
+  });
+  await once(theirs.resume(), 'data');
+  await setImmediate();
+  t.equal(left, 1);
+  theirs.pause();
+  // More than the kernel takes for one that does not read.
+  channel.send('x'.repeat(64 * 1024 * 1024), () => {
+    left += 1;
+  });
+  channel.send('behind it', () => {
+    left += 1;
+  });
+  theirs.destroy();
+  // With what is not read yet it is a reset.
+  await new Promise((resolve) => ours.once('close', resolve));
+  await setImmediate();
+  t.equal(left, 1);
 });

@@ -208,7 +208,10 @@ export class TestProxy {
 
   constructor(options: { readonly systemCa?: string; readonly limits?: string } = {}) {
     this.worker = new Worker({
-      send: (message) => this.#onMessage(message),
+      send: (message, onSent) => {
+        this.#onMessage(message);
+        onSent?.();
+      },
       readFlow: () => (this.target === null ? null : kernelFlow(this.target)),
       closeFd: (fd) => {
         if (fd !== LENT_FD) closeFd(fd);

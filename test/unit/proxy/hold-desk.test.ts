@@ -5,10 +5,13 @@ import type { WorkerMessage } from '#src/proxy/ipc.ts';
 
 const ROOT = { uid: 0, user: 'root', login: null };
 
-function deskOf() {
+function deskOf(leave: (message: WorkerMessage, onSent: () => void) => void = (_, onSent) => onSent()) {
   const sent: WorkerMessage[] = [];
   const verdicts: Verdict[] = [];
-  const desk = new HoldDesk((message) => sent.push(message));
+  const desk = new HoldDesk((message, onSent = () => undefined) => {
+    sent.push(message);
+    leave(message, onSent);
+  });
   const question = (agent: string | null = 'web'): Question => ({
     held: {
       flow: 'f',
@@ -48,6 +51,27 @@ t.test('one that is taken back is told of, once, and gets no answer', async (t) 
   t.match(
     sent.filter(({ type }) => type === 'released'),
     [{ outcome: 'timed_out' }],
+  );
+});
+
+t.test('what is approved passes when the daemon surely hears of it, and not before', async (t) => {
+  const leaving: (() => void)[] = [];
+  const { desk, sent, verdicts, question } = deskOf((_, onSent) => leaving.push(onSent));
+  desk.ask(question());
+  const withdraw = desk.ask(question());
+  if (typeof withdraw !== 'function') throw new Error(withdraw.why);
+  for (const hold of [0, 1]) desk.answered({ hold, approved: true, reason: null, by: ROOT });
+  t.match(sent.slice(2), [
+    { hold: 0, outcome: 'approved' },
+    { hold: 1, outcome: 'approved' },
+  ]);
+  t.strictSame(verdicts, []);
+  withdraw('cancelled');
+  for (const left of leaving) left();
+  t.strictSame(
+    verdicts,
+    [{ outcome: 'approved', reason: null, by: ROOT }],
+    'what is taken back does not pass later',
   );
 });
 

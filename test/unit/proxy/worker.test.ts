@@ -101,7 +101,7 @@ t.test('a retired worker carries its flows on, and speaks again when it is adopt
   ];
   await readBytes(first, 1);
   await readBytes(second, 1);
-  const retire = { type: 'retire', graceMs: 60_000, outlive: false } as const;
+  const retire = { type: 'retire', graceMs: 60_000, outlive: false, daemonStays: false } as const;
   void proxy.worker.handle(retire);
   await until(() => said('retired') === 1);
   first.end('last words');
@@ -128,7 +128,7 @@ t.test('what does not end in the time it has is cut', async (t) => {
   const proxy = await TestProxy.start(t.teardown, exempt);
   const agent = await proxy.agent({ port: server.port });
   await readBytes(agent, 1);
-  void proxy.worker.handle({ type: 'retire', graceMs: 0, outlive: false });
+  void proxy.worker.handle({ type: 'retire', graceMs: 0, outlive: false, daemonStays: false });
   t.equal(await endOf(agent), 'ECONNRESET');
   await until(() => proxy.messages.some(({ type }) => type === 'retired'));
   await proxy.worker.handle({ type: 'adopted' });
@@ -274,7 +274,7 @@ t.test(
       systemCa: () => '',
       listen: () => t.fail('it listened'),
     });
-    const retired = worker.handle({ type: 'retire', graceMs: 60_000, outlive: true });
+    const retired = worker.handle({ type: 'retire', graceMs: 60_000, outlive: true, daemonStays: false });
     worker.handleNamespace({ type: 'listen', netnsCookie: 5n, families: [4, 6] }, [3, 4]);
     t.same(closed, [3, 4]);
     while (!sent.includes('retired')) await new Promise((resolve) => setImmediate(resolve));
