@@ -14,6 +14,7 @@ import { type Answerer, type HoldOutcome, whyNoRoom } from '../flow/hold.ts';
 import type { DaemonMessage, HeldMessage } from '../proxy/ipc.ts';
 import { EndedHolds } from './ended-holds.ts';
 import { isHeld, isHoldsRefused, isReleased, type Released } from './hold-claims.ts';
+import { HoldLog } from './hold-log.ts';
 
 /** Less than clients of the API wait. */
 const TAKEN_TIMEOUT_MS = 8_000;
@@ -37,13 +38,17 @@ interface Hold {
   /** On the clock. */
   readonly sinceMs: number;
   readonly status: HoldStatus;
+  /** The log has said that it waits. */
+  readonly isTold: boolean;
   /** On its way to the worker; null: nobody has answered. */
   given: Given | null;
 }
 
 export class Holds {
   readonly #send: (key: number, message: DaemonMessage) => void;
-  readonly #log: (line: string) => void;
+  readonly #log: HoldLog;
+  /** That there is no room is told beside what waits, however much that is. */
+  readonly #fullLog: HoldLog;
   readonly #takenTimeoutMs: number;
   readonly #holds = new Map<string, Hold>();
   readonly #followers = new Set<(hold: HoldStatus) => void>();
@@ -57,7 +62,8 @@ export class Holds {
     takenTimeoutMs = TAKEN_TIMEOUT_MS,
   ) {
     this.#send = send;
-    this.#log = log;
+    this.#log = new HoldLog(log);
+    this.#fullLog = new HoldLog(log);
     this.#takenTimeoutMs = takenTimeoutMs;
   }
 
@@ -104,7 +110,7 @@ export class Holds {
       const after = `after ${Math.round(Math.max(0, Date.now() - sinceMs) / 1_000)} s`;
       const why = reason === null ? '' : `: ${reason}`;
       // First, so that nothing is let pass of which the log does not say by whom.
-      this.#say(`${described(status)} was ${wordsOf(answer)} ${after}${why}`);
+      this.#log.say(`${described(status)} was ${wordsOf(answer)} ${after}${why}`);
       this.#send(key, { type: 'hold-answer', hold, approved, reason, by });
     });
   }
@@ -132,7 +138,7 @@ export class Holds {
       held.agent,
     );
     if (full !== null) {
-      this.#refuse(key, hold, full);
+      this.#refuse(key, hold, held.agent, full);
       return;
     }
     const id = this.#newId();
@@ -154,15 +160,16 @@ export class Holds {
       since,
       until,
     };
-    this.#holds.set(id, { key, hold, sinceMs: now, status, given: null });
-    this.#say(`${described(status)} waits for an answer: sluice holds`);
+    const isTold = this.#log.begins(agent, `${described(status)} waits for an answer: sluice holds`);
+    this.#holds.set(id, { key, hold, sinceMs: now, status, isTold, given: null });
     for (const follower of this.#followers) follower(status);
   }
 
-  #refuse(key: number, hold: number, why: string): void {
+  #refuse(key: number, hold: number, agent: string | null, why: string): void {
     this.#ended.count('refused', 1);
     this.#send(key, { type: 'hold-answer', hold, approved: false, reason: why, by: null });
-    if (!this.#isFull) this.#say(`what needs approval is refused: ${why} (${this.#holds.size} in all)`);
+    const line = `what needs approval is refused: ${why} (${this.#holds.size} in all)`;
+    if (!this.#isFull) this.#fullLog.begins(agent, line);
     this.#isFull = true;
   }
 
@@ -175,8 +182,8 @@ export class Holds {
       const isInvented = (claimed === 'approved' || claimed === 'denied') && claimed !== answered;
       const ended = isInvented ? 'withdrawn' : claimed;
       this.#end(id, found, ended, ENDED_WORDS[ended]);
-      if (outcome !== undefined && ended !== answered)
-        this.#say(`${described(found.status)} has ended: ${ended}`);
+      if (outcome !== undefined && ended !== answered && (found.isTold || answered !== null))
+        this.#log.say(`${described(found.status)} has ended: ${ended}`);
       return;
     }
   }
@@ -192,11 +199,6 @@ export class Holds {
       Math.max(0, Date.now() - sinceMs),
     );
     answered?.onEnd(outcome, words);
-  }
-
-  /** Names are workers' claims, and reasons anybody's: neither may begin a line of its own. */
-  #say(line: string): void {
-    this.#log(line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?'));
   }
 
   /** Random, so that an id somebody has read off an earlier list never means another hold, of another daemon neither. */

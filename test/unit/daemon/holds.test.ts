@@ -190,3 +190,34 @@ t.test('a worker that says somebody has approved is not believed', async (t) => 
   t.equal(count('withdrawn'), 1);
   t.match(log.at(-1), /has ended: withdrawn$/);
 });
+
+t.test(
+  'an agent that asks and cancels all the time does not fill the log, and answers are told all the same',
+  async (t) => {
+    const { holds, log } = holdsOf();
+    for (let hold = 0; hold < 500; hold += 1) {
+      holds.heard(1, claim(hold));
+      holds.heard(1, { type: 'released', hold, outcome: 'cancelled' });
+    }
+    t.equal(log.length, 40, 'two for each of twenty');
+    holds.heard(1, claim(500));
+    t.equal(log.length, 40);
+    const answered = holds.answer(holds.list()[0]?.id ?? '', YES);
+    t.match(log.at(-1), /was approved by root/);
+    holds.heard(1, { type: 'released', hold: 500, outcome: 'timed_out' });
+    await t.rejects(answered, { message: /its time was up/ });
+    t.match(log.at(-1), /has ended: timed_out$/, 'that it was not carried out');
+    t.equal(log.length, 42);
+  },
+);
+
+t.test('nor does one that goes back and forth at its bound', async (t) => {
+  const { holds, log } = holdsOf();
+  for (let hold = 0; hold < 64; hold += 1) holds.heard(1, claim(hold));
+  for (let hold = 64; hold < 500; hold += 1) {
+    holds.heard(1, claim(hold));
+    holds.heard(1, { type: 'released', hold: hold - 64, outcome: 'cancelled' });
+    holds.heard(1, claim(1_000 + hold));
+  }
+  t.equal(log.length, 60, 'twenty that wait, their ends, and twenty times no room');
+});
