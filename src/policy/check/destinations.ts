@@ -37,8 +37,7 @@ function checkValue(item: Cursor, parse: (text: string) => Parsed): void {
 
 export function checkPorts(ports: Cursor): void {
   for (const item of ports.items()) {
-    if (!item.clean || (typeof item.value !== 'string' && typeof item.value !== 'number')) continue;
-    if (parsePorts(item.value) !== null) continue;
+    if (portsOf(item) !== null || !isWritten(item)) continue;
     item.error(
       `"${item.value}" is not a port or range`,
       'from the lower to the higher port, 1 to 65535: "8000-8010"',
@@ -46,11 +45,22 @@ export function checkPorts(ports: Cursor): void {
   }
 }
 
+function isWritten(item: Cursor): boolean {
+  return item.clean && (typeof item.value === 'string' || typeof item.value === 'number');
+}
+
+/** Null also for what has been reported as neither text nor number. */
+function portsOf(item: Cursor): PortRange | null {
+  return isWritten(item) ? parsePorts(item.value as string | number) : null;
+}
+
 function checkPortMap(destination: Cursor): void {
   const map = destination.get('port_map');
   const ports = destination.get('ports');
-  const ranges = ports.items().map((item) => parsePorts(item.value as string | number));
-  const known = ranges.filter((range): range is PortRange => range !== null);
+  const known = ports
+    .items()
+    .map(portsOf)
+    .filter((range): range is PortRange => range !== null);
   for (const key of map.keys()) {
     const entry = map.get(key);
     if (!entry.clean || parsePorts(key) === null) continue;

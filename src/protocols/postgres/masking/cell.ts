@@ -212,11 +212,20 @@ class Values {
     return masked === null || masked === undefined ? masked : Buffer.concat([bytes.subarray(0, 1), masked]);
   }
 
-  /** `\x` and two hexadecimal digits a byte; or as it is, with escapes (bytea_output = escape). */
+  /**
+   * `\x` and two hexadecimal digits a byte; or as it is, with escapes (bytea_output = escape). Servers write no blanks among the digits
+   * and take them (hex_decode_safe in utils/adt/encode.c), so they are looked at as they stand, too.
+   */
   #byteaText(bytes: Buffer): Masked {
-    const isHex = bytes[0] === BACKSLASH && bytes[1] === LETTER_X;
-    if (!isHex && (this.#isWhole || !OCTAL.test(bytes.toString('latin1')))) return this.#plain(bytes);
-    const said = isHex ? Buffer.from(bytes.toString('latin1', 2), 'hex') : withoutEscapes(bytes);
+    const text = bytes.toString('latin1');
+    const isHex = BYTEA.test(text);
+    if (!isHex && (this.#isWhole || !OCTAL.test(text))) return this.#plain(bytes);
+    const digits = text.slice(2).replaceAll(BLANKS, '');
+    if (isHex && 2 + digits.length < text.length) {
+      const plain = this.#plain(bytes);
+      if (plain !== undefined) return plain;
+    }
+    const said = isHex ? Buffer.from(digits, 'hex') : withoutEscapes(bytes);
     const masked = this.#plain(said);
     if (masked === null || masked === undefined) return masked;
     return isHex ? Buffer.from(`\\x${Buffer.from(masked).toString('hex')}`, 'latin1') : withEscapes(masked);
@@ -299,7 +308,6 @@ const INT4 = 23;
 const NUMERIC = 1700;
 const BACKSLASH = 0x5c;
 const QUOTE = 0x22;
-const LETTER_X = 0x78;
 const BRACE = 0x7b;
 const BRACKET = 0x5b;
 const PARENTHESIS = 0x28;
@@ -310,7 +318,8 @@ const OCTAL = /\\[0-3][0-7]{2}/;
 /** Of numbers, all but digits with a point or a sign: `0x1F`, `1_000`, `1e3`, and what stands with blanks. */
 const OTHER_NUMBER = /^[ \t\r\n]*[-+]?(0[xob][\da-f_]+|[\d_]*\.?[\d_]+\.?(?:e[-+]?\d{1,2})?)[ \t\r\n]*$/i;
 const OTHER_NUMBER_MAX_BYTES = 64;
-const BYTEA = /^\\x(?:[0-9a-f]{2})*$/;
+const BYTEA = /^\\x[ \t\r\n]*(?:[0-9a-f]{2}[ \t\r\n]*)*$/i;
+const BLANKS = /[ \t\r\n]+/g;
 
 /** The digits of a number that is not written by them; null: it is, or is none. */
 export function otherDigits(bytes: Uint8Array): string | null {

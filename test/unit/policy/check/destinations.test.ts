@@ -23,6 +23,11 @@ t.test('names, hosts, ranges, ports', (t) => {
 t.test('a mapped port must be one of the destination', (t) => {
   t.strictSame(errorsOf(destination('ports: [80, "8000-8010"], port_map: {80: 443, 8005: 8443}')), []);
   t.strictSame(errorsOf(destination('port_map: {80: 443}')), [], 'any port');
+  t.equal(
+    errorsOf(destination('ports: [{}, [], null], port_map: {80: 443}')).length,
+    3,
+    'what is neither text nor number is told once',
+  );
   t.match(errorsOf(destination('ports: [443], port_map: {80: 443}')), [
     /port 80 is not among the destination's ports/,
   ]);

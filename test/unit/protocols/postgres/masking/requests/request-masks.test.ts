@@ -109,12 +109,13 @@ const BINDS: readonly BindCase[] = [
   { name: 'bytes of no type', format: 1, came: Buffer.from([0, 1, 2]) },
   { name: 'bytes of no type with a card', format: 1, came: Buffer.from(`\0 ${CARD}`), gone: null },
   { name: 'bytea', type: 17, format: 1, came: Buffer.from(`\0 ${CARD}`), gone: `\0 ${MASKED}` },
-  {
-    name: 'bytea as text',
-    type: 17,
-    came: `\\x${Buffer.from(CARD).toString('hex')}`,
-    gone: `\\x${Buffer.from(MASKED).toString('hex')}`,
-  },
+  ...[17, 0].map((type) => ({
+    name: `bytea as text, in capitals and with blanks, of type ${type}`,
+    type,
+    came: `\\x ${Buffer.from(`No: ${CARD}`).toString('hex').toUpperCase().replaceAll(/../g, '$& \n')}`,
+    gone: `\\x${Buffer.from(`No: ${MASKED}`).toString('hex')}`,
+  })),
+  { name: 'bytea that is none', type: 17, came: `\\x ${CARD} z`, gone: `\\x ${MASKED} z` },
   { name: 'jsonb', type: 3802, came: `{"a": "${CARD}"}`, gone: `{"a": "${MASKED}"}` },
   {
     name: 'jsonb with escapes',
