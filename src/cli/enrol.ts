@@ -5,6 +5,7 @@ import { type Cli, clientFor, outputOption, runtimeDirOption } from './cli.ts';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.ts';
 import { type Column, formatTable } from './table.ts';
 import { painterFor, safeJson, safeText, widthOf } from './terminal.ts';
+import { counted } from './units.ts';
 
 interface EnrolOptions {
   readonly as: string;
@@ -53,8 +54,10 @@ async function enrol(cli: Cli, target: string, options: EnrolOptions): Promise<n
 
 function textOf(cli: Cli, done: Enrolled): string {
   const fresh = done.processes.filter(({ was }) => !was);
+  const before = done.processes.length - fresh.length;
+  const others = before === 0 ? '' : `, ${before} ${before === 1 ? 'was' : 'were'} it before`;
   const lines = [
-    `${fresh.length} processes became ${done.agent}${fresh.length < done.processes.length ? `, ${done.processes.length - fresh.length} were it before` : ''}\n`,
+    `${counted(fresh.length, 'process', 'processes')} became ${done.agent}${others}\n`,
     ...done.others.map(({ pid, agent }) => `  process ${pid} stays ${safeText(agent ?? 'another agent')}\n`),
   ];
   if (done.sockets.length === 0) return [...lines, 'They have no sockets open.\n'].join('');

@@ -29,4 +29,5 @@ sluice run -- CMD:
   126  CMD was found but cannot be executed
   127  CMD was not found
   128+N  CMD was ended by signal N
+  2    wrong use of "sluice run" itself
 `;

@@ -6,6 +6,7 @@ import { type Cli, clientFor, runtimeDirOption } from './cli.ts';
 import { registerExplain } from './policy-explain.ts';
 import { printProblem, reportError } from './report-error.ts';
 import { safeText } from './terminal.ts';
+import { counted } from './units.ts';
 
 export function registerPolicy(program: Command, cli: Cli): void {
   const policy = program.command('policy').description('check, explain or apply a policy');
@@ -32,8 +33,12 @@ Exit codes: 0 valid, 1 it has problems, 2 wrong use or unreadable file.`,
     .action(async (file: string) => {
       try {
         const { revision, agents, destinations, rules } = await readPolicy(cli, file);
-        const counts = `${agents.length} agents, ${destinations.length} destinations, ${rules.length} rules`;
-        cli.stdout.write(`${safeText(file)}: valid, revision ${revision} (${counts})\n`);
+        const counts = [
+          counted(agents.length, 'agent'),
+          counted(destinations.length, 'destination'),
+          counted(rules.length, 'rule'),
+        ];
+        cli.stdout.write(`${safeText(file)}: valid, revision ${revision} (${counts.join(', ')})\n`);
       } catch (error) {
         cli.exitCode = reportError(cli, error, file);
       }

@@ -43,7 +43,8 @@ Examples:
 The command keeps its terminal, standard input and output, and environment. Signals sent to "sluice run" reach
 the command. Without a daemon it is not run.
 
-Exit codes: that of the command, 128+N if signal N ended it, 125 Sluice failed, 126 the command cannot be executed, 127 it was not found.`,
+Exit codes: that of the command, 128+N if signal N ended it, 2 wrong use, 125 Sluice failed and it was not run, 126 it cannot be
+executed, 127 it was not found.`,
     )
     .action(async (command: string[], options: RunOptions) => {
       cli.exitCode = await run(cli, command, options);

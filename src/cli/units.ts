@@ -1,4 +1,4 @@
-/** Numbers and times as people write and read them. */
+/** Numbers, counts and times as people write and read them. */
 import { parseTime } from '../api/flow-filter.ts';
 import { SluiceError } from '../core/errors.ts';
 
@@ -23,6 +23,11 @@ export function parseSince(text: string, nowMs: number): number {
       hint: '90s, 10m, 2h, 1d or 1w ago, or in RFC 3339: 2026-01-31T12:00:00Z',
     });
   }
+}
+
+/** `1 rule`, `2 rules`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
 
 /** `0 B`, `1.5 KiB`, `12 MiB`. */

@@ -155,7 +155,7 @@ export function backendOf(daemon: Daemon, outcomes: OutcomeCounts): ApiBackend {
     enrol: async (request) => {
       const enrolled = await daemon.enroller.enrol(request);
       const { length } = enrolled.processes;
-      daemon.note(`${request.target} was enrolled as ${request.agent}: ${length} processes`);
+      daemon.note(`${request.target} was enrolled as ${request.agent}, processes: ${length}`);
       return enrolled;
     },
     createRun: async (name) => {

@@ -132,12 +132,12 @@ export class Enroller {
     this.#targets = targets;
   }
 
-  /** @throws SluiceError POLICY for an agent policy does not have, CONFIG for a target that cannot be it. */
+  /** @throws SluiceError CONFIG for an agent policy does not have, and for a target that cannot be it. */
   async enrol({ target, agent, now }: EnrolRequest): Promise<Enrolled> {
     const id = this.#targets.agentId(agent);
     if (id === null)
-      throw new SluiceError('POLICY', `no agent of the policy is named ${agent}`, {
-        hint: 'sluice agents shows who is one; agents are named in the policy document',
+      throw new SluiceError('CONFIG', `no agent of the policy is named ${agent}`, {
+        hint: 'give a name that stands under `agents` in the policy in force; sluice status says which file that is',
       });
     const { members, fresh } = this.#tagAll(rootsOf(target, this.#targets.cgroupRoot), target, id);
     const mine = members.filter(({ pid, tag }) => fresh.has(pid) || tag?.agentId === id);

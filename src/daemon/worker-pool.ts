@@ -267,7 +267,7 @@ export class WorkerPool {
   /** Lets the workers end their flows, then ends them. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    for (const process of this.#all()) process.send({ type: 'stop' });
+    for (const process of this.#all()) process.stop();
     const gone = (): boolean => this.#all().every(({ ended }) => ended);
     if (await this.#until(gone, STOP_TIMEOUT_MS)) return;
     for (const process of this.#all()) process.kill();

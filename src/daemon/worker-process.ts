@@ -80,6 +80,8 @@ export class WorkerProcess {
   revision: string | null = null;
   drainUntilMs = 0;
   #flowLayout = presentFlowLayout;
+  /** It was told to stop. */
+  #stopping = false;
   /** An earlier daemon's, which may have been of another version. */
   #isOfEarlier = false;
   readonly #events: ProcessEvents;
@@ -140,7 +142,13 @@ export class WorkerProcess {
     return adopted;
   }
 
-  #openChannel(socket: Socket | null, onClose: () => void = this.kill): void {
+  /** Tells it to end its flows, report them and exit. */
+  stop(): void {
+    this.#stopping = true;
+    this.send({ type: 'stop' });
+  }
+
+  #openChannel(socket: Socket | null, onClose: () => void = this.#closed): void {
     if (socket === null) return;
     this.#channelSocket = socket;
     this.#channel = new Channel(socket, MAX_WORKER_FRAME_BYTES, {
@@ -150,13 +158,17 @@ export class WorkerProcess {
       },
       // Whatever made it break the rules, it is no worker of ours any more.
       onViolation: this.kill,
-      // It has said all it will; a worker without a line must not go on.
       onClose,
     });
   }
 
   readonly kill = (): void => {
     if (!this.ended) this.#kill();
+  };
+
+  /** A worker without a line must not go on. One that was told to stop closes it, and is about to exit: whoever waits for that kills it. */
+  readonly #closed = (): void => {
+    if (!this.#stopping) this.kill();
   };
 
   send(message: DaemonMessage): void {

@@ -104,7 +104,10 @@ t.test('a new daemon swaps the programs under the old links', async (t) => {
       readdirSync(pins.links).map((name) => [name, addon().linkProgram(pins.link(name)).programId]),
     );
   const oldPrograms = programs();
-  await sluice.stop();
+  const { code, stderr } = await sluice.stop();
+  t.equal(code, 0);
+  t.match(stderr, /SIGTERM: stopping/);
+  t.notMatch(stderr, /died/, 'workers that were told to stop end by themselves');
   t.same(linkIds(), before, 'stopping leaves every link');
   await sluice.startDaemon();
   const tracing = ['sluice_attach', 'sluice_exec', 'sluice_exit', 'sluice_fork'];

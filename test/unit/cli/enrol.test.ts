@@ -23,7 +23,7 @@ t.test('what was found, and what became of it', async (t) => {
     backend,
     `
 $ sluice enrol billing.service --as billing --now
-| 1 processes became billing, 1 were it before
+| 1 process became billing, 1 was it before
 |   process 9 stays audit
 |
 | PID  FD  SOCKET  STATE        LOCAL            REMOTE        NOW

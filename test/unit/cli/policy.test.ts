@@ -31,7 +31,7 @@ t.test('check', (t) =>
     null,
     `${VALID}${BROKEN}
 $ sluice policy check policy.yaml
-|~ ^policy.yaml: valid, revision [0-9a-f]{12} \\(1 agents, 1 destinations, 1 rules\\)$
+|~ ^policy.yaml: valid, revision [0-9a-f]{12} \\(1 agent, 1 destination, 1 rule\\)$
 $ sluice policy check broken.yaml
 !~ ^broken.yaml:6:14: rules\\[0\\]\\.agents\\[0\\]: .*shpo
 !~ ^  hint: .*shop

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { formatBytes, formatDuration, formatTime, parseSince } from '#src/cli/units.ts';
+import { counted, formatBytes, formatDuration, formatTime, parseSince } from '#src/cli/units.ts';
 
 t.test('times in the past', async (t) => {
   const now = Date.UTC(2026, 0, 31);
@@ -12,6 +12,11 @@ t.test('times in the past', async (t) => {
   for (const text of ['', '10', 'm', '-1m', '1.5h', '10M', '1y', '2026-01-30', '9999999s']) {
     t.throws(() => parseSince(text, now), { code: 'CONFIG' }, text);
   }
+});
+
+t.test('counts', async (t) => {
+  t.equal(counted(1, 'rule'), '1 rule');
+  t.equal(counted(0, 'process', 'processes'), '0 processes');
 });
 
 t.test('sizes', async (t) => {

@@ -125,7 +125,7 @@ t.test('one that ends meanwhile leaves no tag', async (t) => {
 t.test('what cannot be it', async (t) => {
   const host = new Host();
   host.add(100, 50);
-  await t.rejects(new Enroller(host).enrol({ target: '100', agent: 'none', now: false }), { code: 'POLICY' });
+  await t.rejects(new Enroller(host).enrol({ target: '100', agent: 'none', now: false }), { code: 'CONFIG' });
   await t.rejects(enrol(host, false, '1'), { code: 'CONFIG', message: /process 1/ });
   await t.rejects(enrol(host, false, '77'), { code: 'CONFIG', message: /no process 77/ });
   await t.rejects(enrol(host, false, 'none.service'), { code: 'CONFIG', message: /no unit none\.service/ });
