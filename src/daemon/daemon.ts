@@ -15,12 +15,13 @@ import { lineOf, RecordLines } from '../flowlog/record-line.ts';
 import { Attestor } from '../identity/attest.ts';
 import { BootClock } from '../identity/boot-clock.ts';
 import { cgroupId, moveSelf, requireCgroup2, sluiceCgroups } from '../kernel/cgroup.ts';
+import { EventRings } from '../kernel/event-rings.ts';
 import type { KernelEvent } from '../kernel/events.ts';
 import { LsmLayer } from '../kernel/lsm.ts';
 import { homeNamespace } from '../kernel/namespace.ts';
 import { KernelPlane } from '../kernel/plane.ts';
 import { Processes } from '../kernel/processes.ts';
-import { EventRing, NamespaceRing } from '../kernel/ring.ts';
+import { NamespaceRing } from '../kernel/ring.ts';
 import { agentId } from '../policy/agent-id.ts';
 import { dnsPolicy } from '../policy/dns-names.ts';
 import { FlowStore } from '../store/flow-store.ts';
@@ -103,7 +104,8 @@ export class Daemon {
   #forwarder: ForwarderProcess | null = null;
   /** Last read from the host, where policy names none. */
   #resolvers: readonly string[] = [];
-  #rings: { readonly flow: EventRing; readonly deny: EventRing; readonly netns: NamespaceRing } | null = null;
+  #events: EventRings | null = null;
+  #namespaceRing: NamespaceRing | null = null;
   #selfTest: SelfTestState | null = null;
 
   /** Prepares everything that can fail without consequence: nothing is attached yet. */
@@ -168,6 +170,8 @@ export class Daemon {
       alreadyRecorded: (id) => this.store.has(id),
       startedNs: this.#bootClock.nowNs(),
       listeningSinceNs: this.#listeningSinceNs,
+      catchUp: () => this.#events?.drain(),
+      nextId: () => this.plane.nextFlowId(),
       timeOf: (bootNs) => this.#bootClock.rfc3339(bootNs),
       nowNs: () => this.#bootClock.nowNs(),
       toldUntilMs: () => this.#pool?.toldUntilMs() ?? Infinity,
@@ -237,18 +241,15 @@ export class Daemon {
       this.ledger.kernelEvent(event);
       return this.ledger.isEnding(event.id) || this.store.isUnsettled(event.id);
     };
-    const pinDirectory = this.options.pinDirectory;
-    this.#rings = {
-      flow: new EventRing(pinDirectory, 'sluice_ring_flow', onEvent),
-      deny: new EventRing(pinDirectory, 'sluice_ring_deny', onEvent),
-      netns: new NamespaceRing(pinDirectory, (event) => this.namespaces.wanted(event)),
-    };
+    const { pinDirectory } = this.options;
+    this.#events = new EventRings(pinDirectory, onEvent);
+    this.#namespaceRing = new NamespaceRing(pinDirectory, (event) => this.namespaces.wanted(event));
     this.#resolvers = resolversOf(this.policies.policy);
     this.#endStale();
     this.#every(NAMESPACES_INTERVAL_MS, () => this.namespaces.tick());
     this.#every(TICK_MS, () => {
       this.ledger.tick();
-      this.#releaseRings();
+      this.#events?.release();
     });
     this.#every(UPKEEP_INTERVAL_MS, () => void this.#upkeep());
     this.#every(SELF_TEST_INTERVAL_MS, () => void this.selfTest());
@@ -358,13 +359,7 @@ export class Daemon {
   /** Told to the log when it is certain: a record that a kill took away is made again, and would be told twice. */
   #settled(id: string, json: string): void {
     this.#ndjson?.write(lineOf(json));
-    this.#rings?.flow.settled(id);
-    this.#rings?.deny.settled(id);
-  }
-
-  #releaseRings(): void {
-    this.#rings?.flow.release();
-    this.#rings?.deny.release();
+    this.#events?.settled(id);
   }
 
   /** Makes the cgroup of a run, and remembers it: the run may be over before anybody looks it up. */
@@ -425,13 +420,8 @@ export class Daemon {
     return this.#forwarder?.state() ?? null;
   }
 
-  ringCounts(): { readonly flow: number; readonly deny: number; readonly forced: number } {
-    const { flow, deny } = this.#rings ?? {};
-    return {
-      flow: flow?.received ?? 0,
-      deny: deny?.received ?? 0,
-      forced: (flow?.forced ?? 0) + (deny?.forced ?? 0),
-    };
+  ringCounts(): ReturnType<EventRings['counts']> {
+    return this.#events?.counts() ?? { flow: 0, deny: 0, forced: 0 };
   }
 
   attestationCounters(): ReturnType<Attestor['counters']> {
@@ -454,9 +444,8 @@ export class Daemon {
     this.plane.holdUntil(this.#bootClock.nowNs() + HOLD_NS);
     const workers = (await this.#pool?.handOver(outlive)) ?? [];
     await this.#forwarder?.stop();
-    this.#rings?.netns.close();
-    this.#rings?.flow.drain();
-    this.#rings?.deny.drain();
+    this.#namespaceRing?.close();
+    this.#events?.drain();
     await Promise.race([this.ledger.settled(), new Promise((resolve) => setTimeout(resolve, SETTLE_MS))]);
     this.ledger.flush();
     const handover: Handover = {
@@ -476,11 +465,10 @@ export class Daemon {
   async stop(): Promise<void> {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     this.#exeWatch.close();
-    this.#rings?.netns.close();
+    this.#namespaceRing?.close();
     await Promise.all([this.#pool?.stop(), this.#forwarder?.stop()]);
     this.namespaces.close();
-    this.#rings?.flow.drain();
-    this.#rings?.deny.drain();
+    this.#events?.drain();
     await Promise.race([this.ledger.settled(), new Promise((resolve) => setTimeout(resolve, SETTLE_MS))]);
     this.ledger.finish();
     this.#close();
@@ -488,9 +476,8 @@ export class Daemon {
 
   #close(): void {
     this.store.close();
-    this.#releaseRings();
-    this.#rings?.flow.close();
-    this.#rings?.deny.close();
+    this.#events?.release();
+    this.#events?.close();
     this.#ndjson?.close();
     this.processes.close();
     this.plane.close();

@@ -4,8 +4,10 @@
  * read, is in (proxy/entry.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { CHANNEL_FD } from '../proxy/channel.ts';
+import { relayWords } from './relayed-words.ts';
 import type { WorkerUser } from './user.ts';
 
 /** First descriptor behind stdio and the channel: the process finds `fds` from here on, in their order. */
@@ -22,7 +24,7 @@ export function startUnprivileged(
   user: WorkerUser,
   fds: readonly number[],
 ): ChildProcess {
-  return spawn(
+  const child = spawn(
     'setpriv',
     [
       '--no-new-privs',
@@ -39,7 +41,7 @@ export function startUnprivileged(
       String(user.gid),
     ],
     {
-      stdio: ['ignore', 'ignore', 'inherit', 'pipe', ...fds],
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', ...fds],
       // A session of its own: Ctrl-C is for the daemon, which ends its processes in order.
       detached: true,
       cwd: '/',
@@ -47,4 +49,11 @@ export function startUnprivileged(
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' },
     },
   );
+  const words = child.stderr;
+  if (words !== null) {
+    relayWords(words, `sluice: ${kind} ${child.pid}`, (line) => process.stderr.write(`${line}\n`));
+    // A worker may outlive this daemon, which does not wait for what it might say.
+    if (words instanceof Socket) words.unref();
+  }
+  return child;
 }

@@ -10,6 +10,7 @@
  *
  * Pure but for the attestation promises: time is the injected clock, and passes only in `tick()`.
  */
+import { randomBytes } from 'node:crypto';
 import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import type { FlowRecord, Reason, Verdict, WorkerFlowReport } from '../flow/record.ts';
@@ -49,6 +50,10 @@ export interface LedgerOptions {
   readonly startedNs: bigint;
   /** The same of a daemon that has handed its listeners and flows to this one. */
   readonly listeningSinceNs?: bigint;
+  /** Reads what the kernel has told and nobody has read yet: gives it to `kernelEvent`. */
+  readonly catchUp: () => void;
+  /** The id the kernel gives to the next flow: one that is not lower is of no flow there is. */
+  readonly nextId: () => bigint;
   /** RFC 3339 of a CLOCK_BOOTTIME in nanoseconds. */
   readonly timeOf: (bootNs: bigint) => string;
   /** CLOCK_BOOTTIME now, nanoseconds. */
@@ -86,6 +91,7 @@ export interface LedgerCounters {
   readonly lateReports: number;
   /** Events of flows whose record was written already, other than the `closed` that follows each report. */
   readonly lateEvents: number;
+  /** Also those of flows that there have not been. */
   readonly malformedReports: number;
   /** Flows not kept track of from their beginning because the table was full. */
   readonly untracked: number;
@@ -361,17 +367,37 @@ export class Ledger {
     });
   }
 
+  /**
+   * What a worker says of a flow the kernel has told of is only how it went. Of one the kernel has not told of (its ring was
+   * full; DNS by datagram) the worker's copy of the kernel's words has to do, but not before it is certain that there is such
+   * a flow, and that the kernel's own word is not on its way: else a worker could make records of flows of others
+   * before there are any, and the true ones would come too late.
+   */
   #reported(report: WorkerFlowReport, kernel: string | null): void {
     const { id } = report;
-    const known = this.#open.get(id) ?? this.#closing.get(id);
-    if (known !== undefined) {
-      this.#end(known, report);
+    if (kernel === null) {
+      this.#end(this.#stranger(report), { ...report, id: randomBytes(8).toString('hex') });
       return;
     }
-    const facts = kernel === null ? null : decodeFlow(Buffer.from(kernel, 'hex'));
-    if (facts !== null && facts.agentId === this.#options.ignoredAgent) return;
-    if (this.#endedHere(id) || this.#endedBefore(id, facts)) this.#counts.lateReports++;
-    else this.#end(facts === null ? this.#stranger(report) : this.#track(facts), report);
+    if (this.#endWith(report)) return;
+    const facts = decodeFlow(Buffer.from(kernel, 'hex'));
+    if (facts.agentId === this.#options.ignoredAgent) return;
+    if (this.#endedHere(id) || this.#endedBefore(id, facts)) {
+      this.#counts.lateReports++;
+      return;
+    }
+    this.#options.catchUp();
+    if (this.#endWith(report)) return;
+    if (this.#endedHere(id)) this.#counts.lateReports++;
+    else if (BigInt(`0x${id}`) >= this.#options.nextId()) this.#counts.malformedReports++;
+    else this.#end(this.#track(facts), report);
+  }
+
+  /** False if the flow is not known to be open. */
+  #endWith(report: WorkerFlowReport): boolean {
+    const known = this.#open.get(report.id) ?? this.#closing.get(report.id);
+    if (known !== undefined) this.#end(known, report);
+    return known !== undefined;
   }
 
   /** A connection to the proxy that the kernel plane did not redirect: there is nobody to attest. */

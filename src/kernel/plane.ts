@@ -260,9 +260,13 @@ export class KernelPlane {
     const bytes = this.#map('sluice_config').lookup(ONLY_ENTRY);
     if (bytes !== null && !this.#waits)
       this.#config = { ...this.#config, generation: decodeConfig(bytes).generation };
-    const next = this.#map('sluice_seq').lookup(ONLY_ENTRY)?.readBigUInt64LE() ?? 0n;
     const start = BigInt(Math.floor(Date.now() / 1000)) << 32n;
-    if (next === 0n) this.#map('sluice_seq').update(ONLY_ENTRY, encodeU64(start));
+    if (this.nextFlowId() === 0n) this.#map('sluice_seq').update(ONLY_ENTRY, encodeU64(start));
+  }
+
+  /** The id the next flow is given; ids only grow. */
+  nextFlowId(): bigint {
+    return this.#map('sluice_seq').lookup(ONLY_ENTRY)?.readBigUInt64LE() ?? 0n;
   }
 
   #writeConfig(change: Partial<KernelConfig>): void {

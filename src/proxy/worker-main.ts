@@ -52,7 +52,7 @@ let dying = false;
 function dieOf(worker: Worker, error: unknown): void {
   if (dying) return;
   dying = true;
-  process.stderr.write(`sluice worker: ${describeDefect(error)}\n`);
+  process.stderr.write(`${describeDefect(error)}\n`);
   setTimeout(() => process.exit(EXIT_DEFECT), LAST_REPORTS_MS);
   worker.cutAll('internal_error', describeDefect(error));
   void worker.stop(0).finally(() => setImmediate(() => process.exit(EXIT_DEFECT)));

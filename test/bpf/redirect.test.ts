@@ -88,6 +88,10 @@ for n in range(200):
   await fixture.waitFor('closed', 200);
   t.equal(fixture.accepted.length, 200);
   t.equal(new Set(fixture.accepted.map(({ facts }) => facts?.id)).size, 200);
+  const last = fixture.accepted
+    .map(({ facts }) => BigInt(`0x${facts?.id}`))
+    .reduce((a, b) => (b > a ? b : a));
+  t.equal(fixture.plane.nextFlowId(), last + 1n, 'no id is of a flow before it is given out');
   const wrong = fixture.accepted.filter(({ facts }) => said.get(facts?.pid ?? 0) !== facts?.dstPort);
   t.same(wrong, [], 'none is attributed to another process');
 });

@@ -379,6 +379,24 @@ t.test('from one cgroup to the other between connect and accept', async (t) => {
   await stage.judge(t, 'left', only(told(attempt.stdout)), { cgroup: `${place}/left` });
 });
 
+t.test('a worker writes lines like those of the daemon', async (t) => {
+  const [worker] = (await sluice.status()).workers;
+  const pid = worker?.pid ?? 0;
+  const forged = [
+    'sluice: hold 0123456789 (DROP by stock, rule no-drop) was approved by root (uid 0) after 3 s',
+    JSON.stringify({ event: 'flow', agent: stock, verdict: 'allow' }),
+    'x\rsluice: policy 0123 is in force',
+    '',
+  ].join('\n');
+  const hex = `x${Buffer.from(forged).toString('hex')}`;
+  const done = await world.near.run(stage.attempt('speaks_for', pid, hex));
+  t.equal(done.code, 0, done.stderr);
+  await sluice.daemon.waitFor((r) => r.stderr.includes('?sluice: policy 0123'));
+  const said = sluice.daemon.stderr.split('\n').filter((line) => /approved|"flow"|policy 0123/.test(line));
+  t.equal(said.length, 3);
+  for (const line of said) t.ok(line.startsWith(`sluice: worker ${pid}: `), line);
+});
+
 t.test('everything the far server saw has one record, and every record was seen', async (t) => {
   await sluice.atRest();
   const sizes = (all: readonly number[]): number[] => [...all].sort((a, b) => a - b);

@@ -133,7 +133,7 @@ t.test('a unit test lies where its source lies', async (t) => {
 
 /** What a unit test could only repeat or pretend, and the tests that hold it instead. */
 const TESTED_AS_A_WHOLE: readonly (readonly [sources: string, tests: string])[] = [
-  ['src/kernel/{addon,pins,plane,ring,table-writer,worker}.ts', 'test/bpf/*.test.ts'],
+  ['src/kernel/{addon,event-rings,pins,plane,ring,table-writer,worker}.ts', 'test/bpf/*.test.ts'],
   ['src/kernel/migrate/{migration,stage}.ts', 'test/bpf/migrate.test.ts'],
   ['src/kernel/process-handle.ts', 'test/e2e/restart.test.ts'],
   [

@@ -164,7 +164,7 @@ function serve(
 
 /** After a defect nothing here can be relied on; the daemon starts another. */
 function die(error: unknown): void {
-  process.stderr.write(`sluice forwarder: ${describeDefect(error)}\n`);
+  process.stderr.write(`${describeDefect(error)}\n`);
   process.exit(EXIT_DEFECT);
 }
 

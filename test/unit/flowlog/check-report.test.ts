@@ -1,8 +1,10 @@
 import t from 'tap';
 import { isReportedFlow } from '#src/flowlog/check-report.ts';
-import { facts, flowId, report, reported } from '#test/unit/flowlog/made.ts';
+import type { FlowFacts } from '#src/kernel/facts.ts';
+import { event, facts, flowId, report, reported, setUp } from '#test/unit/flowlog/made.ts';
 
 const GOOD = reported(facts(flowId(1)));
+const A = facts(flowId(0xa));
 
 t.test('takes what workers send', async (t) => {
   t.ok(isReportedFlow(GOOD));
@@ -71,4 +73,51 @@ t.test('refuses a report with the facts of another flow', async (t) => {
 
 t.test('refuses what is no object at all', async (t) => {
   for (const value of [null, undefined, 1, 'x', [], {}]) t.notOk(isReportedFlow(value));
+});
+
+/** Lets attestations that have been answered arrive. */
+const arrive = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+t.test('a worker cannot speak of a flow before the kernel has', async (t) => {
+  const own = facts(flowId(0xa1), { agentId: 99, pid: 1 });
+  const claimed = { ...own, pid: 4_711, agentId: 0x5eed };
+  let unread: FlowFacts[] = [];
+  const { ledger, records } = setUp({
+    nextId: () => 0xa1n,
+    catchUp: () => {
+      for (const flow of unread) ledger.kernelEvent(event('open', flow));
+      unread = [];
+    },
+  });
+  ledger.workerReports([reported(claimed)]);
+  await arrive();
+  t.same(records, [], 'there has been no such flow');
+  t.match(ledger.counters(), { malformedReports: 1, records: 0 });
+  ledger.kernelEvent(event('open', own));
+  ledger.workerReports([reported(own)]);
+  await arrive();
+  t.match(records, [{ id: own.id, agent: 'billing', src: { pid: 1 } }], 'nor is the true one kept out by it');
+
+  const next = { ...own, id: flowId(0xa0) };
+  unread = [next];
+  ledger.workerReports([reported({ ...claimed, id: next.id })]);
+  await arrive();
+  t.match(
+    records[1],
+    { id: next.id, agent: 'billing', src: { pid: 1 } },
+    'the kernel had told, and was read first',
+  );
+});
+
+t.test('who is nobody’s flow has no id of a flow', async (t) => {
+  const { ledger, records } = setUp();
+  ledger.kernelEvent(event('open', A));
+  ledger.workerReports([{ kernel: null, report: report(A.id, { reason: 'not_an_agent', verdict: 'deny' }) }]);
+  await arrive();
+  t.equal(ledger.counters().open, 1);
+  t.match(records, [{ agent: null, reason: 'not_an_agent', src: { pid: null } }]);
+  t.not(records[0]?.id, A.id);
+  ledger.workerReports([reported(A)]);
+  await arrive();
+  t.match(records[1], { id: A.id, agent: 'billing', reason: 'ok' });
 });

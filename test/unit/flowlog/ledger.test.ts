@@ -1,6 +1,5 @@
 import t from 'tap';
 import type { FlowRecord } from '#src/flow/record.ts';
-import { Ledger } from '#src/flowlog/ledger.ts';
 import type { Attested } from '#src/identity/attest.ts';
 import type { KernelReason } from '#src/kernel/events.ts';
 import type { FlowFacts } from '#src/kernel/facts.ts';
@@ -370,7 +369,7 @@ async function scenario(seed: number): Promise<string | null> {
   const boot = (ms: number) => BigInt(ms) * 1_000_000n;
   const late: (() => void)[] = [];
   const start = () =>
-    new Ledger({
+    setUp({
       clock: { now: () => EPOCH_MS + nowMs, monotonic: () => nowMs },
       attest: () => {
         const answer = Promise.withResolvers<Attested>();
@@ -386,15 +385,11 @@ async function scenario(seed: number): Promise<string | null> {
       },
       alreadyRecorded: (id) => stored.has(id),
       startedNs: boot(nowMs),
-      timeOf: (ns) => new Date(EPOCH_MS + Number(ns / 1_000_000n)).toISOString(),
       nowNs: () => boot(nowMs),
-      toldUntilMs: () => Infinity,
       agentName: () => 'billing',
-      policyRevision: () => 'rev1',
       tier: () => 'base',
-      inboundRule: (id) => (id === 7 ? 'behind-nginx' : null),
       limits: { maxOpen: 8, maxClosing: 6, maxWaiting: 5, maxEnded: 4 },
-    });
+    }).ledger;
   let ledger = start();
   const flows = Array.from({ length: 30 }, (_, index) => ({
     facts: null as FlowFacts | null,

@@ -119,6 +119,8 @@ export function setUp(some: Partial<LedgerOptions> = {}) {
       return false;
     },
     startedNs: 0n,
+    catchUp: () => {},
+    nextId: () => 1n << 63n,
     timeOf: (ns) => new Date(EPOCH_MS + Number(ns / 1_000_000n)).toISOString(),
     nowNs: () => facts(flowId(0xa)).startNs + 5_000_000_000n,
     toldUntilMs: () => Infinity,

@@ -308,6 +308,15 @@ def one_thread_changes_user(size, second, uid):
     send(dial(second), second)
 
 
+def speaks_for(pid, text):
+    """What a worker that was taken over can: writes to the standard error it was started with."""
+    process = libc.syscall(434, pid, 0)
+    fd = libc.syscall(438, process, 2, 0)
+    if fd < 0:
+        sys.exit(os.strerror(ctypes.get_errno()))
+    os.write(fd, bytes.fromhex(text[1:]))
+
+
 def asks_api(path):
     for attempt in range(3):
         try:
