@@ -23,7 +23,12 @@ function statusReasons(daemon: Daemon): { readonly doubts: string[]; readonly ot
   others.push(...daemon.policies.tables.doubts);
   const { fallen, tier, reason } = daemon.tier.state;
   if (fallen) others.push(`the tier has fallen to ${tier}: ${reason}`);
-  if (daemon.forwarder()?.pid === null) others.push('the DNS forwarder is being started again');
+  const forwarder = daemon.forwarder();
+  if (forwarder?.pid === null) others.push('the DNS forwarder is being started again');
+  if (forwarder?.outOfDescriptors)
+    others.push(
+      'the DNS forwarder has no file descriptors left: questions by TCP wait, those by UDP are answered',
+    );
   const test = daemon.lastSelfTest;
   if (test !== null && !test.ok) doubts.push(test.detail);
   return { doubts, others };

@@ -30,7 +30,7 @@ import { closedSocketOf } from './closed-sockets.ts';
 import type { Enroller } from './enrol.ts';
 import { type AgentTables, enrolmentTables } from './enrolment.ts';
 import { ExeWatch } from './exe-watch.ts';
-import { ForwarderProcess } from './forwarder-process.ts';
+import { ForwarderProcess, type ForwarderState } from './forwarder-process.ts';
 import type { Handover } from './handover.ts';
 import { Holds } from './holds.ts';
 import type { DnsSockets, Listeners } from './listeners.ts';
@@ -416,7 +416,7 @@ export class Daemon {
     await this.#pool?.restart();
   }
 
-  forwarder(): ReturnType<ForwarderProcess['state']> | null {
+  forwarder(): ForwarderState | null {
     return this.#forwarder?.state() ?? null;
   }
 

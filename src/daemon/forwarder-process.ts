@@ -41,6 +41,15 @@ export interface ForwarderOptions {
   readonly onReady: () => void;
 }
 
+export interface ForwarderState {
+  /** Null while it is being started. */
+  readonly pid: number | null;
+  readonly restarts: number;
+  readonly counters: Counters;
+  /** Questions by TCP wait, for want of file descriptors. */
+  readonly outOfDescriptors: boolean;
+}
+
 type Counters = Readonly<Record<(typeof COUNTERS)[number], number>>;
 
 const NONE: Counters = { questions: 0, answered: 0, refused: 0, limited: 0, failed: 0 };
@@ -59,6 +68,7 @@ export class ForwarderProcess {
   #restarts = 0;
   #past: Counters = NONE;
   #current: Counters = NONE;
+  #outOfDescriptors = false;
   #stopping = false;
 
   private constructor(options: ForwarderOptions) {
@@ -77,8 +87,9 @@ export class ForwarderProcess {
     });
   }
 
-  state(): { readonly pid: number | null; readonly restarts: number; readonly counters: Counters } {
+  state(): ForwarderState {
     return {
+      outOfDescriptors: this.#outOfDescriptors,
       pid: this.#ready ? (this.#child?.pid ?? null) : null,
       restarts: this.#restarts,
       counters: added(this.#past, this.#current),
@@ -161,8 +172,10 @@ export class ForwarderProcess {
     const claim: Readonly<Record<string, unknown>> = { ...message };
     if (claim['type'] === 'flows' && Array.isArray(claim['flows'])) this.#options.onFlows(claim['flows']);
     else if (isNameAnswer(claim)) this.#options.onNameAnswer(claim.worker, claim);
-    else if (claim['type'] === 'stats') this.#current = countersOf(claim['counters']);
-    else if (claim['type'] === 'ready' && !this.#ready) {
+    else if (claim['type'] === 'stats') {
+      this.#current = countersOf(claim['counters']);
+      this.#outOfDescriptors = claim['outOfDescriptors'] === true;
+    } else if (claim['type'] === 'ready' && !this.#ready) {
       this.#ready = true;
       this.#options.onReady();
     } else if (claim['type'] === 'policy-applied' && typeof claim['revision'] === 'string')
@@ -179,6 +192,7 @@ export class ForwarderProcess {
     this.#ready = false;
     this.#past = added(this.#past, this.#current);
     this.#current = NONE;
+    this.#outOfDescriptors = false;
     for (const waiter of [...this.#waiters]) waiter();
     if (this.#stopping) return;
     this.#restarts += 1;

@@ -86,10 +86,24 @@ export function mapSizes(pinDirectory: string, wanted: TableSizes): Record<strin
 /** What a policy is told that does not fit: hashes answer E2BIG, tries ENOSPC. Null for any other error. */
 export function fullTable(error: unknown): SluiceError | null {
   if (!['E2BIG', 'ENOSPC'].includes(errnoOf(error) ?? '')) return null;
-  return new SluiceError('POLICY', `the agents of the policy do not fit: ${messageOf(error)}`, {
-    hint: 'give the table room for the old set and the new one: `sluice daemon --table`',
+  const message = messageOf(error);
+  // The path of its pin stands in it.
+  const map = message.match(/\bsluice_\w+/g)?.at(-1) ?? '';
+  const what = map.startsWith('sluice_unix_') ? 'closed Unix sockets' : 'agents';
+  return new SluiceError('POLICY', `the ${what} of the policy do not fit: ${message}`, {
+    hint: mendOf(map),
     cause: error,
   });
+}
+
+/** The set in force and the next are in a table at once. */
+function mendOf(map: string): string {
+  const name = tableNames.find((each) => tables[each].maps.includes(map));
+  if (name !== undefined)
+    return `give the table room for the old set and the new one: \`sluice daemon --table ${name}=N\``;
+  if (map.startsWith('sluice_unix_'))
+    return 'name fewer under `unix_sockets: {deny: …}`, or fewer stars: each directory that a `*` stands for counts';
+  return 'name fewer: the old set and the new one have to fit';
 }
 
 /** Of all tables that are pinned, by the names of maps: what takes their place has the same room. */

@@ -22,5 +22,10 @@ export type FromForwarder =
   | { readonly type: 'ready' }
   | { readonly type: 'policy-applied'; readonly revision: string }
   | { readonly type: 'flows'; readonly flows: readonly ReportedFlow[] }
-  | { readonly type: 'stats'; readonly counters: DnsCounters }
+  | {
+      readonly type: 'stats';
+      readonly counters: DnsCounters;
+      /** It takes no connections for want of file descriptors; they wait. */
+      readonly outOfDescriptors: boolean;
+    }
   | (NameAnswer & { readonly worker: number });

@@ -154,7 +154,7 @@ function serve(
   );
   setInterval(() => {
     tcp.look();
-    send({ type: 'stats', counters: forwarder.counters() });
+    send({ type: 'stats', counters: forwarder.counters(), outOfDescriptors: tcp.shut });
   }, STATS_INTERVAL_MS).unref();
   return () => {
     tcp.close();

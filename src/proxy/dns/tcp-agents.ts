@@ -64,6 +64,11 @@ export class TcpAgents {
     this.#doors.look();
   }
 
+  /** Whether nobody is let in for want of descriptors. */
+  get shut(): boolean {
+    return this.#doors.shut;
+  }
+
   close(): void {
     for (const remove of this.#removals) remove();
     this.#removals.clear();

@@ -21,8 +21,15 @@ t.test('a table may be several maps', async (t) => {
 t.test('what the kernel answers when there is no room', async (t) => {
   for (const code of ['E2BIG', 'ENOSPC']) {
     const error = Object.assign(new Error('bpf_map_update_elem sluice_paths'), { code });
-    t.match(fullTable(error), { code: 'POLICY', message: /sluice_paths/ });
+    t.match(fullTable(error), {
+      code: 'POLICY',
+      message: /^the agents of .*sluice_paths/,
+      hint: /--table cgroup-paths=N/,
+    });
   }
+  const unix = Object.assign(new Error('bpf_map_update_elem sluice_unix_places'), { code: 'E2BIG' });
+  t.match(fullTable(unix), { message: /^the closed Unix sockets of/, hint: /unix_sockets/ });
+  t.notMatch(fullTable(unix)?.hint, /--table/, 'its size is nobody’s to choose');
   t.equal(fullTable(Object.assign(new Error('gone'), { code: 'EBADF' })), null);
 });
 

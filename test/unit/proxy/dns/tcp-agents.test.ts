@@ -74,6 +74,7 @@ t.test('without descriptors to spare questions wait, and open connections go on'
     await answered(open);
   }
   t.equal(state.asked, 4, 'those that wait have not been let in');
+  t.ok(agents.shut);
   t.notOk(
     waiting.some((socket) => socket.closed),
     'nor turned away',
