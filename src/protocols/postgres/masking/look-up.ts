@@ -84,6 +84,9 @@ group by p.proname
 union all
 select 0, (select pg_catalog.max(m.oid) from pg_catalog.pg_class m), 0, '', '', null, null`;
 
+/** Status in ReadyForQuery of a transaction that has failed: `E`. */
+const FAILED = 0x45;
+
 /** ParseComplete, BindComplete, CloseComplete, CommandComplete; anything else (an error) is no answer. */
 const ANSWERS: ReadonlySet<string> = new Set('123C');
 
@@ -93,6 +96,8 @@ export class LookUp {
   #functions = new Set<string>();
   #highestOid = 0;
   #failed = false;
+  /** The first error inside of a transaction. */
+  #error: Buffer | null = null;
   /** How many ReadyForQuery the answer has yet. */
   #awaited = 0;
   #isStale = false;
@@ -139,6 +144,7 @@ export class LookUp {
     this.#functions = new Set();
     this.#highestOid = 0;
     this.#failed = false;
+    this.#error = null;
     this.#isInTransaction = isInTransaction;
     this.#awaited = isInTransaction ? 4 : 1;
     exchange.push({ kind: 'look-up' });
@@ -163,9 +169,18 @@ export class LookUp {
     if (letter === 'D') this.#row(message);
     else if (letter === 'Z') this.#awaited -= 1;
     else if (!ANSWERS.has(letter)) this.#failed = true;
+    if (letter === 'E' && this.#isInTransaction) this.#error ??= Buffer.from(message);
     if (this.#awaited > 0) return false;
     this.#finish();
     return true;
+  }
+
+  /**
+   * What the agent is to hear before the last message of the answer; null: nothing. A request to cancel, or a time-out, may fall upon
+   * what stands around the question, and then the transaction is lost: a server says so when it happens, not at the next statement.
+   */
+  lost(last: Buffer): Buffer | null {
+    return last[HEADER_BYTES] === FAILED ? this.#error : null;
   }
 
   #finish(): void {

@@ -358,7 +358,10 @@ export class ToAgent extends MessageRewriter {
     if (letter === 'E' && endsSession(message)) return this.#notices.notice(message, this.#guard());
     if (this.#options.lookUp?.take(letter, message) === false) return NOTHING;
     this.#exchange.pop();
-    return null;
+    const error = this.#options.lookUp?.lost(message) ?? null;
+    if (error === null) return null;
+    const shown = this.#notices.notice(error, this.#guard()) ?? error;
+    return Buffer.concat([shown, message]);
   }
 
   #copyBegins(letter: string, message: Buffer, head: Expected | null): null {

@@ -146,3 +146,16 @@ t.test('without an answer there the rest of the transaction is masked, and goes 
   t.notOk(isShared);
   t.equal(again, 1);
 });
+
+t.test('where the transaction is lost to it the agent hears why, at once', async (t) => {
+  const inside = message('Z', Buffer.from('T'));
+  const failed = message('Z', Buffer.from('E'));
+  const errorOf = (code: string): Buffer =>
+    message('E', text('SERROR'), text(`C${code}`), text('Mof 4111111111111111'), Buffer.alloc(1));
+  const aborted = [errorOf('25P02'), failed];
+  const { after } = await changing([errorOf('57014'), failed, ...aborted, ...aborted, errorOf('25P02')], 'E');
+  t.match(after, /^E.*57014.* Z$/, 'the first error, which is what came between');
+  t.notMatch(after, '25P02');
+  const late = await changing([...DONE, inside, ...ANSWER, inside, ...DONE, inside, errorOf('57014')], 'E');
+  t.match(late.after, /^E.*57014.* Z$/);
+});
