@@ -6,7 +6,19 @@
 /** An object, and beyond that anything. */
 export type Claim = Readonly<Record<string, unknown>>;
 
-export type Check = (value: unknown) => boolean;
+export interface Check {
+  (value: unknown): boolean;
+  /**
+   * Of a value that passed: a copy with what was checked and nothing else, so that nothing a sender adds of its own goes on. Absent
+   * where that is the value itself.
+   */
+  readonly keep?: (value: unknown) => unknown;
+}
+/** The check of an object. */
+export interface Shape<T> extends Check {
+  (value: unknown): value is T;
+  readonly keep: (value: unknown) => T;
+}
 /** One for each field, so that the compiler notices one that is missing. */
 export type Checks<T> = { readonly [K in keyof T]-?: Check };
 
@@ -35,10 +47,10 @@ export const is =
   (value) =>
     value === only;
 
-export const orNull =
-  (check: Check): Check =>
-  (value) =>
-    value === null || check(value);
+export function orNull(check: Check): Check {
+  const passes = (value: unknown): boolean => value === null || check(value);
+  return Object.assign(passes, { keep: (value: unknown) => (value === null ? null : kept(check, value)) });
+}
 
 /** One of the keys. A record and not a list, so that the compiler notices a name that is missing. */
 export const oneOf =
@@ -46,16 +58,28 @@ export const oneOf =
   (value) =>
     typeof value === 'string' && Object.hasOwn(names, value);
 
-export const listOf =
-  (check: Check, max: number): Check =>
-  (value) =>
-    Array.isArray(value) && value.length <= max && value.every(check);
+export function listOf(check: Check, max: number): Check {
+  const passes = (value: unknown): boolean =>
+    Array.isArray(value) && value.length <= max && value.every((one) => check(one));
+  const keep = (value: unknown): unknown =>
+    Array.isArray(value) ? value.map((one) => kept(check, one)) : [];
+  return Object.assign(passes, { keep });
+}
 
-export function shape<T>(checks: Checks<T>): (value: unknown) => value is T {
+export function shape<T>(checks: Checks<T>): Shape<T> {
   const list = Object.entries<Check>(checks);
-  return (value): value is T => {
+  const passes = (value: unknown): value is T => {
     if (typeof value !== 'object' || value === null) return false;
     for (const [name, check] of list) if (!check(Reflect.get(value, name))) return false;
     return true;
   };
+  const keep = (value: unknown): T =>
+    Object.fromEntries(
+      list.map(([name, check]) => [name, kept(check, Reflect.get(Object(value), name))]),
+    ) as T;
+  return Object.assign(passes, { keep });
+}
+
+function kept(check: Check, value: unknown): unknown {
+  return check.keep === undefined ? value : check.keep(value);
 }

@@ -1,6 +1,6 @@
 /**
  * Is what a worker sent a report? Workers read hostile bytes and are the first thing that would be taken over, and
- * the daemon is privileged: nothing of theirs is used before its shape was checked.
+ * the daemon is privileged: nothing of theirs is used before its shape was checked, and nothing beside that gets into a record.
  */
 import {
   type Check,
@@ -109,12 +109,12 @@ const isReport = shape<WorkerFlowReport>({
   tls: orNull(isTls),
   operations: orNull(
     shape<FlowOperations>({
-      holds: listOf(isHold, HOLDS_RECORDED_MAX),
       total: isCount,
       denied: isCount,
       held: isCount,
       approved: isCount,
       observed: isCount,
+      holds: listOf(isHold, HOLDS_RECORDED_MAX),
     }),
   ),
   masks: orNull(shape<FlowMasks>({ masked: isCount, observed: isCount, denied: isCount })),
@@ -126,6 +126,11 @@ const isReport = shape<WorkerFlowReport>({
   }),
   worker: orNull(isCount),
 });
+
+/** The fields of a report, and nothing a worker adds of its own. */
+export function reportFields(report: WorkerFlowReport): WorkerFlowReport {
+  return isReport.keep(report);
+}
 
 /** Any `struct sluice_flow` in hex: whatever its bytes, they decode to facts. */
 const KERNEL_TEXT = new RegExp(`^[0-9a-f]{${layout.sluice_flow.size * 2}}$`);

@@ -4,19 +4,12 @@
  *
  * Where the kernel and a worker say the same thing, the kernel's word stands: workers read hostile bytes.
  */
-import type { FlowHold } from '../flow/hold.ts';
-import {
-  FLOW_RECORD_SCHEMA,
-  type FlowMasks,
-  type FlowOperations,
-  type FlowRecord,
-  type Reason,
-  type WorkerFlowReport,
-} from '../flow/record.ts';
+import { FLOW_RECORD_SCHEMA, type FlowRecord, type Reason, type WorkerFlowReport } from '../flow/record.ts';
 import type { Attested } from '../identity/attest.ts';
 import { unixSelectors } from '../identity/unix/selectors.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
 import type { Technique } from '../kernel/techniques.ts';
+import { reportFields } from './check-report.ts';
 import { REASON_TEXT } from './reasons.ts';
 
 /** What was known when the flow was first heard of; policy and tier may be others by the time it ends. */
@@ -95,14 +88,14 @@ function identity(facts: FlowFacts | null, attested: Attested | null): FlowRecor
   return { spiffe_id: null, selectors, groups: [] };
 }
 
-/** Names every field, so that nothing a worker adds of its own gets into a record. */
+/** Takes from the report what was checked, and nothing a worker adds of its own. */
 export function completeRecord(
-  report: WorkerFlowReport,
+  claimed: WorkerFlowReport,
   start: FlowStart,
   attested: Attested | null,
 ): FlowRecord {
   const { facts } = start;
-  const { dst, tls, operations, masks, bytes, timings } = report;
+  const report = reportFields(claimed);
   return {
     schema: FLOW_RECORD_SCHEMA,
     id: report.id,
@@ -120,47 +113,13 @@ export function completeRecord(
     protocol: report.protocol,
     tier: start.tier,
     src: source(report, facts, attested),
-    dst: {
-      ip: facts?.dstIp ?? dst.ip,
-      port: facts?.dstPort ?? dst.port,
-      host: dst.host,
-      host_source: dst.host_source,
-      name: dst.name,
-      upstream_port: dst.upstream_port,
-    },
+    dst: { ...report.dst, ip: facts?.dstIp ?? report.dst.ip, port: facts?.dstPort ?? report.dst.port },
     identity: identity(facts, attested),
-    tls: tls === null ? null : tlsOf(tls),
-    operations: operations === null ? null : operationsOf(operations),
-    masks: masks === null ? null : masksOf(masks),
-    bytes: { agent_to_server: bytes.agent_to_server, server_to_agent: bytes.server_to_agent },
-    timings: { connect_ms: timings.connect_ms, tls_ms: timings.tls_ms, total_ms: timings.total_ms },
+    tls: report.tls,
+    operations: report.operations,
+    masks: report.masks,
+    bytes: report.bytes,
+    timings: report.timings,
     worker: report.worker,
-  };
-}
-
-function masksOf({ masked, observed, denied }: FlowMasks): FlowMasks {
-  return { masked, observed, denied };
-}
-
-function operationsOf({ total, denied, held, approved, observed, holds }: FlowOperations): FlowOperations {
-  return { total, denied, held, approved, observed, holds: holds.map(holdOf) };
-}
-
-function holdOf({ time, what, rule, waited_ms, outcome, by, reason }: FlowHold): FlowHold {
-  const answerer = by === null ? null : { uid: by.uid, user: by.user, login: by.login };
-  return { time, what, rule, waited_ms, outcome, by: answerer, reason };
-}
-
-function tlsOf(tls: NonNullable<FlowRecord['tls']>): FlowRecord['tls'] {
-  return {
-    version: tls.version,
-    cipher: tls.cipher,
-    group: tls.group,
-    server_name: tls.server_name,
-    resumed: tls.resumed,
-    alpn: tls.alpn,
-    peer_sha256: tls.peer_sha256,
-    agent_sni: tls.agent_sni,
-    close_notify: tls.close_notify,
   };
 }

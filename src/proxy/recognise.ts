@@ -21,7 +21,7 @@ import type { AgentInput } from './agent-input.ts';
  * An agent that has begun to speak may take this long to finish its first message. Not the detection
  * time-out: that one bounds how long an agent that waits for the server to speak is kept waiting.
  */
-export const OPENING_TIMEOUT_MS = 30_000;
+const OPENING_TIMEOUT_MS = 30_000;
 
 export type PostgresOpening = Extract<StartupEvent, { kind: 'startup' | 'cancel' }>;
 

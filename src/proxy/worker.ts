@@ -38,7 +38,7 @@ import { HIGH_WATER_MARK_BYTES } from './upstream.ts';
 const BACKLOG = 4096;
 const STATS_INTERVAL_MS = 1_000;
 /** After `stop`, flows may finish for this long before they are cut. */
-export const STOP_GRACE_MS = 5_000;
+const STOP_GRACE_MS = 5_000;
 /** Flows that are just being opened may need the daemon; a server that is well answers in less. */
 export const SETTLE_MS = 1_000;
 /** A daemon that is started anew is there in a few seconds, on an emulated machine in half a minute. */

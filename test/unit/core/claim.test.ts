@@ -39,6 +39,10 @@ t.test('lists and shapes are what all of them are', async (t) => {
   const isPair = shape<{ a: number; b: string | null }>({ a: isCount, b: orNull(is('x')) });
   t.ok(isPair({ a: 1, b: null, more: 1 }));
   for (const wrong of [null, 1, {}, { a: 1 }, { a: 1, b: 'y' }]) t.notOk(isPair(wrong));
+  t.strictSame(isPair.keep({ b: null, a: 1, more: 1 }), { a: 1, b: null });
+  const isList = shape<{ pairs: unknown }>({ pairs: orNull(listOf(isPair, 2)) });
+  t.strictSame(isList.keep({ pairs: [{ a: 1, b: 'x', more: 1 }] }), { pairs: [{ a: 1, b: 'x' }] });
+  t.strictSame(isList.keep({ pairs: null, more: 1 }), { pairs: null });
   t.ok(listOf(isCount, 2)([1, 2]));
   for (const wrong of [[1, 2, 3], ['1'], {}, null]) t.notOk(listOf(isCount, 2)(wrong));
 });

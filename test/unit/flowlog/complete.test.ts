@@ -51,10 +51,28 @@ t.test("the kernel's word stands against the worker's", async (t) => {
 });
 
 t.test('nothing a worker adds gets in', async (t) => {
-  const more = { ...report(ID), payload: 'secret', agent: 'root', tls: { ...report(ID).tls, key: 'secret' } };
+  const hold = {
+    time: START.time,
+    what: 'DELETE t',
+    rule: 'r',
+    waited_ms: 1,
+    outcome: 'approved',
+    by: { uid: 0, user: 'root', login: null, password: 'secret' },
+    reason: null,
+    text: 'secret',
+  };
+  const more = {
+    ...report(ID),
+    payload: 'secret',
+    agent: 'root',
+    tls: { ...report(ID).tls, key: 'secret' },
+    dst: { ...report(ID).dst, query: 'secret' },
+    operations: { total: 1, denied: 0, held: 1, approved: 1, observed: 0, holds: [hold], sql: 'secret' },
+  };
   const record = completeRecord(more as unknown as WorkerFlowReport, START, ATTESTED);
   t.notMatch(JSON.stringify(record), /secret/);
   t.equal(record.agent, 'billing');
+  t.match(record.operations?.holds, [{ what: 'DELETE t', by: { user: 'root' } }]);
 });
 
 t.test('without attestation: what the kernel said', async (t) => {
