@@ -2,6 +2,7 @@
  * Text on its way to a terminal. Host names, paths and details come from agents and servers, so nothing they
  * wrote may move a cursor, change a colour, or make one line look like another.
  */
+import { escapedJson } from '../core/safe-json.ts';
 
 /**
  * Control characters (C0, DEL, C1), format characters (marks that change the direction of text or cannot be
@@ -19,11 +20,7 @@ export function safeText(text: string): string {
 
 /** JSON on one line that means the same to a parser and nothing to a terminal. */
 export function safeJson(value: unknown): string {
-  return JSON.stringify(value).replace(UNSAFE, (character) => {
-    // By UTF-16 unit, as JSON has it: a character beyond the first plane is two.
-    const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at));
-    return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
-  });
+  return escapedJson(JSON.stringify(value));
 }
 
 export type Paint = 'red' | 'green' | 'yellow' | 'bold' | 'dim';

@@ -32,6 +32,7 @@ import { type AgentTables, enrolmentTables } from './enrolment.ts';
 import { ExeWatch } from './exe-watch.ts';
 import { ForwarderProcess, type ForwarderState } from './forwarder-process.ts';
 import type { Handover } from './handover.ts';
+import { HeldExecutables } from './held-executables.ts';
 import { Holds } from './holds.ts';
 import type { DnsSockets, Listeners } from './listeners.ts';
 import type { Namespaces } from './namespaces.ts';
@@ -98,6 +99,7 @@ export class Daemon {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #user: { readonly uid: number; readonly gid: number };
   readonly #exeWatch = new ExeWatch(() => void this.#refresh());
+  readonly #heldExecutables = new HeldExecutables();
   readonly #former: Handover | null;
   readonly #listeningSinceNs: bigint;
   #pool: WorkerPool | null = null;
@@ -335,10 +337,12 @@ export class Daemon {
   /** Puts tables in force, tags what runs already, and says what that leaves open. */
   #enrol(tables: AgentTables): void {
     this.plane.setEnrolment(tables);
+    const isCurrent = this.#heldExecutables.hold(tables.exePaths, tables.exes);
     this.#tagRunning();
     this.namespaces.search();
     this.#exeWatch.set([...tables.exePaths, ...tables.socketPaths]);
     for (const doubt of tables.doubts) this.#log(`warning: ${doubt}`);
+    if (!isCurrent) void this.#refresh();
   }
 
   /** Where policy names none they are the host's, which change as it moves between networks. */
@@ -481,5 +485,6 @@ export class Daemon {
     this.#ndjson?.close();
     this.processes.close();
     this.plane.close();
+    this.#heldExecutables.close();
   }
 }

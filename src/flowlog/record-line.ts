@@ -3,6 +3,7 @@
  * Made once and shared by the log and the store; serialising twice is a tenth of what a short flow costs the daemon.
  */
 import { type Logger, pino } from 'pino';
+import { escapedJson } from '../core/safe-json.ts';
 import type { FlowRecord } from '../flow/record.ts';
 
 const EVENT = '{"event":"flow",';
@@ -26,7 +27,7 @@ export class RecordLines {
   /** The record alone, as JSON. */
   jsonOf(record: FlowRecord): string {
     this.#log.info(record);
-    return `{${this.#line.slice(EVENT.length, -1)}`;
+    return escapedJson(`{${this.#line.slice(EVENT.length, -1)}`);
   }
 }
 

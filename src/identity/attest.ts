@@ -15,7 +15,7 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
 import { BootClock } from './boot-clock.ts';
 import { CgroupPaths } from './cgroup.ts';
-import { type ExeFinder, type OpenExe, openExe } from './exe.ts';
+import { type ExeFinder, leadsTo, type OpenExe, openExe } from './exe.ts';
 import { type FileDigest, FileHasher } from './file-hasher.ts';
 import { isSameProcess } from './process.ts';
 import { formatSpiffeId } from './spiffe.ts';
@@ -79,7 +79,7 @@ export interface AttestorOptions {
 
 /** What does not change while a process runs one program in one cgroup. */
 interface ProcessFacts {
-  readonly exe: Pick<OpenExe, 'path' | 'pathVerified'> | null;
+  readonly exe: Pick<OpenExe, 'path' | 'pathVerified' | 'stat'> | null;
   readonly sha256: string | null;
   readonly cgroup: string | null;
   readonly systemd: SystemdPlace | null;
@@ -174,7 +174,7 @@ export class Attestor {
       this.#accounts.user(facts.uid),
       this.#accounts.group(facts.gid),
     ]);
-    const path = known.exe?.pathVerified === true ? known.exe.path : null;
+    const path = await this.#pathNow(known);
     const agent = this.#agent(facts.agentId);
     return {
       exe: known.exe?.path ?? null,
@@ -189,6 +189,11 @@ export class Attestor {
       ],
       groups: agent?.groups ?? [],
     };
+  }
+
+  /** The path of the executable, if it still leads there: a file may be replaced while it runs. */
+  async #pathNow({ exe }: ProcessFacts): Promise<string | null> {
+    return exe?.pathVerified === true && (await leadsTo(exe.path, exe.stat)) ? exe.path : null;
   }
 
   #agent(id: number): IdentityPolicy['agents'][number] | null {
@@ -239,7 +244,7 @@ export class Attestor {
     }
     const digest: FileDigest = exe === null ? { sha256: null, final: false } : await this.#digestInTime(exe);
     const found: ProcessFacts = {
-      exe: exe === null ? null : { path: exe.path, pathVerified: exe.pathVerified },
+      exe: exe === null ? null : { path: exe.path, pathVerified: exe.pathVerified, stat: exe.stat },
       sha256: digest.sha256,
       cgroup,
       systemd: cgroup === null ? null : parseSystemdPlace(cgroup),

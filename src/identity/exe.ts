@@ -69,7 +69,8 @@ function shownPath(link: Buffer, found: BigIntStats): string {
   return found.nlink === 0n && text.endsWith(' (deleted)') ? text.slice(0, -' (deleted)'.length) : text;
 }
 
-async function leadsTo(path: string, found: BigIntStats): Promise<boolean> {
+/** Whether this path, in our own mount namespace, is that of the file. */
+export async function leadsTo(path: string, found: BigIntStats): Promise<boolean> {
   const there = await stat(path, { bigint: true }).catch(() => null);
   return there !== null && there.dev === found.dev && there.ino === found.ino;
 }

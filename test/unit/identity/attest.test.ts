@@ -1,7 +1,16 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, linkSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Attestor, type AttestorOptions } from '#src/identity/attest.ts';
@@ -65,6 +74,20 @@ t.test('a process known from before is attributed after its end, by what it was'
   host.end(500);
   t.strictSame(await attestor.attest({ ...facts, id: '00000000000000a2' }), alive);
   t.equal(attestor.counters().cached, 1);
+});
+
+t.test('a path that leads elsewhere since is not one any more', async (t) => {
+  let nowMs = 0;
+  const clock = { now: later.now, monotonic: () => nowMs };
+  const { exe, facts, attestor } = setUp(t.testdir(), { clock });
+  t.ok((await attestor.attest(facts)).selectors.includes(`unix:path:${exe}`));
+  renameSync(exe, `${exe}.old`);
+  writeFileSync(exe, 'another program');
+  nowMs += 5_000;
+  const attested = await attestor.attest(facts);
+  t.equal(attested.exeSha256, sha256('the program'), 'that of the file which runs');
+  t.notOk(attested.selectors.some((selector) => selector.startsWith('unix:path')));
+  t.equal(attested.spiffeId, null, 'the template asks for the path');
 });
 
 t.test('a process that was gone at once: what the kernel said, and no more', async (t) => {
