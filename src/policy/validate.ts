@@ -85,8 +85,8 @@ function messageFor(error: ErrorObject): string {
 
 /** The key's description is the best explanation there is; a likely slip of the pen is better still. */
 function hintFor(error: ErrorObject): string | null {
-  if (error.keyword === 'enum') {
-    const near = nearest(String(error.data), choices(error));
+  if (error.keyword === 'enum' && typeof error.data === 'string') {
+    const near = nearest(error.data, choices(error));
     if (near !== null) return `did you mean "${near}"?`;
   }
   if (error.keyword === 'oneOf') return null;

@@ -80,13 +80,16 @@ function sent(pieces: readonly Uint8Array[]): Buffer | null {
   }
 }
 
-/** Strings and comments of a text, in what they say, and the text itself. */
+/** Behind its first byte a name may have dollars, which begin no string there: `a$$b` (PostgreSQL, section 4.1.1). */
+const DOLLAR_NAME = /(?<![\w$\x80-\uffff])[A-Za-z_\x80-\uffff][\w\x80-\uffff]*\$[\w$\x80-\uffff]*/g;
+
+/** Strings and comments of a text, in what they say, and the text itself but for such names. */
 function saidIn(sql: Buffer): string {
   const read = parse(sql);
   // The parser has worn itself out, and another is being made.
   if (read.kind === 'too-complex') return sql.toString('utf8');
   if (read.kind !== 'statements') throw new Error(`no statement goes on: ${sql.toString('utf8')}`);
-  return `${sql.toString('utf8')}\n${JSON.stringify(read.statements)}`;
+  return `${sql.toString('utf8').replaceAll(DOLLAR_NAME, 'name')}\n${JSON.stringify(read.statements)}`;
 }
 
 function checkText(sql: Buffer): void {

@@ -55,6 +55,11 @@ t.test('wrong types', (t) => {
 });
 
 t.test('wrong values', (t) => {
+  for (const other of ['{}', '[{}]', 'null'])
+    t.match(
+      errorsOf(`rules: [{name: r, action: ${other}}]`).join('\n'),
+      /must be one of allow, deny, exempt/,
+    );
   t.match(
     error('rules: [{name: r, action: alow}]'),
     /must be one of allow, deny, exempt \| did you mean "allow"\?/,
