@@ -281,10 +281,17 @@ export class Daemon {
     });
   }
 
+  /** The socket of the API is there now, and closed to agents: from here on it is known by its inode. */
+  async apiListens(): Promise<void> {
+    await this.#refresh(() => undefined);
+  }
+
   /** Finds executables and closed sockets again that were replaced. */
-  async #refresh(): Promise<void> {
+  async #refresh(
+    onChange = (): void => this.#log('an executable or a closed socket was replaced'),
+  ): Promise<void> {
     try {
-      if (await this.policies.refresh()) this.#log('an executable or a closed socket was replaced');
+      if (await this.policies.refresh()) onChange();
     } catch (error) {
       this.#log(`looking for executables and sockets: ${messageOf(error)}`);
     }

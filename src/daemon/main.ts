@@ -134,6 +134,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const api = await serveApi(apiSocketPath(options.runtimeDirectory), backend, {
     onError: (error) => log(`API: ${messageOf(error)}`),
   });
+  await daemon.apiListens();
   const text = async (): Promise<string> => metricsText(await backend.status());
   const metrics = await openMetrics(options, text, former?.metrics);
   process.on('SIGHUP', () => void reload(daemon));

@@ -6,12 +6,13 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { DEFAULT_PIN_DIR } from '#src/api/paths.ts';
+import { apiSocketPath, DEFAULT_PIN_DIR } from '#src/api/paths.ts';
 import { addon } from '#src/kernel/addon.ts';
 import { pinPaths } from '#src/kernel/pins.ts';
 import { must, run, until } from '#test/support/command.ts';
@@ -31,6 +32,15 @@ const linkIds = (): Record<string, number> =>
   Object.fromEntries(
     readdirSync(pins.links).map((name) => [name, addon().linkProgram(pins.link(name)).linkId]),
   );
+
+function knowsSocket(path: string): boolean {
+  const map = new (addon().BpfMap)(pins.map('sluice_unix_files'));
+  const inode = Buffer.alloc(8);
+  inode.writeBigUInt64LE(statSync(path, { bigint: true }).ino);
+  const known = map.keys().some((key) => key.includes(inode));
+  map.close();
+  return known;
+}
 
 async function workerPids(): Promise<number[]> {
   return (await sluice.status()).workers.map(({ pid }) => pid ?? 0);
@@ -110,6 +120,10 @@ t.test('a new daemon swaps the programs under the old links', async (t) => {
   t.notMatch(stderr, /died/, 'workers that were told to stop end by themselves');
   t.same(linkIds(), before, 'stopping leaves every link');
   await sluice.startDaemon();
+  await until('it to say that it has started', async () =>
+    / workers: enforcing/.test(sluice.daemon.stderr) ? true : null,
+  );
+  t.ok(knowsSocket(apiSocketPath(sluice.runtimeDir)), 'its own socket is among those that are closed');
   const tracing = ['sluice_attach', 'sluice_exec', 'sluice_exit', 'sluice_fork'];
   const kept = Object.entries(linkIds()).filter(([name]) => !tracing.includes(name));
   t.same(
