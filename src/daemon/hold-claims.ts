@@ -26,8 +26,8 @@ export const isHeld = shape<HeldMessage>({
   type: is('held'),
   hold: isCount,
   held: shape<Held>({
-    flow: isFlowId,
     agent: orNull(isText(AGENT_MAX_CHARS)),
+    flow: isFlowId,
     rules: isList,
     verbs: isList,
     objects: isList,

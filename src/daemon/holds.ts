@@ -10,7 +10,8 @@ import { randomBytes } from 'node:crypto';
 import { ApiError } from '../api/errors.ts';
 import type { HoldCounts, HoldStatus } from '../api/types.ts';
 import type { Claim } from '../core/claim.ts';
-import { type Answerer, type HoldOutcome, whyNoRoom } from '../flow/hold.ts';
+import type { Answerer, HoldOutcome } from '../flow/hold.ts';
+import { whyNoRoom } from '../flow/hold-room.ts';
 import type { DaemonMessage, HeldMessage } from '../proxy/ipc.ts';
 import { EndedHolds } from './ended-holds.ts';
 import { isHeld, isHoldsRefused, isReleased, type Released } from './hold-claims.ts';
@@ -117,7 +118,7 @@ export class Holds {
 
   /** Whether the message of the worker with this key was about holds. */
   heard(key: number, claim: Claim): boolean {
-    if (isHeld(claim)) this.#add(key, claim);
+    if (isHeld(claim)) this.#add(key, isHeld.keep(claim));
     else if (isReleased(claim)) this.#release(key, claim);
     else if (isHoldsRefused(claim)) this.#ended.count('refused', claim.count);
     else return false;
@@ -143,24 +144,11 @@ export class Holds {
     }
     const id = this.#newId();
     const now = Date.now();
-    const { flow, agent, rules, verbs, objects, values, more, timeoutMs } = held;
-    const texts = held.texts.map(({ text, bytes }) => ({ text, bytes }));
+    const { timeoutMs, ...told } = held;
     const since = new Date(now).toISOString();
     const until = new Date(now + timeoutMs).toISOString();
-    const status: HoldStatus = {
-      id,
-      agent,
-      flow,
-      rules,
-      verbs,
-      objects,
-      texts,
-      values,
-      more,
-      since,
-      until,
-    };
-    const isTold = this.#log.begins(agent, `${described(status)} waits for an answer: sluice holds`);
+    const status: HoldStatus = { id, ...told, since, until };
+    const isTold = this.#log.begins(held.agent, `${described(status)} waits for an answer: sluice holds`);
     this.#holds.set(id, { key, hold, sinceMs: now, status, isTold, given: null });
     for (const follower of this.#followers) follower(status);
   }

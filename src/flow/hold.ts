@@ -1,6 +1,7 @@
 /**
- * What people are told of operations that wait for their answer. Unlike an operation itself it holds what is to be run, as far as it
- * is short, masked as policy masks it: nobody can answer for what they do not see. So it goes to those who answer, and into no log or record.
+ * What people are told of operations that wait for their answer (`Held`), and what a record tells of them (`FlowHold`). The first,
+ * unlike an operation itself, holds what is to be run, as far as it is short, masked as policy masks it: nobody can answer for what they
+ * do not see. So it goes to those who answer, and into no log or record.
  */
 import { type Operation, qualifiedName } from './operation.ts';
 
@@ -86,25 +87,6 @@ export const HELD_TEXT_MAX_CHARS = 130;
 /** Of what is shown; statements are rarely longer. */
 export const SHOWN_MAX_CHARS = 4_096;
 export const SHOWN_TEXTS_MAX = 4;
-
-/**
- * What may wait at a time, on this host. Whoever answers cannot look through more, and in its worker each has a flow, a timer, a
- * text of 128 KiB at most and 128 KiB behind it. One agent must not take the room of the others.
- */
-const WAITING_MAX = 256;
-const WAITING_PER_AGENT_MAX = 64;
-
-/**
- * Why no more can wait, in words that end a sentence; null: there is room.
- *
- * @param agents whose it is, of each that waits
- * @param agent whose the next is
- */
-export function whyNoRoom(agents: readonly (string | null)[], agent: string | null): string | null {
-  if (agents.length >= WAITING_MAX) return 'too many wait for approval already';
-  const ofAgent = agents.filter((other) => other === agent).length;
-  return ofAgent >= WAITING_PER_AGENT_MAX ? 'too much of this agent waits for approval already' : null;
-}
 
 /** @param bytes as it is shown; null: it is not. @param whole its length */
 export function shownText(bytes: Buffer | null, whole: number): ShownText {

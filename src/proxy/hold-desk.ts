@@ -4,7 +4,8 @@
  * How many may wait is a bound of the host, which the daemon keeps; what is beyond it already here, the daemon is not asked about.
  * While there is no daemon nobody can be asked: what waits is denied, and so is what would have to.
  */
-import { type HoldOutcome, whyNoRoom } from '../flow/hold.ts';
+import type { HoldOutcome } from '../flow/hold.ts';
+import { whyNoRoom } from '../flow/hold-room.ts';
 import type { Approver, Question, Unasked, Verdict, Withdraw } from './approver.ts';
 import type { HoldAnswer, WorkerMessage } from './ipc.ts';
 

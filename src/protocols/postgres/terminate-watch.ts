@@ -13,6 +13,7 @@ export class TerminateWatch {
     this.#skip = 0;
   }
 
+  /** Whether Terminate begins in what comes next, which may be cut anywhere. */
   sees(bytes: Uint8Array): boolean {
     let at = 0;
     while (at < bytes.length) {

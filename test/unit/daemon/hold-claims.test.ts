@@ -1,17 +1,6 @@
 import t from 'tap';
 import { isHeld, isHoldsRefused, isReleased } from '#src/daemon/hold-claims.ts';
-
-const held = {
-  flow: '0123456789abcdef',
-  agent: 'web',
-  rules: ['r'],
-  verbs: ['DELETE'],
-  objects: ['t'],
-  texts: [{ text: 'DELETE FROM t', bytes: 13 }],
-  values: ['1'],
-  more: 0,
-  timeoutMs: 1_000,
-};
+import { held } from './held.ts';
 
 t.test('what is held is within its bounds', async (t) => {
   t.ok(isHeld({ type: 'held', hold: 0, held }));

@@ -1,17 +1,7 @@
 import t from 'tap';
 import { Holds } from '#src/daemon/holds.ts';
+import { held } from './held.ts';
 
-const held = {
-  flow: '0123456789abcdef',
-  agent: 'web',
-  rules: ['r'],
-  verbs: ['DELETE'],
-  objects: ['t'],
-  texts: [{ text: 'DELETE FROM t', bytes: 13 }],
-  values: ['1'],
-  more: 0,
-  timeoutMs: 1_000,
-};
 const claim = (hold: number, change: object = {}) => ({
   type: 'held',
   hold,
