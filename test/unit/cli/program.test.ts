@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { DISPOSITIONS } from '#src/flow/record.ts';
 import { FakeBackend } from '../api/sample.ts';
 import { testCli } from './in-process.ts';
 import { setStage } from './script.ts';
+
+const ROOT = new URL('../../../', import.meta.url).pathname;
 
 const COMMANDS: readonly string[][] = [
   ['daemon'],
@@ -51,6 +55,20 @@ t.test('the list of commands', async (t) => {
   const done = await testCli(['--help']);
   t.same(await testCli(['help']), done);
   t.match(await testCli([]), { code: 2, stdout: '', stderr: done.stdout }, 'nothing asked is wrong use');
+});
+
+t.test('the documents have every command, and the reference every option', async (t) => {
+  const readme = readFileSync(`${ROOT}README.md`, 'utf8');
+  const reference = readFileSync(`${ROOT}docs/cli.md`, 'utf8');
+  for (const how of DISPOSITIONS) t.ok(reference.includes(`\`${how}\``), `docs/cli.md: ${how}`);
+  for (const command of COMMANDS) {
+    const [name = ''] = command;
+    t.match(readme, new RegExp(`^\\| \`sluice ${name}[ \`]`, 'm'), `README: ${name}`);
+    t.match(reference, new RegExp(`^sluice ${name} `, 'm'), `docs/cli.md: ${name}`);
+    const { stdout } = await testCli([...command, '--help']);
+    for (const [, option = ''] of stdout.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm))
+      if (option !== '--help') t.ok(reference.includes(option), `docs/cli.md: ${name} ${option}`);
+  }
 });
 
 t.test('exit codes and version', async (t) => {
