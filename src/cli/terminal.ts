@@ -3,16 +3,11 @@
  * wrote may move a cursor, change a colour, or make one line look like another.
  */
 import { escapedJson } from '../core/safe-json.ts';
-
-/**
- * Control characters (C0, DEL, C1), format characters (marks that change the direction of text or cannot be
- * seen), and line and paragraph separators, by Unicode category.
- */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+import { replaceUnsafe } from '../core/unsafe-text.ts';
 
 /** The text with every character that a terminal might act on written as `\xNN` or `\u{NNNN}`. */
 export function safeText(text: string): string {
-  return text.replace(UNSAFE, (character) => {
+  return replaceUnsafe(text, (character) => {
     const code = character.codePointAt(0) ?? 0;
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
   });

@@ -3,12 +3,11 @@
  * and details in them are those of agents and servers.
  */
 
-/** Control characters, format characters (direction of text, invisible ones), line and paragraph separators, by Unicode category. */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+import { replaceUnsafe } from './unsafe-text.ts';
 
-/** One line of JSON as `JSON.stringify` writes it, with every such character as `\\uNNNN`. */
+/** One line of JSON as `JSON.stringify` writes it, with every unsafe character as `\\uNNNN`. */
 export function escapedJson(json: string): string {
-  return json.replace(UNSAFE, (character) => {
+  return replaceUnsafe(json, (character) => {
     // By UTF-16 unit, as JSON has it: a character beyond the first plane is two.
     const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at));
     return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');

@@ -3,6 +3,8 @@
  * one by one; of the rest so many of an agent in a minute and so many in all, since an agent may ask and cancel as fast as it likes.
  * What is left out is counted here, and by outcome in metrics and `sluice status`.
  */
+import { plainLine } from '../core/unsafe-text.ts';
+
 const WINDOW_MS = 60_000;
 /** A hold is two lines. */
 const PER_AGENT = 20;
@@ -27,7 +29,7 @@ export class HoldLog {
 
   /** Names are workers' claims, and reasons anybody's: neither may begin a line of its own. */
   say(line: string): void {
-    this.#log(line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?'));
+    this.#log(plainLine(line));
   }
 
   /** Says that something begins to wait, or cannot. @returns whether it was said, and its end is to be said as well */

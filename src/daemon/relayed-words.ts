@@ -4,6 +4,7 @@
  * theirs, nothing in it can begin another, and one process is listened to for a while only.
  */
 import type { Readable } from 'node:stream';
+import { plainLine } from '../core/unsafe-text.ts';
 
 /** A stack trace of V8's is shorter. */
 const MAX_LINES = 100;
@@ -19,7 +20,7 @@ export function relayWords(stream: Readable, who: string, say: (line: string) =>
   const tell = (line: string): void => {
     if (told > MAX_LINES || line === '') return;
     told += 1;
-    const words = line.slice(0, MAX_LINE_CHARS).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
+    const words = plainLine(line.slice(0, MAX_LINE_CHARS));
     say(told > MAX_LINES ? `${who}: (says more than is told here)` : `${who}: ${words}`);
     if (told > MAX_LINES) stream.destroy();
   };
