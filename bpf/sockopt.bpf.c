@@ -87,11 +87,18 @@ int sluice_setsockopt(struct bpf_sockopt *ctx) {
     struct sluice_config *config = sluice_get_config();
     __u32 agent = config ? sluice_current_agent() : 0;
     struct sluice_sock *sock = ctx->sk ? bpf_sk_storage_get(&sluice_socks, ctx->sk, 0, 0) : NULL;
-    if (!agent && sock && sock->role == SLUICE_ROLE_AGENT)
-      agent = sock->flow.agent;
-    if (agent && config) {
+    /* Who is no agent is not said to be one for the socket it was given: the refusal is of whose socket it
+     * is. */
+    bool lent = !agent && sock && sock->role == SLUICE_ROLE_AGENT && sock->flow.agent;
+    if ((agent || lent) && config) {
       struct sluice_flow flow = {};
-      sluice_fill_facts(&flow, agent, config->generation);
+      if (lent) {
+        flow = sock->flow;
+        flow.id = 0;
+        flow.start_ns = bpf_ktime_get_boot_ns();
+      } else {
+        sluice_fill_facts(&flow, agent, config->generation);
+      }
       if (ctx->sk) {
         flow.family = ctx->sk->family == AF_INET6 ? 6 : 4;
         flow.protocol = ctx->sk->protocol;

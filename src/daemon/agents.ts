@@ -2,6 +2,7 @@
 import { readFile, readlink } from 'node:fs/promises';
 import type { AgentList, AgentProcess, AgentReason } from '../api/types.ts';
 import { parseCgroupPath } from '../identity/cgroup.ts';
+import { isSameProcess } from '../identity/process.ts';
 import { sluiceCgroups } from '../kernel/cgroup.ts';
 import { AF_INET, AF_INET6, type KernelProcess, type OpenSocket } from '../kernel/processes.ts';
 
@@ -61,7 +62,9 @@ export async function listAgents(sources: AgentSources, limit: number): Promise<
     const { pid, tag, uid } = process;
     const own = sockets.get(pid) ?? [];
     const internet = own.filter(isInternet);
-    const [exe, cgroup] = await Promise.all([exeOf(pid, procRoot), cgroupOf(pid, procRoot)]);
+    const shown = await Promise.all([exeOf(pid, procRoot), cgroupOf(pid, procRoot)]);
+    // What /proc says after its end is of the next process with the number.
+    const [exe, cgroup] = isSameProcess(procRoot, pid, process.startNs) ? shown : [null, null];
     agents.push({
       pid,
       agent: sources.agentName(tag.agentId),

@@ -79,6 +79,7 @@ export class Daemon {
   readonly holds = new Holds(
     (key, message) => this.#pool?.send(key, message),
     (line) => this.note(line),
+    (flow) => this.ledger.agentOf(flow),
   );
   readonly runs: Runs;
   readonly ledger: Ledger;
@@ -214,7 +215,7 @@ export class Daemon {
       drainTimeoutMs: this.options.drainTimeoutMs,
       handedOver: this.#former?.workers ?? [],
       policy: this.policies.policy,
-      onFlows: (flows) => this.ledger.workerReports(flows),
+      onFlows: (flows, worker) => this.ledger.workerReports(flows, worker),
       onDeath: (worker, how) => {
         this.ledger.workerDied(worker);
         this.#log(`worker ${worker} died: ${how}`);
@@ -228,7 +229,7 @@ export class Daemon {
       ...this.#dnsSockets,
       user: this.#user,
       policy: dnsPolicyOf(this.policies.policy),
-      onFlows: (flows) => this.ledger.workerReports(flows),
+      onFlows: (flows) => this.ledger.workerReports(flows, null),
       onNameAnswer: (key, answer) => this.#pool?.answerName(key, answer),
       onDeath: (how) => this.#log(`the DNS forwarder died (${how}); starting another`),
       onReady: () => this.namespaces.forwarderReady(),

@@ -1,7 +1,7 @@
 /**
  * What waits for somebody's answer, in all workers: the list people see, the way of their answers, and how much may wait on this host.
  * It lives and ends with the daemon: workers deny what waits when it goes. What a worker says of a hold is a claim, shown as such and
- * no more.
+ * no more; whose the flow is that it names, the kernel has said.
  *
  * An answer is good when the worker has said that it took it: what waits may end while the answer is on its way, and who answers is
  * told what became of it and not what they wanted. So one that was given stands, and no other is taken.
@@ -50,6 +50,7 @@ export class Holds {
   readonly #log: HoldLog;
   /** That there is no room is told beside what waits, however much that is. */
   readonly #fullLog: HoldLog;
+  readonly #agentOf: (flow: string) => string | null | undefined;
   readonly #takenTimeoutMs: number;
   readonly #holds = new Map<string, Hold>();
   readonly #followers = new Set<(hold: HoldStatus) => void>();
@@ -57,14 +58,17 @@ export class Holds {
   /** Something was refused since something last ended, and the log says so. */
   #isFull = false;
 
+  /** @param agentOf whose an open flow is, by the kernel's word; undefined: it has not been heard of */
   constructor(
     send: (key: number, message: DaemonMessage) => void,
     log: (line: string) => void,
+    agentOf: (flow: string) => string | null | undefined,
     takenTimeoutMs = TAKEN_TIMEOUT_MS,
   ) {
     this.#send = send;
     this.#log = new HoldLog(log);
     this.#fullLog = new HoldLog(log);
+    this.#agentOf = agentOf;
     this.#takenTimeoutMs = takenTimeoutMs;
   }
 
@@ -134,12 +138,14 @@ export class Holds {
   #add(key: number, { hold, held }: HeldMessage): void {
     const all = [...this.#holds.values()];
     if (all.some((other) => other.key === key && other.hold === hold)) return;
+    const known = this.#agentOf(held.flow);
+    const agent = known === undefined ? held.agent : known;
     const full = whyNoRoom(
       all.map(({ status }) => status.agent),
-      held.agent,
+      agent,
     );
     if (full !== null) {
-      this.#refuse(key, hold, held.agent, full);
+      this.#refuse(key, hold, agent, full);
       return;
     }
     const id = this.#newId();
@@ -147,8 +153,8 @@ export class Holds {
     const { timeoutMs, ...told } = held;
     const since = new Date(now).toISOString();
     const until = new Date(now + timeoutMs).toISOString();
-    const status: HoldStatus = { id, ...told, since, until };
-    const isTold = this.#log.begins(held.agent, `${described(status)} waits for an answer: sluice holds`);
+    const status: HoldStatus = { id, ...told, agent, since, until };
+    const isTold = this.#log.begins(agent, `${described(status)} waits for an answer: sluice holds`);
     this.#holds.set(id, { key, hold, sinceMs: now, status, isTold, given: null });
     for (const follower of this.#followers) follower(status);
   }

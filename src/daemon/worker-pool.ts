@@ -45,7 +45,7 @@ export interface PoolOptions {
   readonly policy: CompiledPolicy;
   /** Workers an earlier daemon has retired. */
   readonly handedOver: readonly HandedWorker[];
-  readonly onFlows: (flows: readonly unknown[]) => void;
+  readonly onFlows: (flows: readonly unknown[], worker: number) => void;
   readonly onDeath: (worker: number, how: string) => void;
   /** A worker wants to know a name; it is answered by `answerName` with the same key, or in time by nobody. */
   readonly onNameQuestion: (key: number, question: NameQuestion) => void;
@@ -312,7 +312,7 @@ export class WorkerPool {
   #heard(process: WorkerProcess, claim: Readonly<Record<string, unknown>>): void {
     const { number, key } = process;
     if (claim['type'] === 'flows' && Array.isArray(claim['flows']))
-      this.#options.onFlows(process.presentFlows(claim['flows']));
+      this.#options.onFlows(process.presentFlows(claim['flows']), number);
     else if (isNameQuestion(claim)) this.#options.onNameQuestion(key, claim);
     else if (isCancelQuestion(claim)) this.#cancels.asked(process, claim);
     else if (isCancelAnswer(claim)) this.#cancels.answered(process, claim);

@@ -220,6 +220,11 @@ export class Ledger {
     else this.#refused(event, facts);
   }
 
+  /** Whose the open flow is, by the kernel's word; undefined: it is not known here. */
+  agentOf(id: string): string | null | undefined {
+    return (this.#open.get(id) ?? this.#closing.get(id))?.start.agent;
+  }
+
   /** Whether the flow has ended, and its record is still to be given out. */
   isEnding(id: string): boolean {
     return this.#closing.has(id) || this.#waiting.has(id);
@@ -230,10 +235,10 @@ export class Ledger {
     return this.#ended.has(id);
   }
 
-  /** Reports as they came from a worker, unchecked. */
-  workerReports(flows: readonly unknown[]): void {
+  /** Reports as they came, unchecked, from the worker with this number; null: from the forwarder. */
+  workerReports(flows: readonly unknown[], worker: number | null): void {
     for (const flow of flows) {
-      if (isReportedFlow(flow)) this.#reported(flow.report, flow.kernel);
+      if (isReportedFlow(flow)) this.#reported({ ...flow.report, worker }, flow.kernel);
       else this.#counts.malformedReports++;
     }
   }

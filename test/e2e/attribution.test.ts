@@ -159,6 +159,16 @@ t.test('an unconnected socket of an agent is given to who is none, who connects 
   t.match(record, { agent: shop, technique: 'packet_tcp', src: { pid: only(gave).pid } });
 });
 
+t.test('an option is set on a socket of an agent by who is none', async (t) => {
+  const path = `sluice-option-${process.pid}`;
+  const taker = world.near.start(stage.attempt('sets_option_of_what_it_took', path));
+  await step(taker, 'taking');
+  const gave = only(await stage.run(shop, 'gives_unconnected', path));
+  t.match((await taker.finished).stdout, /"error": "PermissionError"/);
+  const record = await sluice.waitForFlow((flow) => flow.technique === 'so_bindtodevice');
+  t.match(record, { agent: shop, src: { pid: gave.pid, cgroup: gave.cgroup } }, 'all of it is of the agent');
+});
+
 t.test('an unconnected socket of who is none is given to an agent, which connects it', async (t) => {
   const path = `sluice-foreign-${process.pid}`;
   const taker = stage.start(shop, 'connects_what_it_took', stage.nextSize(), path);

@@ -28,11 +28,17 @@ const socket = (pid: number, cookie: bigint, change: Partial<OpenSocket> = {}): 
   ...change,
 });
 
+function makeProcess(procRoot: string, pid: number, startNs: bigint): void {
+  mkdirSync(join(procRoot, String(pid)));
+  symlinkSync('/usr/bin/billing', join(procRoot, `${pid}/exe`));
+  writeFileSync(join(procRoot, `${pid}/cgroup`), '0::/sluice/run/billing/0011\n');
+  const before = Array.from({ length: 19 }, () => '0').join(' ');
+  writeFileSync(join(procRoot, `${pid}/stat`), `${pid} (billing) ${before} ${startNs / 10_000_000n} 0\n`);
+}
+
 t.test('the table', async (t) => {
   const procRoot = t.testdir({});
-  mkdirSync(join(procRoot, '7'));
-  symlinkSync('/usr/bin/billing', join(procRoot, '7/exe'));
-  writeFileSync(join(procRoot, '7/cgroup'), '0::/sluice/run/billing/0011\n');
+  makeProcess(procRoot, 7, process(7).startNs);
   const sources = {
     procRoot,
     processes: () => [process(9, { tag: { ...tag, why: 'exe' } }), process(8, { tag: null }), process(7)],
@@ -61,4 +67,18 @@ t.test('the table', async (t) => {
   });
   t.match(agents[1], { pid: 9, reason: 'exe', exe: null, cgroup: null, flows: 0 });
   t.equal((await listAgents(sources, 1)).agents.length, 1);
+});
+
+t.test('what /proc says of the next process with the number is not told', async (t) => {
+  const procRoot = t.testdir({});
+  makeProcess(procRoot, 7, process(7).startNs + 10_000_000n);
+  const sources = {
+    procRoot,
+    processes: () => [process(7)],
+    sockets: () => [],
+    agentName: () => 'billing',
+    rfc3339: (ns: bigint) => `at ${ns}`,
+    openFlows: () => new Map(),
+  };
+  t.match((await listAgents(sources, 10)).agents, [{ pid: 7, agent: 'billing', exe: null, cgroup: null }]);
 });

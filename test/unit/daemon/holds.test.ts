@@ -11,12 +11,16 @@ const claim = (hold: number, change: object = {}) => ({
 const ALICE = { uid: 0, user: 'root', login: 'alice' };
 const YES = { approved: true, reason: null, by: ALICE };
 
-function holdsOf(takenTimeoutMs?: number) {
+function holdsOf(
+  takenTimeoutMs?: number,
+  agentOf: (flow: string) => string | null | undefined = () => undefined,
+) {
   const sent: unknown[] = [];
   const log: string[] = [];
   const holds = new Holds(
     (key, message) => sent.push([key, message]),
     (line) => log.push(line),
+    agentOf,
     takenTimeoutMs,
   );
   return { holds, sent, log };
@@ -210,4 +214,17 @@ t.test('nor does one that goes back and forth at its bound', async (t) => {
     holds.heard(1, claim(1_000 + hold));
   }
   t.equal(log.length, 60, 'twenty that wait, their ends, and twenty times no room');
+});
+
+t.test('whose the flow is, the kernel has said', async (t) => {
+  const agents: Record<string, string | null> = { [held.flow]: 'shop', fedcba9876543210: null };
+  const { holds, log } = holdsOf(undefined, (flow) => agents[flow]);
+  holds.heard(1, claim(0));
+  holds.heard(1, claim(1, { flow: 'fedcba9876543210' }));
+  holds.heard(1, claim(2, { flow: '00000000000000ff' }));
+  t.strictSame(
+    holds.list().map(({ agent }) => agent),
+    ['shop', null, 'web'],
+  );
+  t.match(log[0], /by shop, rule r/);
 });

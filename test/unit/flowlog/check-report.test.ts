@@ -89,18 +89,18 @@ t.test('a worker cannot speak of a flow before the kernel has', async (t) => {
       unread = [];
     },
   });
-  ledger.workerReports([reported(claimed)]);
+  ledger.workerReports([reported(claimed)], 1);
   await arrive();
   t.same(records, [], 'there has been no such flow');
   t.match(ledger.counters(), { malformedReports: 1, records: 0 });
   ledger.kernelEvent(event('open', own));
-  ledger.workerReports([reported(own)]);
+  ledger.workerReports([reported(own)], 1);
   await arrive();
   t.match(records, [{ id: own.id, agent: 'billing', src: { pid: 1 } }], 'nor is the true one kept out by it');
 
   const next = { ...own, id: flowId(0xa0) };
   unread = [next];
-  ledger.workerReports([reported({ ...claimed, id: next.id })]);
+  ledger.workerReports([reported({ ...claimed, id: next.id })], 1);
   await arrive();
   t.match(
     records[1],
@@ -109,15 +109,25 @@ t.test('a worker cannot speak of a flow before the kernel has', async (t) => {
   );
 });
 
+t.test('which worker it was, the daemon says', async (t) => {
+  const { ledger, records } = setUp();
+  ledger.workerReports([reported(A, { worker: 7 })], 2);
+  await arrive();
+  t.match(records, [{ id: A.id, worker: 2 }]);
+});
+
 t.test('who is nobody’s flow has no id of a flow', async (t) => {
   const { ledger, records } = setUp();
   ledger.kernelEvent(event('open', A));
-  ledger.workerReports([{ kernel: null, report: report(A.id, { reason: 'not_an_agent', verdict: 'deny' }) }]);
+  ledger.workerReports(
+    [{ kernel: null, report: report(A.id, { reason: 'not_an_agent', verdict: 'deny' }) }],
+    1,
+  );
   await arrive();
   t.equal(ledger.counters().open, 1);
   t.match(records, [{ agent: null, reason: 'not_an_agent', src: { pid: null } }]);
   t.not(records[0]?.id, A.id);
-  ledger.workerReports([reported(A)]);
+  ledger.workerReports([reported(A)], 1);
   await arrive();
   t.match(records[1], { id: A.id, agent: 'billing', reason: 'ok' });
 });

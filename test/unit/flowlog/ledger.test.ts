@@ -25,7 +25,7 @@ t.test('open, report, closed: the record of a flow', async (t) => {
   t.equal(ledger.counters().open, 1);
   t.same([...ledger.openByPid()], [[A.pid, 1]]);
   await arrive();
-  ledger.workerReports([reported(A)]);
+  ledger.workerReports([reported(A)], 1);
   ledger.kernelEvent(event('closed', A));
   pass(10_000);
   t.equal(records.length, ledger.hasEnded(A.id) ? 1 : 0);
@@ -47,7 +47,7 @@ t.test('a worker that has not told all by then is waited for, but not for ever',
     for (const kind of ['open', 'closed'] as const) ledger.kernelEvent(event(kind, flow));
   await arrive();
   pass(30_000);
-  ledger.workerReports([reported(A)]);
+  ledger.workerReports([reported(A)], 1);
   toldMs = 1_999;
   pass(1);
   t.match(records, [{ id: A.id, reason: 'ok' }], 'the other may be in its next batch');
@@ -67,7 +67,7 @@ t.test('closed before the report, as batches make it', async (t) => {
   t.match({ ...ledger.counters(), ending: ledger.isEnding(A.id) }, { open: 0, closing: 1, ending: true });
   pass(1_999);
   t.equal(records.length, 0);
-  ledger.workerReports([reported(A)]);
+  ledger.workerReports([reported(A)], 1);
   await arrive();
   pass(10_000);
   t.strictSame(
@@ -80,7 +80,7 @@ t.test('the ring lost `open`, or everything', async (t) => {
   for (const inputs of [['closed', 'report'], ['report', 'closed'], ['report']]) {
     const { ledger, records, pass } = setUp();
     for (const input of inputs) {
-      if (input === 'report') ledger.workerReports([reported(A)]);
+      if (input === 'report') ledger.workerReports([reported(A)], 1);
       else ledger.kernelEvent(event('closed', A));
     }
     await arrive();
@@ -103,7 +103,7 @@ t.test('closed and never reported: lost', async (t) => {
   t.match(records, [
     { reason: 'lost', verdict: 'error', disposition: 'unknown', worker: null, timings: { total_ms: 1_500 } },
   ]);
-  ledger.workerReports([reported(A)]);
+  ledger.workerReports([reported(A)], 1);
   t.equal(records.length, 1);
   t.equal(ledger.counters().lateReports, 1);
 });
@@ -146,7 +146,7 @@ t.test('a report beats the death of its worker', async (t) => {
   ledger.kernelEvent(event('open', A));
   ledger.workerDied(1);
   ledger.kernelEvent(event('closed', A));
-  ledger.workerReports([reported(A)]);
+  ledger.workerReports([reported(A)], 1);
   await arrive();
   pass(10_000);
   t.match(records, [{ reason: 'ok' }]);
@@ -180,12 +180,15 @@ t.test('refused by the kernel: at once, with its reason', async (t) => {
 
 t.test('somebody who is no agent has a record, but nobody to attest', async (t) => {
   const { ledger, records } = setUp();
-  ledger.workerReports([
-    {
-      kernel: null,
-      report: report(flowId(7), { reason: 'not_an_agent', verdict: 'deny', disposition: 'denied' }),
-    },
-  ]);
+  ledger.workerReports(
+    [
+      {
+        kernel: null,
+        report: report(flowId(7), { reason: 'not_an_agent', verdict: 'deny', disposition: 'denied' }),
+      },
+    ],
+    1,
+  );
   t.match(records, [{ reason: 'not_an_agent', agent: null, src: { pid: null, ip: '127.0.0.1' } }]);
 });
 
@@ -193,14 +196,14 @@ t.test('what a worker says of another flow does not stand against the kernel', a
   const { ledger, records } = setUp();
   ledger.kernelEvent(event('open', A));
   await arrive();
-  ledger.workerReports([reported({ ...A, uid: 0, pid: 1, agentId: 5, dstIp: '198.51.100.9' })]);
+  ledger.workerReports([reported({ ...A, uid: 0, pid: 1, agentId: 5, dstIp: '198.51.100.9' })], 1);
   t.match(records, [{ agent: 'billing', src: { uid: 1001, pid: 4242 }, dst: { ip: '203.0.113.7' } }]);
 });
 
 t.test("flows of the self-test are nobody else's business", async (t) => {
   const { ledger, records, pass } = setUp({ ignoredAgent: A.agentId });
   ledger.kernelEvent(event('open', A));
-  ledger.workerReports([reported(A)]);
+  ledger.workerReports([reported(A)], 1);
   ledger.kernelEvent(event('closed', A));
   ledger.kernelEvent(event('denied', { ...A, id: flowId(0xc), agentId: 5 }, 'udp_denied'));
   await arrive();
@@ -211,7 +214,7 @@ t.test("flows of the self-test are nobody else's business", async (t) => {
 
 t.test("a report that comes before the kernel's word is taken with the facts it brings", async (t) => {
   const { ledger, records } = setUp();
-  ledger.workerReports([reported(A)]);
+  ledger.workerReports([reported(A)], 1);
   await arrive();
   ledger.kernelEvent(event('open', A));
   ledger.kernelEvent(event('closed', A));
@@ -222,7 +225,7 @@ t.test("a report that comes before the kernel's word is taken with the facts it 
 t.test('a malformed report is counted, and the flow still gets its record', async (t) => {
   const { ledger, records, pass } = setUp();
   ledger.kernelEvent(event('open', A));
-  ledger.workerReports([{ ...reported(A), report: { id: A.id } }, null]);
+  ledger.workerReports([{ ...reported(A), report: { id: A.id } }, null], 1);
   ledger.kernelEvent(event('closed', A));
   await arrive();
   pass(2_000);
@@ -260,7 +263,7 @@ t.test('records wait for attestation, though not for ever, and overtake each oth
   const { ledger, records, pass } = setUp({ attest });
   const all = [1, 2, 3, 4].map((number) => facts(flowId(number)));
   for (const flow of all) ledger.kernelEvent(event('open', flow));
-  for (const flow of all) ledger.workerReports([reported(flow)]);
+  for (const flow of all) ledger.workerReports([reported(flow)], 1);
   t.equal(ledger.counters().waiting, 4);
   answers.get(flowId(3))?.resolve(ATTESTED);
   await arrive();
@@ -301,7 +304,7 @@ t.test('every table is bounded, and a bound costs no record', async (t) => {
   t.match(ledger.counters(), { open: 2, untracked: 8 });
   for (const flow of all) ledger.kernelEvent(event('closed', flow));
   t.ok(ledger.counters().closing <= 2);
-  for (const flow of all) ledger.workerReports([reported(flow)]);
+  for (const flow of all) ledger.workerReports([reported(flow)], 1);
   t.ok(ledger.counters().waiting <= 2);
   pass(10_000);
   pass(10_000);
@@ -318,7 +321,7 @@ t.test('the daemon stops: every flow is ended and recorded', async (t) => {
   if (open === undefined || closing === undefined || waiting === undefined) throw new Error('three');
   for (const flow of [open, closing, waiting]) ledger.kernelEvent(event('open', flow));
   ledger.kernelEvent(event('closed', closing));
-  ledger.workerReports([reported(waiting)]);
+  ledger.workerReports([reported(waiting)], 1);
   ledger.finish();
   t.strictSame(records.map(({ id, reason, timings }) => [id, reason, timings.total_ms]).sort(), [
     [flowId(1), 'daemon_died', 5_000],
@@ -413,7 +416,7 @@ async function scenario(seed: number): Promise<string | null> {
       const input = flow?.inputs.shift();
       if (flow === undefined || input === undefined) continue;
       flow.facts ??= facts(flow.id, { startNs: boot(nowMs) });
-      if (input === 'report') ledger.workerReports([reported(flow.facts)]);
+      if (input === 'report') ledger.workerReports([reported(flow.facts)], 1);
       else ledger.kernelEvent(event(input, flow.facts, input === 'denied' ? 'udp_denied' : null));
       if (flow.inputs.length === 0) flows.splice(flows.indexOf(flow), 1);
     }

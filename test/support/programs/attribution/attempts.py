@@ -179,6 +179,16 @@ def connects_what_it_took(size, path, seconds=20):
     line.send(b"x")
 
 
+def sets_option_of_what_it_took(path):
+    s, line = take(path)
+    about_to_send(0)
+    try:
+        s.setsockopt(socket.SOL_SOCKET, 25, b"lo")
+    except OSError as error:
+        tell(error=type(error).__name__)
+    line.send(b"x")
+
+
 def both_connect(path, size, rounds):
     """Each of two agents holds each socket; both call connect() at the same moment. Who wins sends its own size."""
     with socket.socket(socket.AF_UNIX) as u:
