@@ -27,7 +27,7 @@ import { World } from '#test/support/world.ts';
 import { AGENTS } from '#test/support/world-policy.ts';
 
 t.setTimeout(280_000);
-const world = await World.open(['nginx']);
+const world = await World.open(['raw']);
 t.teardown(() => world.close());
 const cgroups = findCgroup2();
 const place = `/sluice-places-${process.pid}`;
@@ -251,6 +251,46 @@ t.test('paths that look like more than a path', async (t) => {
       t.equal(record.identity.selectors.includes(`unix:path:${path.toString()}`), isText);
     });
   }
+});
+
+t.test('a pooler keeps the connection another agent speaks through', async (t) => {
+  const path = `sluice-pooler-${process.pid}`;
+  const size = stage.nextSize();
+  const pooler = stage.start(stock, 'pools', size, path);
+  await step(pooler, 'taking');
+  await stage.run(shop, 'asks_pooler', size, path);
+  t.equal((await pooler.finished).code, 0, pooler.stderr);
+  await stage.judge(t, stock, only(told(pooler.stdout)));
+});
+
+t.test('a datagram socket is given away, and DNS is asked by it', async (t) => {
+  const ask = async (taker: string | null, connected: 0 | 1) => {
+    const label = `given-${connected}-to-${taker ?? 'nobody'}`;
+    const path = `sluice-${label}-${process.pid}`;
+    const argv = stage.attempt('asks_by_what_it_took', path, label, connected);
+    const asks = taker === null ? world.near.start(argv) : sluice.start(taker, argv);
+    await step(asks, 'taking');
+    const gave = only(await stage.run(shop, 'gives_datagrams', path, connected));
+    await asks.finished;
+    return { name: `${label}.test`, gave, took: only(told(asks.stdout)) };
+  };
+  const recorded = (name: string) => sluice.waitForFlow((flow) => flow.dst.host === name);
+  const arrived = async (name: string): Promise<boolean> =>
+    (await world.raw.received('dns'))
+      .toString('latin1')
+      .toLowerCase()
+      .includes(name.slice(0, -'.test'.length));
+
+  const first = await ask(stock, 0);
+  t.match(await recorded(first.name), { agent: stock, protocol: 'dns', src: { pid: first.took.pid } });
+  t.ok(await arrived(first.name));
+  const second = await ask(stock, 1);
+  const record = await recorded(second.name);
+  t.match(record, { agent: shop, src: { pid: second.gave.pid } }, 'of who connected it');
+  const third = await ask(null, 0);
+  const denied = await sluice.waitForFlow((flow) => flow.reason === 'udp_denied');
+  t.match(denied, { agent: shop, verdict: 'deny', src: { pid: third.gave.pid } });
+  t.notOk(await arrived(third.name), 'who is no agent asks nothing by it');
 });
 
 t.test('another network namespace', async (t) => {

@@ -179,6 +179,59 @@ def connects_what_it_took(size, path, seconds=20):
     line.send(b"x")
 
 
+def gives_datagrams(path, connected):
+    about_to_send(0)
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    if connected:
+        s.connect((HOST, 53))
+    give(path, s)
+
+
+def asks_by_what_it_took(path, label, connected):
+    """A question for the address of LABEL.test, on a socket that was given."""
+    s, line = take(path)
+    about_to_send(0)
+    question = b"\x12\x34\x01\x00\x00\x01" + bytes(6)
+    question += bytes([len(label)]) + label.encode() + b"\x04test\x00\x00\x01\x00\x01"
+    try:
+        if connected:
+            s.send(question)
+        else:
+            s.sendto(question, (HOST, 53))
+        s.settimeout(1)
+        s.recv(512)
+    except OSError as error:
+        tell(error=type(error).__name__)
+    line.send(b"x")
+
+
+def pools(size, path):
+    """Keeps the connections, for others who give it what to send: as a pooler of database sessions does."""
+    with socket.socket(socket.AF_UNIX) as u:
+        u.bind("\0" + path)
+        u.listen()
+        step("taking")
+        client = u.accept()[0]
+        s = dial(size)
+        left = size
+        while left > 0:
+            data = client.recv(left)
+            s.sendall(data)
+            left -= len(data)
+        s.shutdown(socket.SHUT_WR)
+        while data := s.recv(65536):
+            client.sendall(data)
+
+
+def asks_pooler(size, path):
+    about_to_send(0)
+    with socket.socket(socket.AF_UNIX) as u:
+        u.connect("\0" + path)
+        u.sendall(b"a" * size)
+        while u.recv(65536):
+            pass
+
+
 def sets_option_of_what_it_took(path):
     s, line = take(path)
     about_to_send(0)
