@@ -1,5 +1,5 @@
 /** The scanner of native code: many expressions looked for in one pass, by Vectorscan. */
-import { SluiceError } from '../core/errors.ts';
+import { messageOf, SluiceError } from '../core/errors.ts';
 import {
   addon,
   type NativeExpressions,
@@ -83,5 +83,11 @@ function listsOf(expressions: readonly Expression[]): NativeExpressions {
 }
 
 function unsearchable(cause: unknown): SluiceError {
-  return new SluiceError('POLICY', 'the detectors of the policy cannot be searched for', { cause });
+  return new SluiceError(
+    'POLICY',
+    `the detectors of the policy cannot be searched for: ${messageOf(cause)}`,
+    {
+      cause,
+    },
+  );
 }

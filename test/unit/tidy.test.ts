@@ -28,6 +28,7 @@ const shell = [
   'test/vm/guest/run',
   'scripts/bypass',
   'scripts/lib/setup',
+  'scripts/lib/build',
   'scripts/lib/clang-format-check',
   '.ci/run',
   'bin/sluice',
