@@ -9,7 +9,7 @@ import { SluiceError } from '../core/errors.ts';
 
 /** The first line of a file that is ours to overwrite. */
 export const MARKER = '# Written by: sluice unit harden';
-export const DAEMON_UNIT = 'sluice.service';
+const DAEMON_UNIT = 'sluice.service';
 /** There while the daemon runs; systemd removes it with the daemon's RuntimeDirectory=. */
 const API_SOCKET = '/run/sluice/api.sock';
 

@@ -9,7 +9,7 @@
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 
 /** RFC 1035 §2.3.4 allows 255 bytes on the wire, which are 253 characters of text. */
-export const DNS_NAME_MAX_LENGTH = 253;
+const DNS_NAME_MAX_LENGTH = 253;
 
 const LABEL = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?';
 const NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`);

@@ -27,7 +27,7 @@ export function isInternet({ family }: OpenSocket): boolean {
 }
 
 /** Sockets of each process, each once however many descriptors there are. */
-export function socketsByPid(sockets: readonly OpenSocket[]): Map<number, OpenSocket[]> {
+function socketsByPid(sockets: readonly OpenSocket[]): Map<number, OpenSocket[]> {
   const byPid = new Map<number, Map<bigint, OpenSocket>>();
   for (const socket of sockets) {
     const own = byPid.get(socket.pid) ?? new Map<bigint, OpenSocket>();

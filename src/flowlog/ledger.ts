@@ -23,11 +23,11 @@ import { type ConcludedEnding, completeRecord, concludedReport, type FlowStart }
 import { refusalText, type UnixPath } from './refusal.ts';
 
 /** How long a closed flow may stay unreported: forty batches of the workers' reports. */
-export const REPORT_GRACE_MS = 2_000;
+const REPORT_GRACE_MS = 2_000;
 /** The same where a worker has not told all: it lives, and says nothing. */
-export const SILENCE_LIMIT_MS = 60_000;
+const SILENCE_LIMIT_MS = 60_000;
 /** How long a record waits for its attestation. */
-export const ATTEST_WAIT_MS = 2_000;
+const ATTEST_WAIT_MS = 2_000;
 /** About a kilobyte each. One source address has 28k ports to a destination: this is nine of them, all busy. */
 const MAX_OPEN = 262_144;
 /** Thousands may end with their process; those that are concluded for want of room are taken for lost. */

@@ -56,7 +56,7 @@ export const lsmPrograms: Readonly<Record<string, string>> = {
 };
 
 /** The kernel keeps 15 characters of a program's name. */
-export function kernelName(program: string): string {
+function kernelName(program: string): string {
   return program.slice(0, 15);
 }
 

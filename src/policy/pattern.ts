@@ -9,7 +9,7 @@
 /** One place of a pattern is one byte of a match; this many also bound the work for each match. */
 export const PATTERN_MAX_PLACES = 256;
 /** What is shorter would be found everywhere. */
-export const PATTERN_MIN_BYTES = 3;
+const PATTERN_MIN_BYTES = 3;
 const MAX_DEPTH = 16;
 
 /** A bit for each byte there is. */

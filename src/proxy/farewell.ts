@@ -13,7 +13,7 @@ import { takeFrom } from './landing.ts';
 import type { Recognised } from './recognise.ts';
 
 /** As long as an agent may go on sending after its answer. Longer serves only one that does not read. */
-export const LINGER_MS = 5_000;
+const LINGER_MS = 5_000;
 /** As much as it may send: what a fast local agent has in flight, not a free sink. */
 export const LINGER_MAX_BYTES = 64 * 1024 * 1024;
 

@@ -14,7 +14,7 @@ export const MAX_AGE_MS = 3_600_000;
 /** Servers honour a ticket for 300 s (nginx, PostgreSQL's OpenSSL) or longer; renewed well before. */
 export const RENEW_AFTER_MS = 60_000;
 /** About 2 MiB at the usual 2 KiB per session; more servers than this just handshake in full. */
-export const MAX_ENTRIES = 1024;
+const MAX_ENTRIES = 1024;
 /** A ticket can be 64 KiB by RFC 8446 §4.6.1; servers send a few hundred bytes. Larger is not kept. */
 export const MAX_SESSION_BYTES = 16_384;
 

@@ -101,6 +101,20 @@ t.test('what src imports is its own, of Node, or a dependency', async (t) => {
   t.strictSame(wrong, []);
 });
 
+t.test('what is exported is used elsewhere, if only by a test', async (t) => {
+  const words = new Map<string, Set<string>>();
+  for (const file of [...sources, ...scripts, ...tests])
+    for (const [word] of read(file).matchAll(/[A-Za-z_$][\w$]*/g))
+      words.set(word, (words.get(word) ?? new Set()).add(file));
+  const exported = /^export (?:async )?(?:function\*?|const|class) ([\w$]+)/gm;
+  const unused = sources.flatMap((file) =>
+    [...read(file).matchAll(exported)]
+      .filter(([, name = '']) => (words.get(name)?.size ?? 0) < 2)
+      .map(([, name]) => `${file}: ${name}`),
+  );
+  t.strictSame(unused, []);
+});
+
 t.test('only the kernel room loads native code', async (t) => {
   const loading = sources.filter((file) => /\bcreateRequire\b|\bdlopen\b|\.node['"`]/.test(read(file)));
   t.strictSame(
@@ -122,11 +136,15 @@ t.test('only the proxy and the API open sockets', async (t) => {
 });
 
 t.test('a unit test lies where its source lies', async (t) => {
-  const known = new Set([...sources, ...tests, ...scripts]);
+  const known = new Set([...sources, ...tests, ...scripts, ...shell]);
   const homeless: string[] = [];
   for (const file of tests.filter((path) => path.startsWith('test/unit/') && path.endsWith('.test.ts'))) {
     const path = file.slice('test/unit/'.length).replace(/\.test\.ts$/, '.ts');
-    const homes = [`src/${path}`, /^(support|bench|vm|fuzz)\//.test(path) ? `test/${path}` : path];
+    const homes = [
+      `src/${path}`,
+      /^(support|bench|vm|fuzz)\//.test(path) ? `test/${path}` : path,
+      path.replace(/\.ts$/, ''),
+    ];
     if (file !== 'test/unit/tidy.test.ts' && !homes.some((home) => known.has(home))) homeless.push(file);
   }
   t.strictSame(homeless, []);

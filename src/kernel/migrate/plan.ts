@@ -12,7 +12,7 @@ export interface Move {
 }
 
 /** SLUICE_MOVE_BYTES and SLUICE_MOVES_MAX of bpf/api/migrate.h. */
-export const MOVE_BYTES = 8;
+const MOVE_BYTES = 8;
 export const MOVES_MAX = 62;
 const PLAN_HEAD_BYTES = 8;
 const PLAN_BYTES = PLAN_HEAD_BYTES + MOVES_MAX * 8;

@@ -14,7 +14,7 @@ import { lsmPrograms, pinPaths, programTypes, removeDirectory, stagePaths } from
 
 /** Pins of what is needed only on the way: the arrays of the programs before, and the plans. */
 export const FORMER_PROGRAM = 'sluice_former_';
-export const PLANS = 'sluice_plans';
+const PLANS = 'sluice_plans';
 /** Programs that stand in for those before. */
 export const VIA = 'sluice_via_';
 
