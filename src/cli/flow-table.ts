@@ -42,11 +42,18 @@ export function flowRow(record: FlowRecord): string[] {
     destinationText(record.dst),
     record.protocol,
     record.verdict === 'error' ? 'error' : record.disposition,
-    record.reason,
+    reasonText(record),
     formatBytes(record.bytes.agent_to_server),
     formatBytes(record.bytes.server_to_agent),
     formatDuration(record.timings.total_ms),
   ];
+}
+
+/** Inside a flow that went well something may have been denied all the same. */
+function reasonText({ reason, operations, masks }: FlowRecord): string {
+  // Records of earlier versions have no count of masks.
+  const denied = (operations?.denied ?? 0) + (masks?.denied ?? 0);
+  return denied === 0 ? reason : `${reason}, ${denied} denied`;
 }
 
 function destinationText(dst: FlowRecord['dst']): string {

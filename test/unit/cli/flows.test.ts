@@ -25,6 +25,10 @@ t.test('a table for people', (t) => {
       dst: { ...sampleRecord(2).dst, ip: '2001:db8::1', host: null, name: null, port: 80 },
     }),
     sampleRecord(3, { verdict: 'error', reason: 'tls_name_mismatch' }),
+    sampleRecord(4, {
+      operations: { total: 6, denied: 2, held: 1, approved: 0, observed: 0, holds: [] },
+      masks: { masked: 1, observed: 0, denied: 1 },
+    }),
   );
   return script(
     t,
@@ -35,6 +39,7 @@ $ sluice flows
 | 2026-01-31 12:00:01  billing  4242  db.example.org:5432  postgres  upgraded  ok                 1.5 KiB    20 KiB  42 ms
 | 2026-01-31 12:00:02  -           -  [2001:db8::1]:80     unknown   denied    no_rule            1.5 KiB    20 KiB  42 ms
 | 2026-01-31 12:00:03  billing  4242  db.example.org:5432  postgres  error     tls_name_mismatch  1.5 KiB    20 KiB  42 ms
+| 2026-01-31 12:00:04  billing  4242  db.example.org:5432  postgres  upgraded  ok, 3 denied       1.5 KiB    20 KiB  42 ms
 `,
   );
 });
