@@ -193,7 +193,8 @@ export class Attestor {
 
   /** The path of the executable, if it still leads there: a file may be replaced while it runs. */
   async #pathNow({ exe }: ProcessFacts): Promise<string | null> {
-    return exe?.pathVerified === true && (await leadsTo(exe.path, exe.stat)) ? exe.path : null;
+    if (exe === null || exe.path === null || !exe.pathVerified) return null;
+    return (await leadsTo(exe.path, exe.stat)) ? exe.path : null;
   }
 
   #agent(id: number): IdentityPolicy['agents'][number] | null {

@@ -10,11 +10,13 @@ import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, constants, readlinkSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errnoOf } from '../core/errors.ts';
 import type { FlowFacts } from '../kernel/facts.ts';
 import { type FileId, isFile } from './file-id.ts';
 
 export interface OpenExe {
-  readonly path: string;
+  /** Null where it is longer than the kernel tells (a page). */
+  readonly path: string | null;
   readonly pathVerified: boolean;
   /** Whoever asked closes it. */
   readonly handle: FileHandle;
@@ -55,16 +57,18 @@ async function openAs(
   return null;
 }
 
+/** Empty where it is too long to be told. */
 function linkText(magicLink: string): Buffer | null {
   try {
     return readlinkSync(magicLink, { encoding: 'buffer' });
-  } catch {
-    return null;
+  } catch (error) {
+    return errnoOf(error) === 'ENAMETOOLONG' ? Buffer.alloc(0) : null;
   }
 }
 
 /** The path in /proc/PID/exe, less the mark the kernel adds when it was unlinked. */
-function shownPath(link: Buffer, found: BigIntStats): string {
+function shownPath(link: Buffer, found: BigIntStats): string | null {
+  if (link.length === 0) return null;
   const text = link.toString();
   return found.nlink === 0n && text.endsWith(' (deleted)') ? text.slice(0, -' (deleted)'.length) : text;
 }
@@ -88,7 +92,11 @@ async function fromProcess(finder: ExeFinder, facts: FlowFacts): Promise<OpenExe
     await opened.handle.close();
     return null;
   }
-  return { ...opened, path, pathVerified: isUtf8(link) && (await leadsTo(path, opened.stat)) };
+  return {
+    ...opened,
+    path,
+    pathVerified: path !== null && isUtf8(link) && (await leadsTo(path, opened.stat)),
+  };
 }
 
 /**

@@ -1,7 +1,22 @@
-import { mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { errnoOf } from '#src/core/errors.ts';
 import { type ExeFinder, openExe } from '#src/identity/exe.ts';
+import { kernelDevice } from '#src/identity/file-id.ts';
 import { isSameProcess } from '#src/identity/process.ts';
 import type { FlowFacts } from '#src/kernel/facts.ts';
 import { FakeHost, statLine } from '#test/unit/identity/fake-proc.ts';
@@ -31,6 +46,37 @@ async function pathOf(finder: ExeFinder, facts: FlowFacts) {
 t.test('names the executable of a living process', async (t) => {
   const { exe, facts, finder } = setUp(t.testdir());
   t.strictSame(await pathOf(finder(), facts), { path: exe, pathVerified: true });
+});
+
+t.test('a path that is too long to be told does not hide the file', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'sluice-deep-'));
+  t.teardown(() => execFileSync('rm', ['-rf', dir]));
+  const script = `
+import os, shutil
+for _ in range(24):
+    os.mkdir("d" * 200)
+    os.chdir("d" * 200)
+shutil.copy("/bin/sleep", "sleep")
+os.execv("./sleep", ["sleep", "60"])
+`;
+  const deep = spawn('/usr/bin/python3', ['-c', script], { cwd: dir, stdio: 'ignore' });
+  t.teardown(() => deep.kill('SIGKILL'));
+  const program = `/proc/${deep.pid}/exe`;
+  const isDeep = (): boolean => {
+    try {
+      return !readlinkSync(program).startsWith('/');
+    } catch (error) {
+      return errnoOf(error) === 'ENAMETOOLONG';
+    }
+  };
+  while (deep.exitCode === null && !isDeep()) await new Promise((resolve) => setImmediate(resolve));
+  const stat = statSync(program, { bigint: true });
+  const { facts, finder } = setUp(t.testdir());
+  const own = { ...facts, pid: deep.pid ?? 0, exeDev: kernelDevice(stat.dev), exeInode: stat.ino };
+  const found = await openExe(finder({ procRoot: '/proc', isSameProcess: () => true }), own);
+  t.match(found, { path: null, pathVerified: false });
+  t.equal(found?.stat.size, statSync('/bin/sleep', { bigint: true }).size);
+  await found?.handle.close();
 });
 
 t.test('pid reused: the next process is not taken for the one that connected', async (t) => {
