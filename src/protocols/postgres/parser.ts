@@ -8,6 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import makeInstance, { type PgQueryModule } from 'libpg-query/wasm/libpg-query.js';
+import { isTooHeavy } from './text-weight.ts';
 
 /** A node of the tree: JSON as libpg_query writes it, by the names of nodes/parsenodes.h. */
 export type Node = Readonly<Record<string, unknown>>;
@@ -23,10 +24,7 @@ export type Parsed =
   | { readonly kind: 'syntax-error'; readonly message: string; readonly position: number }
   | { readonly kind: 'too-complex' };
 
-/**
- * Reading is linear, at 2 µs a byte for the costliest texts (a list of short values): one text stops everything else in
- * a worker for a quarter of a second at the most.
- */
+/** And not too heavy (text-weight.ts): those that are shorter may be read for longer. */
 export const STATEMENT_MAX_BYTES = 131_072;
 
 /** Memory of an instance begins with 128 MiB, of which little is touched, and only ever grows: beyond this it is made anew. */
@@ -35,7 +33,7 @@ const HEAP_MAX_BYTES = 256 * 1024 * 1024;
 /** Spares for texts that break one, which takes a hostile agent; made again in a few milliseconds. */
 const SPARES = 2;
 
-/** Trees of longer texts are not kept: they take many times the room of the text. */
+/** Trees of longer texts are kept for as long as they are being looked at: they take many times the room of the text. */
 const KEPT_MAX_BYTES = 16_384;
 
 /** The text that was read last: rules, masks and what follows a session each read the same one in turn. */
@@ -80,17 +78,29 @@ function ignore(): void {}
 export function parse(text: Buffer): Parsed {
   if (code === null) throw new Error('the parser is not loaded');
   if (last?.text.equals(text) === true) return last.parsed;
-  if (instance === null || text.length > STATEMENT_MAX_BYTES) return { kind: 'too-complex' };
+  if (instance === null || !mayBeRead(text)) return { kind: 'too-complex' };
   last = null;
   try {
     const parsed = parseWith(instance, text);
-    if (text.length <= KEPT_MAX_BYTES) last = { text: Buffer.from(text), parsed };
+    keep({ text: Buffer.from(text), parsed });
     if (instance.HEAPU8.length > HEAP_MAX_BYTES) replace();
     return parsed;
   } catch {
     replace();
     return { kind: 'too-complex' };
   }
+}
+
+function mayBeRead(text: Buffer): boolean {
+  return text.length <= STATEMENT_MAX_BYTES && !isTooHeavy(text);
+}
+
+function keep(read: NonNullable<typeof last>): void {
+  last = read;
+  if (read.text.length <= KEPT_MAX_BYTES) return;
+  setImmediate(() => {
+    if (last === read) last = null;
+  });
 }
 
 /** A word, a constant, an operator or a comment of the text, by its bytes. */
@@ -105,7 +115,7 @@ export interface Token {
  */
 export function scan(text: Buffer): readonly Token[] | null {
   if (code === null) throw new Error('the parser is not loaded');
-  if (instance === null || text.length > STATEMENT_MAX_BYTES) return null;
+  if (instance === null || !mayBeRead(text)) return null;
   try {
     return scanWith(instance, text);
   } catch {

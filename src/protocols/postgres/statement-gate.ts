@@ -106,7 +106,7 @@ const CHANGES_READING: Denial = {
 
 const TOO_COMPLEX: Denial = {
   sqlState: '54001',
-  message: `Sluice: the statement is nested too deeply, or longer than ${STATEMENT_MAX_BYTES} bytes, to be read`,
+  message: `Sluice: the statement is nested too deeply, longer than ${STATEMENT_MAX_BYTES} bytes, or of too many words, to be read`,
   hint: 'Split it. What cannot be read is not passed on where policy has rules about statements.',
 };
 
