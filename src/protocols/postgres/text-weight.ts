@@ -35,8 +35,8 @@ const PLUS = 0x2b;
 const MINUS = 0x2d;
 const POINT = 0x2e;
 const TAG = /^\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$/;
-/** `quotecontinue`: a line's end before any comment. */
-const GAP = /^[ \t\f\v]*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*$/;
+/** `quotecontinue`: blanks with a line's end. To libpg_query, whose lexer tells of comments, one of those is something between. */
+const GAP = /^[ \t\f\v]*[\n\r][ \t\n\r\f\v]*$/;
 /** Names have 63 bytes; a longer tag is counted as what it looks like. */
 const TAG_MAX_BYTES = 256;
 

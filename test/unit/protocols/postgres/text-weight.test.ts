@@ -77,6 +77,7 @@ t.test('no token is missed, however it is written', async (t) => {
 
 t.test('a string with escapes goes on in another line, and nowhere else', async (t) => {
   const numbers = `${'1, '.repeat(100)}1`;
+  let cut = 0;
   for (const between of [
     '\n',
     ' \r\n ',
@@ -87,19 +88,14 @@ t.test('a string with escapes goes on in another line, and nowhere else', async 
     '/*\n*/',
     '\n/**/',
   ]) {
-    for (const text of [
-      `select E'a'${between}'b\\'', ${numbers}`,
-      `select E'a'${between}'b\\', ${numbers}, '`,
-    ]) {
-      const bytes = Buffer.from(text);
-      const { weight } = new Scale(bytes).weigh();
-      t.ok(weight >= tokensOf(bytes), JSON.stringify(between));
+    for (const end of [`\\'', ${numbers}`, `\\', ${numbers}, ''`]) {
+      const text = Buffer.from(`select E'a'${between}'b${end}`);
+      const tokens = tokensOf(text);
+      if (tokens > 200) cut += 1;
+      t.ok(new Scale(text).weigh().weight >= tokens, JSON.stringify(text.toString()));
     }
   }
-  const rest = Buffer.from(`select E'a'\n'b\\'', ${numbers}`);
-  t.ok(tokensOf(rest) > 200);
-  const another = Buffer.from(`select E'a'/**/'b\\', ${numbers}, ''`);
-  t.ok(tokensOf(another) > 200);
+  t.ok(cut >= 8, `${cut} of them are cut to the end`);
 });
 
 t.test('what people write is not too heavy', async (t) => {
