@@ -27,6 +27,22 @@ constexpr size_t kShort = kBlock - 2;
 enum Kind : uint8_t { kDigit, kDigits2, kDigits3, kDigits4, kJoint, kSign, kNoWord, kNoWordNorPoint, kKinds };
 constexpr size_t kRunMax = 4;
 
+// kKinds for any byte; runs of digits are none of these.
+Kind KindOf(char letter) {
+  switch (letter) {
+  case 'j':
+    return kJoint;
+  case 's':
+    return kSign;
+  case 'w':
+    return kNoWord;
+  case 'v':
+    return kNoWordNorPoint;
+  default:
+    return kKinds;
+  }
+}
+
 inline uint64_t Lowest(size_t count) {
   return count >= kBlock ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
 }
@@ -139,23 +155,10 @@ void Outlines::Conditions(const std::string &segment) {
     at += run;
     if (at == length)
       break;
-    const auto place = static_cast<uint8_t>(at++);
-    switch (segment[place]) {
-    case 'j':
-      conditions_.push_back({kJoint, place});
-      break;
-    case 's':
-      conditions_.push_back({kSign, place});
-      break;
-    case 'w':
-      conditions_.push_back({kNoWord, place});
-      break;
-    case 'v':
-      conditions_.push_back({kNoWordNorPoint, place});
-      break;
-    default:
-      break;
-    }
+    const Kind kind = KindOf(segment[at]);
+    if (kind != kKinds)
+      conditions_.push_back({kind, static_cast<uint8_t>(at)});
+    at++;
   }
 }
 

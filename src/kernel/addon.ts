@@ -103,10 +103,20 @@ export interface NativeDescriptorReader {
   close(): void;
 }
 
+/** What stands in every match of an expression. Too much said in it hides matches. */
+export interface Outline {
+  readonly digits: number;
+  /**
+   * Of at most 31 places, one of them a digit; each a kind of byte by its letter: d digit, j space or hyphen, s from space to slash, w neither
+   * letter nor digit, v the same and no point, a any. Before a text and behind it stands a line feed.
+   */
+  readonly segments: readonly string[];
+}
+
 export type NativeExpressions = readonly [
   expressions: readonly string[],
   caseless: readonly boolean[],
-  outlines: readonly ({ readonly digits: number; readonly segments: readonly string[] } | null)[],
+  outlines: readonly (Outline | null)[],
 ];
 
 /** Good for one scanner. */

@@ -6,17 +6,8 @@ import {
   type NativePatterns,
   type NativeScanner,
   type NativeScanStream,
+  type Outline,
 } from './addon.ts';
-
-/** What stands in every match. Too much said in it hides matches. */
-export interface Outline {
-  readonly digits: number;
-  /**
-   * Of at most 31 places, one of them a digit; each a kind of byte by its letter: d digit, j space or hyphen, s from space to slash, w neither
-   * letter nor digit, v the same and no point, a any. Before a text and behind it stands a line feed.
-   */
-  readonly segments: readonly string[];
-}
 
 /** What is looked for. Its number is its place in the list. */
 export interface Expression {

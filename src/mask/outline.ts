@@ -6,8 +6,9 @@
  * On the safe side: null for what is not understood, or too common to be worth a look.
  */
 
-import type { Outline } from '../kernel/scanner.ts';
+import type { Outline } from '../kernel/addon.ts';
 import { type ByteSet, type PatternNode, parsePattern } from '../policy/pattern.ts';
+import { isAlnum, isDigit } from './detector.ts';
 
 /** Fewer are in too many texts. */
 const DIGITS_MIN = 8;
@@ -17,9 +18,6 @@ const SEGMENT_DIGITS_MIN = 3;
 const SEGMENT_MAX_BYTES = 31;
 const SEGMENTS_MAX = 4;
 
-const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
-const isLetter = (byte: number): boolean => (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a;
-const isWord = (byte: number): boolean => isDigit(byte) || isLetter(byte);
 const POINT = 0x2e;
 
 /** By the letters the scanner knows them by. Each set of bytes is of the first kind that has all of it. */
@@ -27,8 +25,8 @@ const KINDS: readonly (readonly [letter: string, has: (byte: number) => boolean]
   ['d', isDigit],
   ['j', (byte) => byte === 0x20 || byte === 0x2d],
   ['s', (byte) => byte >= 0x20 && byte <= 0x2f],
-  ['v', (byte) => !isWord(byte) && byte !== POINT],
-  ['w', (byte) => !isWord(byte)],
+  ['v', (byte) => !isAlnum(byte) && byte !== POINT],
+  ['w', (byte) => !isAlnum(byte)],
   // Letters whose case is of no matter are all of this kind.
   ['a', () => true],
 ];

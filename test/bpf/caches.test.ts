@@ -13,7 +13,7 @@ import { inboundRanges } from '#src/policy/inbound.ts';
 import { Running, run, until } from '#test/support/command.ts';
 import { claimWorld, dismantle } from '#test/support/leftovers.ts';
 import { makeNetwork, NEAR } from '#test/support/network.ts';
-import { AGENT_ID, NO_TABLES, PIN_DIRECTORY, PlaneFixture } from '#test/support/plane.ts';
+import { AGENT_ID, NO_TABLES, PIN_DIRECTORY, PlaneFixture, pythonIn } from '#test/support/plane.ts';
 
 const SIZES = { 'cgroup-cache': 2, 'udp-peers': 2, 'dns-questions': 4, namespaces: 4 } as const;
 // Starting may have to wait for the host: see host-lock.ts.
@@ -66,8 +66,8 @@ s.bind(("127.0.0.1", 0))
 for n in range(20): s.sendto(b"question %d" % n, ("192.0.2.53", 53))
 print("sent")`;
   // In one go: nobody reads meanwhile.
-  const enter = 'echo 0 > "$0/cgroup.procs" && exec /usr/bin/python3 -c "$@"';
-  execFileSync('sh', ['-c', enter, fixture.directory, script], { timeout: 20_000 });
+  const [shell, ...argv] = pythonIn(fixture.directory, script);
+  execFileSync(shell, argv, { timeout: 20_000 });
   return until('those that are left', () => fixture.asked.length > 0).then(async () => {
     const next = await fixture.agent(
       `
@@ -108,8 +108,7 @@ while True:
         try: s.sendto(b"ANSWER", one); print("answered", one[1])
         except OSError as error: print(type(error).__name__)
     peers.clear(); print("through")`;
-  const enter = 'echo 0 > "$0/cgroup.procs" && exec python3 -u -c "$1"';
-  const server = new Running(network.near.wrap(['sh', '-c', enter, fixture.directory, script]), {
+  const server = new Running(network.near.wrap(pythonIn(fixture.directory, script)), {
     timeoutMs: 20_000,
   });
   t.teardown(() => server.stop('SIGKILL'));
@@ -151,8 +150,7 @@ for n in range(${count}):
     s.setblocking(False); s.connect_ex(("127.0.0.1", 9))
 print("there", flush=True)
 sys.stdin.read()`;
-  const enter = 'echo 0 > "$0/cgroup.procs" && exec python3 -c "$1"';
-  const agent = new Running(['sh', '-c', enter, fixture.directory, script], {
+  const agent = new Running(pythonIn(fixture.directory, script), {
     timeoutMs: 60_000,
     keepStdin: true,
   });

@@ -12,7 +12,7 @@ import { Capture } from '#test/support/capture.ts';
 import { must, Running } from '#test/support/command.ts';
 import { claimWorld, dismantle, worldDir } from '#test/support/leftovers.ts';
 import { FAR, makeNetwork, NEAR } from '#test/support/network.ts';
-import { AGENT_ID, NO_TABLES, PlaneFixture } from '#test/support/plane.ts';
+import { AGENT_ID, NO_TABLES, PlaneFixture, pythonIn } from '#test/support/plane.ts';
 
 const fixture = await PlaneFixture.open();
 const world = claimWorld();
@@ -50,8 +50,7 @@ function allow(...entries: readonly Partial<InboundEntry>[]): readonly InboundRa
 
 /** A Python program of the agent's, in the near namespace. Ready when it has printed `ready`. */
 async function serve(script: string, ...args: string[]): Promise<Running> {
-  const enter = 'echo 0 > "$0/cgroup.procs" && exec python3 -u -c "$@"';
-  const server = new Running(network.near.wrap(['sh', '-c', enter, fixture.directory, script, ...args]), {
+  const server = new Running(network.near.wrap(pythonIn(fixture.directory, script, ...args)), {
     timeoutMs: 20_000,
   });
   await server.waitFor((r) => /ready.*\n/.test(r.stdout));

@@ -187,8 +187,7 @@ export class PlaneFixture {
   }
 
   async agentIn(directory: string, script: string, ...args: string[]): Promise<Finished> {
-    const enter = 'echo 0 > "$0/cgroup.procs" && exec /usr/bin/python3 -c "$@"';
-    const done = await run(['sh', '-c', enter, directory, script, ...args]);
+    const done = await run(pythonIn(directory, script, ...args));
     await until('connections to be accepted', () => waiting([...this.ports, this.dnsPort]) === 0);
     return done;
   }
@@ -228,6 +227,12 @@ export class PlaneFixture {
     removeCgroup(`${this.cgroupRoot}${CGROUP}`);
     await this.#unlock();
   }
+}
+
+/** A Python program as a process of the cgroup at `directory` from its first instruction on. */
+export function pythonIn(directory: string, script: string, ...args: string[]): [string, ...string[]] {
+  const enter = 'echo 0 > "$0/cgroup.procs" && exec /usr/bin/python3 -u -c "$@"';
+  return ['sh', '-c', enter, directory, script, ...args];
 }
 
 /** Cgroups of tests that were killed: their names carry the pid. */

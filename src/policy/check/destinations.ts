@@ -37,30 +37,25 @@ function checkValue(item: Cursor, parse: (text: string) => Parsed): void {
 
 export function checkPorts(ports: Cursor): void {
   for (const item of ports.items()) {
-    if (portsOf(item) !== null || !isWritten(item)) continue;
+    const value = portsText(item);
+    if (value === null || parsePorts(value) !== null) continue;
     item.error(
-      `"${item.value}" is not a port or range`,
+      `"${value}" is not a port or range`,
       'from the lower to the higher port, 1 to 65535: "8000-8010"',
     );
   }
 }
 
-function isWritten(item: Cursor): boolean {
-  return item.clean && (typeof item.value === 'string' || typeof item.value === 'number');
-}
-
-/** Null also for what has been reported as neither text nor number. */
-function portsOf(item: Cursor): PortRange | null {
-  return isWritten(item) ? parsePorts(item.value as string | number) : null;
+/** Null for what has been reported as neither text nor number. */
+function portsText({ clean, value }: Cursor): string | number | null {
+  return clean && (typeof value === 'string' || typeof value === 'number') ? value : null;
 }
 
 function checkPortMap(destination: Cursor): void {
   const map = destination.get('port_map');
   const ports = destination.get('ports');
-  const known = ports
-    .items()
-    .map(portsOf)
-    .filter((range): range is PortRange => range !== null);
+  const ranges = ports.items().map((item) => parsePorts(portsText(item) ?? ''));
+  const known = ranges.filter((range): range is PortRange => range !== null);
   for (const key of map.keys()) {
     const entry = map.get(key);
     if (!entry.clean || parsePorts(key) === null) continue;

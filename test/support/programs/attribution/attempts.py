@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 
-from scene import HOST, PORT, about_to_send, dial, give, libc, send, step, take, tell, wait
+from scene import HOST, PORT, about_to_send, dial, give, libc, reach, send, step, take, tell, wait
 
 
 # The plain one, and names of every kind.
@@ -189,12 +189,7 @@ def both_connect(path, size, rounds):
 def both_connect_giving(path, size, rounds):
     about_to_send(size)
     with socket.socket(socket.AF_UNIX) as u:
-        for _ in range(200):
-            try:
-                u.connect("\0" + path)
-                break
-            except ConnectionRefusedError:
-                threading.Event().wait(0.05)
+        reach(u, path)
         for _ in range(rounds):
             s = socket.socket()
             u.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [s.fileno()]))])

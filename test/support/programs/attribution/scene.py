@@ -56,15 +56,20 @@ def step(name, **more):
     tell(step=name, **more)
 
 
+def reach(u, path):
+    """Connects to an abstract Unix socket, which whoever takes may still be about to make."""
+    for _ in range(200):
+        try:
+            return u.connect("\0" + path)
+        except ConnectionRefusedError:
+            threading.Event().wait(0.05)
+    raise TimeoutError(path)
+
+
 def give(path, *sockets):
     """Sends descriptors over an abstract Unix socket to who takes them."""
     with socket.socket(socket.AF_UNIX) as u:
-        for _ in range(200):
-            try:
-                u.connect("\0" + path)
-                break
-            except ConnectionRefusedError:
-                threading.Event().wait(0.05)
+        reach(u, path)
         fds = array.array("i", [s.fileno() for s in sockets])
         u.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         u.recv(1)
