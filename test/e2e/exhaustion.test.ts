@@ -91,6 +91,12 @@ for line in sys.stdin:
     // What comes before it is noticed may be cut off; then connections wait.
     const early = await sluice.run(AGENTS.shop, [...curl, '--max-time', '3']);
     t.not(early.code, 0, early.stdout);
+    const noticed = /worker 0 has no file descriptors left/;
+    const status = await until('it to be noticed', async () => {
+      const now = await sluice.cli(['status']);
+      return noticed.test(now.stdout) && now;
+    });
+    t.equal(status.code, 1, 'degraded');
     const waiting = Array.from({ length: 5 }, () => sluice.start(AGENTS.shop, curl));
     const usedBefore = cpuMs(worker);
     const begun = performance.now();
@@ -104,8 +110,7 @@ for line in sys.stdin:
       'they wait',
     );
     t.equal((await capture.conversations(443)).length, 0, 'nobody was carried meanwhile');
-    const status = await sluice.cli(['status']);
-    t.match(status, { code: 1, stdout: /worker 0 has no file descriptors left/ }, 'degraded');
+    t.match(await sluice.cli(['status']), { code: 1, stdout: noticed }, 'and stays so');
 
     await prlimit(worker, `--nofile=${before}:`);
     for (const { finished } of waiting) {
