@@ -2,14 +2,15 @@
  * Turns the kernel's CLOCK_BOOTTIME into wall-clock time.
  *
  * Node has no call for CLOCK_BOOTTIME, but /proc/uptime shows it, cut to hundredths of a second. The moment of
- * boot is therefore known as an upper bound at each look (wall clock less uptime is up to 10 ms too late); the
- * lowest of several looks is kept, and a difference larger than that means somebody set the wall clock.
+ * boot is therefore known as an upper bound at each look (wall clock less uptime is up to 10 ms too late, and later by
+ * as long as this process was kept waiting in the middle of it); the lowest of several looks is kept. A difference larger
+ * than that, in the lowest of as many looks, means somebody set the wall clock.
  */
 import { readFileSync } from 'node:fs';
 import { type Clock, systemClock } from '../core/clock.ts';
 
-/** Looks at first use: enough that one of them falls close behind a tick of the counter. */
-const FIRST_LOOKS = 16;
+/** Looks at first use, and before a clock is taken to be set: enough that one of them falls close behind a tick of the counter. */
+const LOOKS = 16;
 /** How often the wall clock is checked for having been set. */
 const RECHECK_MS = 1_000;
 /** What /proc/uptime cuts off, plus what may pass between the two readings. */
@@ -24,13 +25,13 @@ export interface BootClockOptions {
 export class BootClock {
   readonly #clock: Clock;
   readonly #readUptime: () => string;
-  #bootMs = Number.POSITIVE_INFINITY;
+  #bootMs: number;
   #checkedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: BootClockOptions = {}) {
     this.#clock = options.clock ?? systemClock;
     this.#readUptime = options.readUptime ?? (() => readFileSync('/proc/uptime', 'latin1'));
-    for (let look = 0; look < FIRST_LOOKS; look++) this.#bootMs = Math.min(this.#bootMs, this.#look());
+    this.#bootMs = this.#lowest();
     this.#checkedMs = this.#clock.monotonic();
   }
 
@@ -56,7 +57,19 @@ export class BootClock {
     if (nowMs - this.#checkedMs < RECHECK_MS) return;
     this.#checkedMs = nowMs;
     const seenMs = this.#look();
+    if (seenMs < this.#bootMs) this.#bootMs = seenMs;
+    else if (seenMs > this.#bootMs + TOLERANCE_MS) this.#settle(this.#lowest());
+  }
+
+  /** What looked like a clock that was set may have been one look that took long. */
+  #settle(seenMs: number): void {
     if (seenMs < this.#bootMs || seenMs > this.#bootMs + TOLERANCE_MS) this.#bootMs = seenMs;
+  }
+
+  #lowest(): number {
+    let lowest = Number.POSITIVE_INFINITY;
+    for (let look = 0; look < LOOKS; look += 1) lowest = Math.min(lowest, this.#look());
+    return lowest;
   }
 
   #look(): number {

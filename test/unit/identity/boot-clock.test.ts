@@ -7,6 +7,7 @@ const BOOT_MS = Date.UTC(2026, 0, 1, 12, 0, 0);
 function fakeHost() {
   let upMs = 5_000;
   let setMs = 0;
+  let waitMs = 0;
   return {
     setWallClock: (byMs: number) => {
       setMs += byMs;
@@ -14,10 +15,17 @@ function fakeHost() {
     pass: (ms: number) => {
       upMs += ms;
     },
+    /** Whoever looks next is kept waiting between the two readings. */
+    keepWaiting: (ms: number) => {
+      waitMs = ms;
+    },
     clock: { now: () => BOOT_MS + setMs + upMs, monotonic: () => upMs },
     readUptime: () => {
       upMs += 3;
-      return `${(Math.floor(upMs / 10) / 100).toFixed(2)} 99.00\n`;
+      const text = `${(Math.floor(upMs / 10) / 100).toFixed(2)} 99.00\n`;
+      upMs += waitMs;
+      waitMs = 0;
+      return text;
     },
   };
 }
@@ -39,6 +47,17 @@ t.test('does not wander with the ticks, and follows a wall clock that was set', 
   host.setWallClock(3_600_000);
   host.pass(1_000);
   t.ok(Math.abs(boot.epochMs(0n) - first - 3_600_000) < 15);
+});
+
+t.test('whoever was kept waiting while it looked takes nobody for having set the clock', async (t) => {
+  const host = fakeHost();
+  const boot = new BootClock(host);
+  const first = boot.epochMs(0n);
+  for (const ms of [30, 250, 2_000, 60_000]) {
+    host.pass(1_007);
+    host.keepWaiting(ms);
+    t.ok(Math.abs(boot.epochMs(0n) - first) <= 4, `for ${ms} ms`);
+  }
 });
 
 t.test('nowNs is CLOCK_BOOTTIME', async (t) => {
