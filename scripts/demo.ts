@@ -8,7 +8,7 @@
  */
 import { styleText } from 'node:util';
 import type { Capture } from '#test/support/capture.ts';
-import { type Finished, until } from '#test/support/command.ts';
+import { type Finished, must, until } from '#test/support/command.ts';
 import { RESPONSE_MARKER } from '#test/support/nginx.ts';
 import { type Conversation, tlsRecords, wireOf } from '#test/support/pcap.ts';
 import { POSTGRES } from '#test/support/postgres.ts';
@@ -149,10 +149,15 @@ async function showPostgres(sluice: TestSluice, loopback: Capture, wire: Capture
 async function showDeath(sluice: TestSluice, wire: Capture): Promise<void> {
   heading('3. the daemon is killed with SIGKILL; the agent tries again');
   // An agent from before: with no daemon, `sluice run` starts none.
-  const argv = ['curl', '-sS', '--max-time', '10', URL];
+  const argv = ['curl', '-sS', '--max-time', '60', URL];
   const script = 'echo ready; read go; exec "$@"';
   const agent = sluice.start(AGENTS.shop, ['sh', '-c', script, 'sh', ...argv], { keepStdin: true });
   await agent.waitFor((r) => r.stdout.includes('ready'));
+  // What went before is over on both sides, and on record.
+  await sluice.atRest();
+  const { far } = sluice.world;
+  const open = far.wrap(['ss', '-Htn', 'state', 'connected', 'exclude', 'time-wait']);
+  await until('connections to end', async () => (await must(open)) === '');
   const before = (await wire.packets()).filter((p) => p.transport === 'tcp').length;
   const { signal } = await sluice.stop('SIGKILL');
   agent.write('go\n');
@@ -171,7 +176,10 @@ async function showFlows(sluice: TestSluice): Promise<void> {
   heading('4. the flow log');
   const fits = (program: string) => (f: { src: { exe: string | null }; verdict: string }) =>
     f.verdict === 'allow' && f.src.exe?.includes(program) === true;
-  await until('the records', async () => (await sluice.storedFlows()).filter(fits('curl')).length >= 3);
+  await until('the records', async () => {
+    const stored = await sluice.storedFlows();
+    return stored.filter(fits('curl')).length >= 3 && stored.some(fits('psql'));
+  });
   const table = await sluice.cli(['flows'], { env: { COLUMNS: String(width - 2) } });
   for (const line of table.stdout.trimEnd().split('\n')) print(`  ${line}`);
   print();

@@ -9,9 +9,10 @@ const fixture = await PlaneFixture.open();
 t.teardown(() => fixture.close());
 t.beforeEach(() => fixture.reset());
 
-/** SLUICE_TELL_PROCESS and SLUICE_TELL_AGENT of bpf/api/sluice.h. */
+/** SLUICE_TELL_PROCESS, SLUICE_TELL_AGENT and SLUICE_TELL_WINDOW_NS of bpf/api/sluice.h. */
 const TELL_PROCESS = 32;
 const TELL_AGENT = 256;
+const WINDOW_NS = 10_000_000_000n;
 
 function counted(technique: Technique): bigint {
   const found = fixture.plane.denials().find((entry) => entry.technique === technique);
@@ -24,6 +25,12 @@ function told(technique: Technique): KernelEvent[] {
 
 function accountedFor(events: readonly KernelEvent[]): number {
   return events.reduce((sum, event) => sum + 1 + (event.refusal?.suppressed ?? 0), 0);
+}
+
+/** The most windows that may have begun while these were told: one, and two where the first was there before. */
+function windowsOf(events: readonly KernelEvent[]): number {
+  const times = events.map(({ timeNs }) => timeNs).sort((a, b) => Number(a - b));
+  return 2 + Number(((times.at(-1) ?? 0n) - (times[0] ?? 0n)) / WINDOW_NS);
 }
 
 const sendto = (times: number): string => `
@@ -42,12 +49,13 @@ t.test(
     t.equal(counted('sendto'), 100_000n);
     t.equal(fixture.plane.counters().refused['udp_denied'], 100_000n, 'and by reason');
     t.ok(told('sendto').length >= 4 * TELL_PROCESS, `${told('sendto').length} told`);
-    t.ok(told('sendto').length <= 2 * TELL_AGENT, 'at most two windows of the agent');
+    const windows = windowsOf(told('sendto'));
+    t.ok(told('sendto').length <= windows * TELL_AGENT, `at most ${windows} windows of the agent`);
     t.equal(fixture.plane.counters().denyEventsLost, 0n);
     // One more at a time, each of a new process, until one is told: what was not told is in it.
     for (let tries = 0; tries < 60 && BigInt(accountedFor(told('sendto'))) !== counted('sendto'); tries++) {
       await fixture.agent(sendto(1));
-      await fixture.waitFor('denied', told('sendto').length + 1);
+      fixture.seen('denied');
     }
     t.equal(BigInt(accountedFor(told('sendto'))), counted('sendto'), 'told and not told are all there were');
   },
@@ -62,7 +70,9 @@ for n in range(3):
   await fixture.waitFor('denied', TELL_PROCESS);
   t.equal(told('socket_raw').length, 3);
   t.equal(accountedFor(told('socket_raw')), 3);
-  t.ok(told('sendto').length <= TELL_PROCESS);
+  // Its window begins with its first, so that there is a second one only on a machine on which that takes so long.
+  const windows = windowsOf(told('sendto')) - 1;
+  t.ok(told('sendto').length <= windows * TELL_PROCESS);
 });
 
 /** As an agent, while this process does nothing else: its rings are not read meanwhile. */
@@ -70,7 +80,7 @@ function agentSync(script: string): string {
   const enter = 'echo 0 > "$0/cgroup.procs" && exec python3 -c "$1"';
   const done = spawnSync('sh', ['-c', enter, fixture.directory, script], {
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: 240_000,
   });
   return done.stdout + done.stderr;
 }
@@ -123,7 +133,7 @@ print("done")
   );
   t.equal(again.stdout, 'hello from the proxy\n');
   // Some of what is given up at once is told to have ended, too.
-  const told = fixture.events.filter(({ kind }) => kind === 'open' || kind === 'undelivered').length;
+  const told = fixture.seen('open').length + fixture.seen('undelivered').length;
   t.ok(told > 50_000, `${told} told`);
   t.ok(told + lost() >= CONNECTS, 'none is missing without being counted');
 });

@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { addon } from '#src/kernel/addon.ts';
+import { until } from '#test/support/command.ts';
 import { PIN_DIRECTORY, PlaneFixture } from '#test/support/plane.ts';
 import { PYTHON } from '#test/support/python.ts';
 
@@ -35,8 +36,10 @@ for process in range(${PROCESSES}): os.wait()`;
   const { status, stderr } = spawnSync('sh', argv, { encoding: 'utf8' });
   t.equal(status, 0, stderr);
   t.equal((await fixture.waitFor('open', TOTAL)).length, TOTAL);
-  const undelivered = await fixture.waitFor('undelivered');
-  const closed = await fixture.waitFor('closed', TOTAL - undelivered.length);
+  const { undelivered, closed } = await until('an end of each', () => {
+    const ends = { undelivered: fixture.seen('undelivered'), closed: fixture.seen('closed') };
+    return ends.undelivered.length + ends.closed.length >= TOTAL && ends;
+  });
   const ended = [...undelivered, ...closed].map(({ id }) => id);
   t.ok(undelivered.length > TOTAL / 4, `${undelivered.length} did not find room`);
   t.equal(ended.length, TOTAL, 'each has one end');

@@ -36,7 +36,7 @@ async function bootNs(): Promise<bigint> {
 async function connects(): Promise<string> {
   const script = `
 import errno, socket
-try: print(socket.create_connection(("192.0.2.1", 80), 5).recv(100).decode())
+try: print(socket.create_connection(("192.0.2.1", 80), 60).recv(100).decode())
 except OSError as error: print(errno.errorcode.get(error.errno, str(error)))`;
   const { stdout, stderr } = await fixture.agent(script);
   return stdout.trim() || stderr;

@@ -17,7 +17,7 @@ t.setTimeout(280_000 * patience);
 const PROGRAMS = Object.keys(programTypes).sort();
 
 /** Of an agent, for a step: as long as the next plane takes to be there, and longer. */
-const WAIT_S = 20 * patience;
+const WAIT_S = 60 * patience;
 
 const COMMON = `
 import collections, json, os, socket, sys, threading, time
@@ -69,21 +69,21 @@ while not os.path.exists(${JSON.stringify(over)}):
 print(json.dumps(seen), flush=True)`;
 
 /** An agent that serves, and somebody who asks it, both on one connection and on ever new ones. */
-const serve = (port: number): string => `
+const serve = ({ address, port }: Planes['served']): string => `
 import socket, threading
-l = socket.socket(); l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); l.bind(("127.0.0.1", ${port})); l.listen(64)
+l = socket.socket(); l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); l.bind(("${address}", ${port})); l.listen(64)
 print("serving", flush=True)
 def work(c):
     while b := c.recv(100): c.sendall(b)
     c.close()
 while True:
     c, _ = l.accept(); threading.Thread(target=work, args=(c,), daemon=True).start()`;
-const ask = (port: number, over: string): string => `${COMMON}
-first = socket.create_connection(("127.0.0.1", ${port}), ${WAIT_S}); seen = collections.Counter()
+const ask = ({ address, port }: Planes['served'], over: string): string => `${COMMON}
+first = socket.create_connection(("${address}", ${port}), ${WAIT_S}); seen = collections.Counter()
 print("asking", flush=True)
 while not os.path.exists(${JSON.stringify(over)}):
     first.sendall(b"x"); seen["same " + first.recv(10).decode()] += 1
-    with socket.create_connection(("127.0.0.1", ${port}), ${WAIT_S}) as s:
+    with socket.create_connection(("${address}", ${port}), ${WAIT_S}) as s:
         s.sendall(b"y"); seen["new " + s.recv(10).decode()] += 1
 print(json.dumps(seen), flush=True)`;
 
@@ -112,13 +112,13 @@ t.test('under load, to the next version and to the one after it', async (t) => {
     storm: planes.python(storm(planes.sentinelPort, planes.over)),
     talk: planes.python(talk(planes.sentinelPort, planes.over)),
     wander: planes.python(wander(planes.sentinelPort, planes.over, planes.elsewhere())),
-    serve: planes.python(serve(planes.servedPort)),
+    serve: planes.python(serve(planes.served)),
   };
   await load.storm.waitFor((r) => r.stdout.includes('storming'));
   await load.talk.waitFor((r) => r.stdout.includes(greeting));
   await load.wander.waitFor((r) => r.stdout.includes('left'));
   await load.serve.waitFor((r) => r.stdout.includes('serving'));
-  const asking = planes.python(ask(planes.servedPort, planes.over), 'elsewhere');
+  const asking = planes.python(ask(planes.served, planes.over), 'elsewhere');
   await asking.waitFor((r) => r.stdout.includes('asking'));
   await setTimeout(500);
 

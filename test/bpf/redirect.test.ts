@@ -2,6 +2,7 @@
 import { mkdirSync, statSync } from 'node:fs';
 import t from 'tap';
 import { kernelDevice } from '#src/identity/file-id.ts';
+import { run } from '#test/support/command.ts';
 import { AGENT_ID, NO_TABLES, PlaneFixture } from '#test/support/plane.ts';
 
 const fixture = await PlaneFixture.open();
@@ -113,7 +114,6 @@ except OSError as error:
 });
 
 t.test('others on the host are left alone', async (t) => {
-  const { run } = await import('#test/support/command.ts');
   const result = await run([
     'python3',
     '-c',
@@ -150,9 +150,10 @@ t.test(
     const exe = { inode: python.ino, dev: kernelDevice(python.dev), agentId: 2 };
     const outside = async (): Promise<number | undefined> => {
       fixture.reset();
-      const { run } = await import('#test/support/command.ts');
       const enter = `echo 0 > "${fixture.cgroupRoot}/cgroup.procs" && exec setpriv --reuid=4242 --clear-groups "$@"`;
-      await run(['sh', '-c', enter, 'sh', '/usr/bin/python3', '-c', CONNECT, '192.0.2.12']);
+      // Loopback, where nobody listens: whoever is no agent is refused at once.
+      await run(['sh', '-c', enter, 'sh', '/usr/bin/python3', '-c', CONNECT, '127.0.0.98']);
+      await fixture.allAccepted();
       return fixture.accepted[0]?.facts?.agentId;
     };
     fixture.enrol({ ...NO_TABLES, uids: [{ first: 4242, last: 4242, agentId: 1 }] });

@@ -1,9 +1,11 @@
 /** What the kernel plane refuses agents: each a way by which bytes could leave past the proxy. */
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { addon } from '#src/kernel/addon.ts';
-import { run } from '#test/support/command.ts';
-import { AGENT_ID, PlaneFixture } from '#test/support/plane.ts';
+import { Running, run, until } from '#test/support/command.ts';
+import { listeningPorts } from '#test/support/listening.ts';
+import { AGENT_ID, PlaneFixture, pythonIn } from '#test/support/plane.ts';
 import { PYTHON } from '#test/support/python.ts';
 
 const fixture = await PlaneFixture.open();
@@ -100,29 +102,34 @@ s.bind(("${address}", ${fixture.port}))`;
     t.equal(bystander.stdout, 'allowed\n', 'who is no agent is left alone');
   });
 
-t.test('what an agent serves gets no answer out', async (t) => {
-  const server = fixture.agent(`
+/** An agent that listens at `address`, and says the port; then whether somebody has come. */
+async function serving(
+  t: Test,
+  address: string,
+): Promise<{ readonly server: Running; readonly port: number }> {
+  const script = `
 import socket
-s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); s.settimeout(2)
-print(s.getsockname()[1], flush=True)
-open("/tmp/sluice-test-${process.pid}.port", "w").write(str(s.getsockname()[1]))
-try: s.accept(); print("accepted")
-except TimeoutError: print("nobody")
-`);
+s = socket.socket(); s.bind(("${address}", 0)); s.listen()
+print(s.getsockname()[1])
+s.accept()[0].sendall(b"secret"); print("accepted")
+`;
+  const server = new Running(pythonIn(fixture.directory, script));
+  t.teardown(() => server.stop('SIGKILL'));
+  await server.waitFor(({ stdout }) => stdout.endsWith('\n'));
+  return { server, port: Number(server.stdout) };
+}
+
+t.test('what an agent serves gets no answer out', async (t) => {
+  const { server, port } = await serving(t, '127.0.0.1');
   const client = `
-import os, socket, time
-path = "/tmp/sluice-test-${process.pid}.port"
-for n in range(200):
-    if os.path.exists(path) and os.path.getsize(path): break
-    time.sleep(0.01)
-port = int(open(path).read()); os.unlink(path)
+import socket
 s = socket.socket(); s.settimeout(1)
-try: s.connect(("127.0.0.1", port)); print("connected")
+try: s.connect(("127.0.0.1", ${port})); print("connected")
 except TimeoutError: print("no answer")
 `;
   t.equal((await run(['python3', '-c', client])).stdout, 'no answer\n');
-  t.match((await server).stdout, /nobody/);
   t.match((await fixture.waitFor('denied'))[0], { reason: 'inbound_denied' });
+  t.equal((await server.stop('SIGKILL')).stdout, `${port}\n`, 'nobody came');
 });
 
 t.test('the port of the proxy at another address is no way to serve either', async (t) => {
@@ -132,24 +139,15 @@ t.test('the port of the proxy at another address is no way to serve either', asy
 });
 
 t.test('who comes from the port of the proxy is nobody to serve', async (t) => {
-  const serving = fixture.agent(`
-import socket
-s = socket.socket(); s.bind(("127.0.0.4", 0)); s.listen(); s.settimeout(1.5)
-open("/tmp/sluice-test-${process.pid}.port", "w").write("%d\\n" % s.getsockname()[1])
-try: s.accept()[0].sendall(b"secret"); print("accepted")
-except TimeoutError: print("nobody")
-`);
+  const { server, port } = await serving(t, '127.0.0.4');
   const visit = `
-import os, socket, time
-path = "/tmp/sluice-test-${process.pid}.port"
-while not os.path.exists(path) or not open(path).read().endswith("\\n"): time.sleep(0.01)
-port = int(open(path).read()); os.unlink(path)
+import socket
 s = socket.socket(); s.settimeout(1); s.bind(("127.0.0.3", ${fixture.port}))
-try: s.connect(("127.0.0.4", port)); print(s.recv(100).decode())
+try: s.connect(("127.0.0.4", ${port})); print(s.recv(100).decode())
 except TimeoutError: print("nothing")
 `;
   t.equal((await run(['python3', '-c', visit])).stdout, 'nothing\n');
-  t.equal((await serving).stdout, 'nobody\n');
+  t.equal((await server.stop('SIGKILL')).stdout, `${port}\n`, 'nobody came');
 });
 
 t.test('in a network namespace without a listener there is no connection', async (t) => {
@@ -194,7 +192,7 @@ t.test('a connection that never reaches the proxy is told as such', async (t) =>
 t.test('a freed port in other hands gets nothing', async (t) => {
   const { port } = fixture;
   fixture.stopListening();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await until('the port to be free', () => !listeningPorts(process.pid).has(port));
   t.equal((await fixture.agent(attempt('socket.create_connection(("192.0.2.1", 80), 2)'))).stdout, 'EPERM\n');
   const stolen: Buffer[] = [];
   const impostor = createServer((socket) => socket.on('data', (chunk) => stolen.push(chunk)));
@@ -208,17 +206,25 @@ t.test('a freed port in other hands gets nothing', async (t) => {
   t.match((await fixture.waitFor('denied', 2))[1], { reason: 'no_listener' });
 });
 
+/** Whether somebody has sent a SYN there that is not answered, and will send it again (proc_net_tcp.txt). */
+function waitsForAnswer(port: number): boolean {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  return new RegExp(`^ *\\d+: \\S+ [0-9A-F]+:${hex} 02 \\S+ 01:`, 'm').test(
+    readFileSync('/proc/net/tcp', 'latin1'),
+  );
+}
+
 t.test('a SYN that is sent again goes to the daemon or nowhere', async (t) => {
   const { fd, port } = fixture.plane.listen('127.0.0.1', 0, 0);
   fixture.plane.setProxyPorts([port]);
   // Nobody accepts: the first connection fills the queue, and the SYN of the second is dropped until it is sent again.
   const agent = fixture.agent(
     attempt(`
-held = socket.create_connection(("192.0.2.1", 80), 2)
+held = socket.create_connection(("192.0.2.1", 80), 60)
 late = socket.socket(); late.settimeout(5); late.connect(("192.0.2.1", 81))
 late.send(b"secret")`),
   );
-  await fixture.waitFor('open', 2);
+  await until('its first SYN to be sent', () => waitsForAnswer(port));
   addon().closeFd(fd);
   const stolen: Buffer[] = [];
   const impostor = createServer((socket) => socket.on('data', (chunk) => stolen.push(chunk)));

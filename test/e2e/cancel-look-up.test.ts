@@ -74,7 +74,10 @@ const session = ({ dir }: MaskingProxy, ...steps: readonly Buffer[]): Promise<Bu
 function told(answers: Buffer): string[] {
   const words: string[] = [];
   for (let at = 0; at + 5 <= answers.length; at += 1 + answers.readUInt32BE(at + 1)) {
-    const body = answers.subarray(at + 5, at + 1 + answers.readUInt32BE(at + 1));
+    const end = at + 1 + answers.readUInt32BE(at + 1);
+    // It has not come whole.
+    if (end > answers.length) break;
+    const body = answers.subarray(at + 5, end);
     const letter = String.fromCharCode(answers[at] ?? 0);
     if (letter === 'C') words.push(body.toString('latin1', 0, body.length - 1));
     else if (letter === 'D') words.push(body.toString('latin1', 6));

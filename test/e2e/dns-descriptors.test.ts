@@ -41,7 +41,7 @@ t.test('questions by TCP wait for descriptors, and the forwarder does not spin',
   const daemon = String((await sluice.status()).pid);
   const pid = Number((await must(['pgrep', '-x', '-f', 'sluice-dns', '--parent', daemon])).trim());
   const listening = openDescriptors(pid).length;
-  t.equal((await sluice.run('shop', dig(10))).stdout, `${FAR.ipv4}\n`);
+  t.equal((await sluice.run('shop', dig(60))).stdout, `${FAR.ipv4}\n`);
   const before = await prlimit(pid, '--nofile', '--noheadings', '--raw', '-o', 'SOFT');
   await prlimit(pid, '--nofile=3:');
   // Of a listener that is shut one descriptor of two is left; there is one for each family.

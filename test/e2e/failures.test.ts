@@ -11,13 +11,15 @@ import { PYTHON, tcpClient } from '#test/support/python.ts';
 import { RAW_PORTS } from '#test/support/raw-ports.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
-import { AGENTS } from '#test/support/world-policy.ts';
+import { AGENTS, worldPolicy } from '#test/support/world-policy.ts';
 
 // Starting may have to wait for the host: see host-lock.ts.
 t.setTimeout(280_000);
 const world = await World.open();
 t.teardown(() => world.close());
-const sluice = await TestSluice.start(world);
+// Short, for they are waited for here.
+const limits = { connect_timeout_ms: 2000, handshake_timeout_ms: 2000 };
+const sluice = await TestSluice.start(world, { policy: worldPolicy(world, { limits }) });
 const capture = await world.capture();
 const MARKER = 'REQUEST-MARKER-88aa';
 /** Far above the policy's timeouts of two seconds, far below the default ones of a client. */

@@ -7,6 +7,7 @@
  */
 import { chmodSync, cpSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Test } from 'tap';
 import type { FlowRecord } from '#src/flow/record.ts';
 import { BootClock } from '#src/identity/boot-clock.ts';
@@ -22,10 +23,10 @@ export const WITNESS_PORT = 7100;
 const WITNESS_NAME = 'witness.test';
 const PROGRAMS = join(import.meta.dirname, 'programs/attribution');
 /**
- * Boot ticks are hundredths of a second; the moment of boot is known to a few milliseconds, and on a busy machine to as many as
- * whoever asked for the time was kept waiting.
+ * Both know when the machine was booted from /proc/uptime, by the lowest of some looks: each to 10 ms, and the process its start
+ * in hundredths of a second. As much again is what every look may be kept waiting for.
  */
-const STARTED_WITHIN_MS = 250 * patience;
+const STARTED_WITHIN_MS = 50 * patience;
 
 /** What a process said of itself before it connected. */
 export interface Told {
@@ -161,6 +162,41 @@ export class Stage {
   /** Records of connections that the witness may have seen. */
   get carried(): FlowRecord[] {
     return this.sluice.log.filter((flow) => isAtWitness(flow) && flow.bytes.agent_to_server > 0);
+  }
+
+  /** Whether what the far server saw is what is on record: each once, and nothing else. */
+  async judgeAll(t: Test): Promise<void> {
+    await this.sluice.atRest();
+    const sizes = (all: readonly number[]): number[] => [...all].sort((a, b) => a - b);
+    const recorded = (): number[] => sizes(this.carried.map((flow) => flow.bytes.agent_to_server));
+    const seen = (): number[] => sizes(this.entries.map(({ size }) => size));
+    // The last of either may be on their way here.
+    await until('both to say the same', () => isDeepStrictEqual(recorded(), seen())).catch(() => undefined);
+    t.same(recorded(), seen());
+  }
+
+  /** @param forbidden what is in no line, the end of lines left out */
+  async judgeLines(t: Test, forbidden: RegExp): Promise<void> {
+    const { daemon } = this.sluice;
+    await until('whole lines', () => daemon.stdout.endsWith('\n'));
+    t.notMatch(daemon.stdout.replaceAll('\n', ' '), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    t.ok(
+      daemon.stdout
+        .trim()
+        .split('\n')
+        .every((line) => 'event' in JSON.parse(line)),
+    );
+    const count = async (): Promise<number> => (await this.sluice.storedFlows()).length;
+    for (const output of ['table', 'json']) {
+      // A flow may come to its end meanwhile.
+      const { stored, stdout } = await until('no other flow to be stored', async () => {
+        const before = await count();
+        const shown = await this.sluice.cli(['flows', '--limit', '10000', '--output', output]);
+        return (await count()) === before && { stored: before, stdout: shown.stdout };
+      });
+      t.notMatch(stdout, forbidden);
+      t.equal(stdout.trim().split('\n').length, stored + (output === 'table' ? 1 : 0));
+    }
   }
 
   /** While the workers stand still: connections are established by the kernel, and nobody accepts them. */

@@ -3,10 +3,14 @@
  *
  * Every child gets SIGKILL from the kernel when the test process dies, however it dies (`setpriv --pdeathsig`),
  * so that not even a killed test leaves a server behind. Bounds on waiting are for a machine of usual speed, and are
- * stretched on a slow one (patience.ts).
+ * stretched on a slow one (patience.ts). They are long: what comes is there at once, and on a busy machine some seconds
+ * pass in which one of those that have to do with it does not run.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { patience } from './patience.ts';
+
+/** For what is there within a second where nothing else runs. */
+const LONG_MS = 60_000;
 
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -86,7 +90,7 @@ export class Running {
   }
 
   /** Waits until `seen` holds for what it has printed. Throws when it ends before, or after `timeoutMs`. */
-  waitFor(seen: (running: this) => boolean, timeoutMs = 20_000): Promise<void> {
+  waitFor(seen: (running: this) => boolean, timeoutMs = LONG_MS): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (error?: Error): void => {
         clearTimeout(timer);
@@ -116,7 +120,7 @@ export class Running {
   }
 
   /** Asks it to end, and makes it end after `graceMs`. */
-  async stop(signal: NodeJS.Signals = 'SIGTERM', graceMs = 10_000): Promise<Finished> {
+  async stop(signal: NodeJS.Signals = 'SIGTERM', graceMs = 30_000): Promise<Finished> {
     this.kill(signal);
     const timer = setTimeout(() => this.kill('SIGKILL'), graceMs * patience);
     const finished = await this.finished;
@@ -152,7 +156,8 @@ export class Running {
       });
       // `exit`, then what is left in the pipes: a grandchild that keeps them open must not hang the test.
       this.#child.on('exit', (code, signal) => {
-        const drained = setTimeout(() => end(code, signal), 2_000 * patience);
+        // A turn later: when this process stood still meanwhile, what came in that time is read first.
+        const drained = setTimeout(() => setImmediate(end, code, signal), 2_000 * patience);
         this.#child.on('close', () => {
           clearTimeout(drained);
           end(code, signal);
@@ -169,7 +174,7 @@ export function howItEnded({ code, signal, stdout, stderr }: Finished): string {
 
 /** Runs a program to its end. Does not throw for a failing one: the caller looks at `code`. */
 export function run(argv: readonly string[], options: CommandOptions = {}): Promise<Finished> {
-  return new Running(argv, { timeoutMs: 60_000, ...options }).finished;
+  return new Running(argv, { timeoutMs: 2 * LONG_MS, ...options }).finished;
 }
 
 /** As `run`, for steps of the test world itself, which must succeed. Returns stdout. */
@@ -186,7 +191,7 @@ export async function must(argv: readonly string[], options: CommandOptions = {}
 export async function until<T>(
   what: string,
   probe: () => T | null | undefined | false | Promise<T | null | undefined | false>,
-  timeoutMs = 15_000,
+  timeoutMs = LONG_MS,
 ): Promise<T> {
   const patientMs = timeoutMs * patience;
   const end = performance.now() + patientMs;

@@ -19,7 +19,6 @@ import { readFlow } from '#src/kernel/worker.ts';
 import { fdOf } from '#src/proxy/socket-fd.ts';
 import { type Finished, run, until } from '#test/support/command.ts';
 import { takeHostLock } from '#test/support/host-lock.ts';
-import { patience } from '#test/support/patience.ts';
 
 export const AGENT_ID = 77;
 export const UNKNOWN_ID = 78;
@@ -188,8 +187,13 @@ export class PlaneFixture {
 
   async agentIn(directory: string, script: string, ...args: string[]): Promise<Finished> {
     const done = await run(pythonIn(directory, script, ...args));
-    await until('connections to be accepted', () => waiting([...this.ports, this.dnsPort]) === 0);
+    await this.allAccepted();
     return done;
+  }
+
+  /** Waits until no connection waits to be accepted. */
+  allAccepted(): Promise<true> {
+    return until('connections to be accepted', () => waiting([...this.ports, this.dnsPort]) === 0);
   }
 
   /** Clears what was seen, so that a test looks at its own events only. */
@@ -200,15 +204,18 @@ export class PlaneFixture {
     this.asked.length = 0;
   }
 
-  /** Waits until events of `kind` have come, at most two seconds on a machine of usual speed. */
-  async waitFor(kind: KernelEvent['kind'], count = 1): Promise<readonly KernelEvent[]> {
-    const deadline = Date.now() + 2_000 * patience;
-    for (;;) {
-      for (const ring of this.#rings) ring.drain();
-      const found = this.events.filter((event) => event.kind === kind);
-      if (found.length >= count || Date.now() > deadline) return found;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+  /** Events of `kind` there are by now: what the kernel has refused it has told already. */
+  seen(kind: KernelEvent['kind']): readonly KernelEvent[] {
+    for (const ring of this.#rings) ring.drain();
+    return this.events.filter((event) => event.kind === kind);
+  }
+
+  /** Waits until `count` events of `kind` have come, and gives all there are then. */
+  waitFor(kind: KernelEvent['kind'], count = 1): Promise<readonly KernelEvent[]> {
+    return until(`${count} events of kind ${kind}`, () => {
+      const found = this.seen(kind);
+      return found.length >= count && found;
+    });
   }
 
   /** Closes the listeners, as a daemon that dies does. */

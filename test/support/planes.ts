@@ -47,7 +47,8 @@ export class Holder {
       this.#stderr += chunk;
     });
     this.#child.stdin?.on('error', () => undefined);
-    this.#child.on('exit', () => {
+    // Not before all it has said is there.
+    this.#child.on('close', () => {
       this.#ended = true;
     });
   }
@@ -137,10 +138,8 @@ export class Planes {
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  /** Where an agent may serve: the number after the sentinel's is as good as any. */
-  get servedPort(): number {
-    return this.sentinelPort === 65_535 ? 65_534 : this.sentinelPort + 1;
-  }
+  /** Where an agent may serve, at an address of its own: the numbers that are drawn are others'. */
+  readonly served = { address: '127.0.0.5', port: 4434 } as const;
 
   /** @param dieBefore a step of the migration */
   start(version: VersionName, dieBefore: string | null = null): Holder {
@@ -152,7 +151,7 @@ export class Planes {
       agentId: AGENT_ID,
       unknownId: UNKNOWN_ID,
       port: this.#listener.port,
-      servedPort: this.servedPort,
+      servedPort: this.served.port,
       mark: this.#mark,
       dieBefore,
     };

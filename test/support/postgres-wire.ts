@@ -68,8 +68,11 @@ const ASKS: ReadonlySet<string> = new Set('QSF');
 
 function count(bytes: Buffer, isCounted: (type: string) => boolean): number {
   let counted = 0;
-  for (let at = 0; at + 5 <= bytes.length; at += 1 + bytes.readUInt32BE(at + 1))
-    if (isCounted(String.fromCharCode(bytes[at] ?? 0))) counted += 1;
+  for (let at = 0; at + 5 <= bytes.length; at += 1 + bytes.readUInt32BE(at + 1)) {
+    // The last may not have come whole.
+    const isWhole = at + 1 + bytes.readUInt32BE(at + 1) <= bytes.length;
+    if (isWhole && isCounted(String.fromCharCode(bytes[at] ?? 0))) counted += 1;
+  }
   return counted;
 }
 

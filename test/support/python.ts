@@ -7,7 +7,7 @@ export const PYTHON = '/usr/bin/python3';
  * Connects, sends `text`, closes its sending half and prints all it is answered; a socket error is printed as
  * the name of its class. `ms` bounds each step.
  */
-export function tcpClient(host: string, port: number, text: string, ms = 10_000): string[] {
+export function tcpClient(host: string, port: number, text: string, ms = 60_000): string[] {
   const script = `
 import socket, sys
 host, port, text, seconds = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]) / 1000
@@ -26,7 +26,7 @@ except OSError as error:
 }
 
 /** As `tcpClient`, but leaves its sending half open and prints the first answer alone. */
-export function firstAnswer(host: string, port: number, text: string, ms = 10_000): string[] {
+export function firstAnswer(host: string, port: number, text: string, ms = 60_000): string[] {
   const script = `
 import socket, sys
 host, port, text, seconds = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]) / 1000
@@ -47,7 +47,7 @@ export function tlsClient(host: string, port: number, ca: string, name: string, 
 import socket, ssl, sys
 host, port, ca, name, text = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
 try:
-    s = ssl.create_default_context(cafile=ca).wrap_socket(socket.create_connection((host, port), 10), server_hostname=name)
+    s = ssl.create_default_context(cafile=ca).wrap_socket(socket.create_connection((host, port), 60), server_hostname=name)
     s.sendall(text.encode())
     sys.stdout.write(s.recv(65536).decode("latin1"))
 except OSError as error:
@@ -63,7 +63,7 @@ import socket, sys
 host, port, text = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 try:
     s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
-    s.settimeout(5)
+    s.settimeout(60)
     s.sendto(text.encode(), (host, port))
     sys.stdout.write(s.recv(65536).decode("latin1"))
 except OSError as error:

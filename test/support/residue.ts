@@ -122,7 +122,8 @@ function namespacesOf(pids: readonly number[]): number {
   return found.size;
 }
 
-function linkTarget(path: string): string | null {
+/** Null: there is no such link, or none any more. */
+export function linkTarget(path: string): string | null {
   try {
     return readlinkSync(path);
   } catch {

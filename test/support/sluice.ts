@@ -167,7 +167,7 @@ export class TestSluice {
   }
 
   /** Waits for the first record that fits. */
-  async waitForFlow(fits: (record: FlowRecord) => boolean, timeoutMs = 10_000): Promise<FlowRecord> {
+  async waitForFlow(fits: (record: FlowRecord) => boolean, timeoutMs?: number): Promise<FlowRecord> {
     try {
       return await until('a flow record', () => this.log.find(fits), timeoutMs);
     } catch (error) {
@@ -180,7 +180,7 @@ export class TestSluice {
   waitForFlows(
     count: number,
     fits: (record: FlowRecord) => boolean,
-    timeoutMs = 20_000,
+    timeoutMs?: number,
   ): Promise<FlowRecord[]> {
     return until(
       `${count} flow records`,
@@ -245,7 +245,7 @@ export class TestSluice {
         const status = await this.status().catch(() => null);
         return status !== null && status.startedAt !== before && status.enforcing && status;
       },
-      30_000,
+      90_000,
     );
   }
 

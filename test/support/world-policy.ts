@@ -29,7 +29,10 @@ export interface PolicyOptions {
 
 const everyAddress = `[${FAR.ipv4}, '${FAR.ipv6}', ${SILENT}]`;
 
-/** YAML of a policy under which the world works. Timeouts are short: several tests wait for one to pass. */
+/**
+ * YAML of a policy under which the world works. An agent that says nothing is not waited for long, as several tests want it;
+ * servers are, for on a busy machine some seconds may pass in which one does not run.
+ */
 export function worldPolicy(
   world: World,
   { rules = '', more = '', limits = {} }: PolicyOptions = {},
@@ -38,8 +41,8 @@ export function worldPolicy(
   const client = `client_certificate: { cert: ${world.clientCertificate.cert}, key: ${world.clientCertificate.key} }`;
   const allLimits = {
     detect_timeout_ms: 2000,
-    connect_timeout_ms: 2000,
-    handshake_timeout_ms: 2000,
+    connect_timeout_ms: 10_000,
+    handshake_timeout_ms: 10_000,
     ...limits,
   };
   const raw = (name: keyof typeof RAW_PORTS, protocol: string): string => `

@@ -186,7 +186,7 @@ async function secondDaemon(field: Field, attempt: Attempt): Promise<Outcome> {
   const pins = ['--pin-dir', `${DEFAULT_PIN_DIR}-second`];
   const second = run(
     world.near.wrap([SLUICE, 'daemon', '--policy', sluice.policyPath, '--workers', '1', ...dirs, ...pins]),
-    { timeoutMs: 10_000 },
+    { timeoutMs: 60_000 },
   );
   const during = await said(field.start(field.command(attempt, { technique: 'tcp' })));
   const ended = await second;

@@ -381,7 +381,7 @@ def lies_by_mounts(size, program, place):
 
 def same_port(size, port):
     """By IP_LOCAL_PORT_RANGE, for agents may not bind(); tries until the last connection from there is forgotten."""
-    for _ in range(100):
+    for _ in range(600):
         s = socket.socket()
         s.setsockopt(socket.IPPROTO_IP, 51, (port << 16 | port).to_bytes(4, sys.byteorder))
         try:
@@ -421,7 +421,7 @@ def to_proxy(ports):
     tell(size=0, pid=int(os.readlink("/proc/self")))
     for port in ports.split(","):
         s = socket.socket()
-        s.settimeout(5)
+        s.settimeout(20)
         try:
             s.connect(("127.0.0.1", int(port)))
             s.sendall(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
@@ -473,23 +473,17 @@ def stays():
 
 
 def wants_pid(size, pid):
-    """Forks until a child has that number."""
-    for _ in range(64):
-        try:
-            open("/proc/sys/kernel/ns_last_pid", "w").write(str(pid - 1))
-        except OSError as error:
-            tell(step="refused", error=type(error).__name__)
-            return
-        child = os.fork()
-        if child == 0:
-            if os.getpid() == pid:
-                send(dial(size), size)
-            os._exit(0)
-        os.waitpid(child, 0)
-        if child == pid:
-            step("had")
-            return
-    step("missed")
+    """clone3 with set_tid: a child of that number and no other, whoever else is given numbers meanwhile."""
+    number = ctypes.c_int32(pid)
+    words = (ctypes.c_uint64 * 11)(0, 0, 0, 0, 17, 0, 0, 0, ctypes.addressof(number), 1, 0)
+    child = libc.syscall(435, words, ctypes.sizeof(words))
+    if child == 0:
+        send(dial(size), size)
+        os._exit(0)
+    if child < 0:
+        sys.exit(os.strerror(ctypes.get_errno()))
+    os.waitpid(child, 0)
+    step("had")
 
 
 def converted(word):
