@@ -43,7 +43,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     jobs: { type: 'string', default: String(availableParallelism()) },
-    timeout: { type: 'string', default: '400' },
+    timeout: { type: 'string', default: '600' },
     filter: { type: 'string' },
     check: { type: 'string', multiple: true, default: [] },
     parallel: { type: 'string', multiple: true, default: [] },

@@ -26,7 +26,7 @@ import { PYTHON } from '#test/support/python.ts';
 import { World } from '#test/support/world.ts';
 import { AGENTS } from '#test/support/world-policy.ts';
 
-t.setTimeout(280_000);
+t.setTimeout(390_000);
 const world = await World.open(['raw']);
 t.teardown(() => world.close());
 const cgroups = findCgroup2();

@@ -40,7 +40,7 @@ const PORTS: Readonly<Record<Said['kind'], number>> = {
 };
 
 // Starting may have to wait for the host: see host-lock.ts.
-t.setTimeout(390_000);
+t.setTimeout(590_000);
 t.comment(`SLUICE_CHAOS_SEED=${SEED}`);
 const random = randomOf(SEED);
 const world = await World.open(['nginx', 'postgres', 'raw'], undefined, { sites: ['shop.test'] });

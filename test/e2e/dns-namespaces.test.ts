@@ -12,7 +12,7 @@ import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
 
 // Starting may have to wait for the host: see host-lock.ts.
-t.setTimeout(280_000);
+t.setTimeout(390_000);
 const world = await World.open([]);
 t.teardown(() => world.close());
 const box = await world.addBox();

@@ -12,7 +12,7 @@ import { FAR, NEAR } from '#test/support/network.ts';
 import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
 
-t.setTimeout(280_000);
+t.setTimeout(390_000);
 const world = await World.open([]);
 t.teardown(() => world.close());
 const SECOND = '10.198.1.3';
