@@ -69,32 +69,48 @@ raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, 254)
 packet = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
 def read():
     try: reading.recv(1)
-    except OSError as e: print("read", e.errno, flush=True)
-    else: print("read ended", flush=True)
+    except OSError as e: print(f"read {e.errno};", flush=True)
+    else: print("read ended;", flush=True)
 threading.Thread(target=read).start()
 if os.fork() == 0:
     ctypes.CDLL(None).prctl(1, 9)
     name += "-child"; busy = socket.create_connection((host, 7071))
-print(f"connected {os.getpid()};", flush=True)
-n = 0
+print(f"{name} connected {os.getpid()};", flush=True)
+n = last = 0
 while True:
-    try: busy.sendall(f"{name} {n}\\n".encode())
-    except OSError as e: print("cut", e.errno, flush=True); break
-    n += 1; time.sleep(0.005)
+    now = time.monotonic_ns()
+    try: busy.sendall(f"{name} {n} {now}\\n".encode())
+    except OSError as e: print(f"cut {e.errno} {last};", flush=True); break
+    n += 1; last = now; time.sleep(0.005)
 time.sleep(0.2)
-try: socket.create_connection((host, 7071), 2).sendall(b"SLIPPED-PAST\\n")
-except OSError as e: print("again", e.errno, flush=True)
-else: print("again taken in", flush=True)
-time.sleep(60)
+try: socket.create_connection((host, 7071), 20).sendall(b"SLIPPED-PAST\\n")
+except OSError as e: print(f"again {e.errno};", flush=True)
+else: print("again taken in;", flush=True)
+time.sleep(600)
 `;
 /** A bystander until it is enrolled, and its child. */
 async function startClient(name: string): Promise<{ readonly client: Running; readonly pids: number[] }> {
   const python = ['/usr/bin/python3', '-u', '-c', CLIENT, name, FAR.ipv4];
   const client = world.near.start(world.agentCommand(python));
   await client.waitFor((r) => r.stdout.split(';').length === 3);
-  await until('its first bytes', () => server.stdout.includes(`${name}-child 3`));
-  const pids = [...client.stdout.matchAll(/connected (\d+);/g)].map((match) => Number(match[1]));
-  return { client, pids: pids.sort((one, other) => one - other) };
+  await until('its first bytes', () => server.stdout.includes(`${name}-child 3 `));
+  const pids = [name, `${name}-child`].map((who) =>
+    Number(new RegExp(`\\b${who} connected (\\d+);`).exec(client.stdout)?.[1]),
+  );
+  return { client, pids };
+}
+
+/** Now, on the clock by which clients stamp what they send. */
+function monotonicNs(): number {
+  return Number(process.hrtime.bigint());
+}
+
+/** Waits until both were cut off, and says which were cut after that moment by what they had sent. */
+async function sentAfter(client: Running, name: string, mark: number): Promise<string[]> {
+  const cuts = (text: string): RegExpExecArray[] => [...text.matchAll(/\bcut \d+ (\d+);/g)];
+  await client.waitFor((r) => cuts(r.stdout).length === 2);
+  const heard = [...server.stdout.matchAll(new RegExp(`^${name}(?:-child)? \\d+ (\\d+)$`, 'gm'))];
+  return [...cuts(client.stdout), ...heard].filter(([, at]) => Number(at) > mark).map(([line]) => line);
 }
 
 async function agents(): Promise<AgentProcess[]> {
@@ -103,14 +119,6 @@ async function agents(): Promise<AgentProcess[]> {
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line) as AgentProcess);
-}
-
-/** Whatever the server hears of it from now on. */
-function heardSince(mark: number, name: string): string[] {
-  return server.stdout
-    .slice(mark)
-    .split('\n')
-    .filter((line) => line.startsWith(name));
 }
 
 t.test('enrolling tells what is open; with --now it is cut, and the process is governed', async (t) => {
@@ -138,7 +146,7 @@ t.test('enrolling tells what is open; with --now it is cut, and the process is g
   t.ok((before?.sockets.ungoverned ?? 0) >= 5, JSON.stringify(before));
 
   const done = await sluice.cli(['enrol', String(pid), '--as', 'late', '--now', '--output', 'json']);
-  const mark = server.stdout.length;
+  const mark = monotonicNs();
   t.equal(done.code, 0, done.stderr);
   const enrolled = JSON.parse(done.stdout) as Enrolled;
   const outcomes = enrolled.sockets.map(({ kind, state, outcome }) => `${kind} ${state} ${outcome}`);
@@ -152,10 +160,10 @@ t.test('enrolling tells what is open; with --now it is cut, and the process is g
   ])
     t.ok(outcomes.includes(one), `${one}: ${outcomes.join(', ')}`);
   t.notOk(outcomes.some((text) => text.endsWith('left')));
-  await client.waitFor((r) => r.stdout.split('again').length === 3);
-  t.match(client.stdout, /cut (32|104|103)/, 'it is told');
-  t.match(client.stdout, /read/, 'one that waits for bytes as well');
-  t.same(heardSince(mark, 'one'), [], 'nothing after the answer');
+  t.same(await sentAfter(client, 'one', mark), [], 'nothing after the answer');
+  t.match(client.stdout, /cut (32|104|103) /, 'it is told');
+  await client.waitFor((r) => /read [^;]+;/.test(r.stdout));
+  await client.waitFor((r) => r.stdout.match(/again [^;]+;/g)?.length === 2);
   t.match(
     (await agents()).find((agent) => agent.pid === pid),
     { sockets: { ungoverned: 0 } },
@@ -169,11 +177,10 @@ t.test('a unit, by its name', async (t) => {
   const { client, pids } = await startClient('two');
   for (const pid of pids) writeFileSync(`${root}${unitPath}/cgroup.procs`, String(pid));
   const done = await sluice.cli(['enrol', unit, '--as', 'late', '--now']);
-  const mark = server.stdout.length;
+  const mark = monotonicNs();
   t.equal(done.code, 0, done.stderr);
   t.match(done.stdout, /^2 processes became late/);
-  await client.waitFor((r) => r.stdout.split('cut').length === 3);
-  t.same(heardSince(mark, 'two'), []);
+  t.same(await sentAfter(client, 'two', mark), []);
   await client.stop('SIGKILL');
 });
 
@@ -194,7 +201,7 @@ t.test('what cannot be is refused, and says why', async (t) => {
 
 t.test('a process policy comes to name while it runs is shown as such, and cannot change it', async (t) => {
   const uid = UID + 1;
-  const script = 'import os,time\nprint("up",flush=True)\ntime.sleep(60)';
+  const script = 'import os,time\nprint("up",flush=True)\ntime.sleep(600)';
   const running = world.near.start(
     world.agentCommand(['setpriv', `--reuid=${uid}`, '--clear-groups', '/usr/bin/python3', '-c', script]),
   );
@@ -204,7 +211,7 @@ t.test('a process policy comes to name while it runs is shown as such, and canno
   t.equal((await sluice.cli(['policy', 'apply', sluice.policyPath])).code, 0);
   const found = (await agents()).find((agent) => agent.uid === uid);
   t.match(found, { agent: 'other', reason: 'uid', wasRunning: true, inherited: false });
-  t.match(sluice.daemon.stderr, /processes ran before policy named them/);
+  await sluice.logSays(/processes ran before policy named them/);
   const again = await sluice.cli(['enrol', String(found?.pid), '--as', 'late']);
   t.equal(again.code, 2);
   t.match(again.stderr, /is the agent other already/);

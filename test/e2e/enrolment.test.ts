@@ -79,7 +79,7 @@ const sluice = await TestSluice.start(world, {
 const capture = await world.capture();
 
 const SECRET = 'ENROLLED-SECRET-5b1f';
-const request = ['-sS', '--max-time', '10', `http://shop.test/${SECRET}`];
+const request = ['-sS', '--max-time', '60', `http://shop.test/${SECRET}`];
 
 /** Runs a bystander's command line in a cgroup that was made for it. */
 function inCgroup(path: string, argv: readonly string[]): Promise<Finished> {
@@ -174,7 +174,10 @@ t.test('following shows each flow as it ends', async (t) => {
   ]);
   t.teardown(() => follow.stop('SIGINT'));
   const asUser = ['setpriv', `--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', '--', 'curl', ...request];
-  for (let n = 0; n < 20 && follow.stdout === ''; n += 1) await world.near.run(world.agentCommand(asUser));
+  await until('a flow to be shown', async () => {
+    await world.near.run(world.agentCommand(asUser));
+    return follow.stdout.includes('\n');
+  });
   t.match(JSON.parse(follow.stdout.split('\n')[0] ?? ''), { agent: 'by-uid', disposition: 'upgraded' });
 });
 

@@ -25,7 +25,7 @@ await must(world.near.wrap(['sysctl', '-qw', 'net.ipv4.tcp_max_tw_buckets=0']));
 const sluice = await TestSluice.start(world);
 const capture = await world.capture();
 const MARKER = 'REQUEST-MARKER-4d02';
-const curl = ['curl', '-sS', '--max-time', '10', `http://shop.test/secret/${MARKER}`];
+const curl = ['curl', '-sS', '--max-time', '60', `http://shop.test/secret/${MARKER}`];
 
 async function works(t: Test, why: string): Promise<void> {
   const done = await sluice.run(AGENTS.shop, curl);
@@ -105,19 +105,21 @@ t.test(
     // Read slowly: all of it is captured.
     const script = `
 import socket, time
-s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.source}), 5)
+s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.source}), 60)
 s.sendall(b"2000000000\\n")
 got = len(s.recv(1000)); print("flowing", flush=True)
 try:
     while chunk := s.recv(1 << 16): got += len(chunk); time.sleep(0.01)
     print("ended early" if got < 2000000000 else "complete")
 except OSError as error: print(type(error).__name__)`;
-    // One per worker at least: whichever is killed had one.
     const downloads = Array.from({ length: 6 }, () => sluice.start(AGENTS.shop, [PYTHON, '-c', script]));
     await Promise.all(downloads.map((d) => d.waitFor((r) => r.stdout.includes('flowing'))));
-    const busy = await until('a worker with open flows', async () =>
-      (await sluice.status()).workers.find((w) => w.openFlows > 0 && w.pid !== null),
-    );
+    // Once they have told of all of these, and of none before: whichever is killed has one.
+    const busy = await until('the workers to tell of their flows', async () => {
+      const { workers } = await sluice.status();
+      const open = workers.reduce((sum, { openFlows }) => sum + openFlows, 0);
+      return open === downloads.length && workers.find((w) => w.openFlows > 0 && w.pid !== null);
+    });
     process.kill(busy.pid ?? 0, 'SIGKILL');
     const died = await sluice.waitForFlow((f) => f.reason === 'worker_died');
     t.match(died, {
@@ -126,12 +128,11 @@ except OSError as error: print(type(error).__name__)`;
       dst: { port: RAW_PORTS.source },
       worker: busy.number,
     });
-    for (const download of downloads) download.kill('SIGTERM');
-    const ends = await Promise.all(downloads.map((d) => d.finished));
-    t.ok(
-      ends.some((d) => /ConnectionResetError|ended early/.test(d.stdout)),
-      'its agents saw the end',
+    await until('an agent of it to see the end', () =>
+      downloads.some((d) => /ConnectionResetError|ended early/.test(d.stdout)),
     );
+    for (const download of downloads) download.kill('SIGTERM');
+    for (const download of downloads) await download.finished;
     const replaced = await until('its replacement', async () =>
       (await sluice.status()).workers.find(
         (w) => w.number === busy.number && w.pid !== null && w.pid !== busy.pid,

@@ -3,6 +3,7 @@
  * told what became of it. A real PostgreSQL is the judge of what has run.
  */
 import t from 'tap';
+import { until } from '#test/support/command.ts';
 import { readExposition } from '#test/support/exposition.ts';
 import { Held } from '#test/support/held.ts';
 import { psqlThrough } from '#test/support/psql.ts';
@@ -92,10 +93,14 @@ t.test('an answer to what waits no more is told why', async (t) => {
   cancelled.kill('SIGINT');
   t.match(await cancelled.finished, { stderr: /57014/ });
   t.match(await held.approve(second.id), { code: 1, stderr: /any more: its agent has cancelled it/ });
-  const late = startPsql('late', AGENTS.legacy);
-  const third = await held.seen('late', late);
-  t.match(await late.finished, { code: 1, stderr: /nobody has answered in 2 seconds/ });
-  t.match(await held.approve(third?.id ?? ''), { code: 1, stderr: /any more: its time was up/ });
+  // Again, for as long as its time was up before it was looked for.
+  const third = await until('one to be seen that waits for two seconds', async () => {
+    const late = startPsql('late', AGENTS.legacy);
+    const seen = await held.seen('late', late);
+    t.match(await late.finished, { code: 1, stderr: /nobody has answered in 2 seconds/ });
+    return seen;
+  });
+  t.match(await held.approve(third.id), { code: 1, stderr: /any more: its time was up/ });
   t.match(await held.deny('0123456789'), {
     code: 1,
     stdout: '',
@@ -113,6 +118,7 @@ except psycopg.Error as e:
 `,
   );
   const fourth = await held.next();
+  await gone.waitFor(({ stdout }) => stdout.includes('\n'));
   process.kill(Number(gone.stdout), 'SIGTERM');
   t.match(
     (await gone.finished).stdout,
@@ -131,8 +137,8 @@ t.test('about the moment its time is up: approved is what has run, and nothing e
   for (const [n, ms] of aroundMs.entries()) {
     const session = startPsql(`about ${n}`, AGENTS.legacy);
     const hold = await held.seen(`about ${n} `, session);
-    const until = hold === null ? 0 : Date.parse(hold.until);
-    await new Promise((resolve) => setTimeout(resolve, Math.max(0, until + ms - Date.now())));
+    const endMs = hold === null ? 0 : Date.parse(hold.until);
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, endMs + ms - Date.now())));
     const answered = sluice.api.answerHold({ id: hold?.id ?? '', approved: true });
     outcomes.push(
       await answered.then(
@@ -294,7 +300,10 @@ t.test(
     const first = startPython(AGENTS.shop, CROWD, '66', update('crowd'));
     await first.waitFor(({ stdout }) => stdout.split('\n').length > 3);
     const ofOne = await held.all(64);
-    const open = (await sluice.status()).workers.map(({ openFlows }) => openFlows);
+    const open = await until('the workers to tell of their flows', async () => {
+      const counts = (await sluice.status()).workers.map(({ openFlows }) => openFlows);
+      return counts.reduce((sum, count) => sum + count, 0) === 66 && counts;
+    });
     t.ok(
       open.every((count) => count > 0 && count < 64),
       `over the workers: ${open.join(' ')}`,
@@ -331,10 +340,7 @@ t.test(
     const metrics = readExposition((await world.near.run(scrape)).stdout);
     t.equal(metrics.get('sluice_holds_total')?.samples.get('{outcome="refused"}'), 3);
     t.equal(metrics.get('sluice_holds_waiting')?.samples.get(''), 256);
-    t.match(
-      sluice.daemon.stderr,
-      /what needs approval is refused: too many wait for approval already \(256 in all\)/,
-    );
+    await sluice.logSays(/what needs approval is refused: too many wait for approval already \(256 in all\)/);
     const flow = await sluice.waitForFlow(({ agent }) => agent === AGENTS.legacy);
     t.ok(flow);
     for (const agent of [first, again, ...others]) agent.kill('SIGTERM');

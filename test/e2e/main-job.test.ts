@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import t from 'tap';
 import type { FlowRecord } from '#src/flow/record.ts';
-import { must } from '#test/support/command.ts';
+import { must, until } from '#test/support/command.ts';
 import { FAR } from '#test/support/network.ts';
 import { BIG_BYTES, RESPONSE_MARKER } from '#test/support/nginx.ts';
 import { wireOf } from '#test/support/pcap.ts';
@@ -130,7 +130,7 @@ t.test('a Go program, which makes its system calls and asks for names without li
   writeFileSync(join(dir, 'words'), 'one\ntwo\n');
   // ffuf asks for the URL with each word in the place of FUZZ, and writes down requests and answers.
   const answers = join(dir, 'answers');
-  const words = ['-w', join(dir, 'words'), '-mc', 'all', '-od', answers];
+  const words = ['-w', join(dir, 'words'), '-mc', 'all', '-timeout', '60', '-od', answers];
   const argv = ['ffuf', '-u', `http://shop.test${secret('go-FUZZ')}`, ...words];
   const done = await sluice.run(AGENTS.shop, argv, { names: 'dns', env: { GODEBUG: 'netdns=go' } });
   t.equal(done.code, 0, done.stderr);
@@ -204,7 +204,7 @@ for (const [name, ip] of [
 t.test('the agent sees the address it asked for, and only that', async (t) => {
   const script = `
 import socket
-s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.echo}), 5)
+s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.echo}), 60)
 print(s.getpeername()[:2])`;
   const done = await sluice.run(AGENTS.shop, [PYTHON, '-c', script]);
   t.equal(done.stdout, `('${FAR.ipv4}', ${RAW_PORTS.echo})\n`, done.stderr);
@@ -275,7 +275,7 @@ t.test('a server that does not read slows the agent down, and loses nothing', as
   const total = 64 * 1024 * 1024;
   const script = `
 import select, socket, sys
-s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.slow}), 5)
+s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.slow}), 60)
 s.setblocking(False)
 data, sent = bytes(1 << 20), 0
 while select.select([], [s], [], 2)[1] and sent < ${total}: sent += s.send(data[:${total} - sent])
@@ -284,8 +284,8 @@ s.setblocking(True)
 while sent < ${total}: sent += s.send(data[:${total} - sent])
 s.shutdown(socket.SHUT_WR)
 print(s.recv(99).decode(), flush=True)`;
-  const sender = sluice.start(AGENTS.shop, [PYTHON, '-c', script], { timeoutMs: 60_000 });
-  await sender.waitFor((r) => /stalled \d+\n/.test(r.stdout), 30_000);
+  const sender = sluice.start(AGENTS.shop, [PYTHON, '-c', script], { timeoutMs: 120_000 });
+  await sender.waitFor((r) => /stalled \d+\n/.test(r.stdout));
   const stalledAt = Number(/stalled (\d+)/.exec(sender.stdout)?.[1]);
   // Socket buffers of four hops may hold some megabytes; a proxy without backpressure takes all of it.
   t.ok(stalledAt < total / 2, `${stalledAt} bytes were taken while nobody read`);
@@ -302,7 +302,7 @@ t.test('resets are passed on, from either side', async (t) => {
   t.match(await sluice.waitForFlow((f) => f.dst.port === RAW_PORTS.resetLater), { reason: 'server_reset' });
   const script = `
 import socket, struct
-s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.source}), 5)
+s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.source}), 60)
 s.sendall(b"100000000\\n"); s.recv(1000)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); s.close()`;
   await sluice.run(AGENTS.shop, [PYTHON, '-c', script]);
@@ -349,7 +349,7 @@ t.test('what no rule allows is refused and on record', async (t) => {
     'curl',
     '-sS',
     '-m',
-    '10',
+    '60',
     `http://shop.test${secret('denied')}`,
   ]);
   t.not(done.stdout, answer('GET', 'denied'));
@@ -375,7 +375,8 @@ t.test('status, flows and doctor tell the same story', async (t) => {
 
 t.test('one daemon per host: a second one says so and stops', async (t) => {
   const dirs = ['--state-dir', join(world.dir, 'second-state'), '--policy', sluice.policyPath];
-  const second = await sluice.cli(['daemon', ...dirs], { timeoutMs: 20_000 });
+  const second = await sluice.cli(['daemon', ...dirs], { timeoutMs: 60_000 });
+  t.equal(second.timedOut, false);
   t.not(second.code, 0);
   t.match(second.stdout + second.stderr, /already|running/i);
   t.equal((await sluice.status()).enforcing, true);
@@ -384,8 +385,11 @@ t.test('one daemon per host: a second one says so and stops', async (t) => {
 t.test('after all of it: nothing but TLS left the host, and every flow has one record', async (t) => {
   await capture.assertNoPlaintext(MARKERS);
   t.ok((await capture.assertAllTls()) > 15);
+  await sluice.atRest();
+  const stored = await sluice.storedFlows();
+  // What is stored is logged next.
+  await until('as many records in the log', () => sluice.log.length >= stored.length);
   const ids = sluice.log.map((f) => f.id);
   t.equal(new Set(ids).size, ids.length, 'no flow has two records');
-  const stored = await sluice.storedFlows();
   t.strictSame(new Set(stored.map((f) => f.id)), new Set(ids), 'the store and the log agree');
 });

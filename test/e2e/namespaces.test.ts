@@ -53,21 +53,21 @@ async function proxyPorts(): Promise<number[]> {
 const noneServed = (): Promise<true> =>
   until('no namespace to be served', async () => ((await served()).length === 0 ? true : null));
 
-/** An agent that stays, and does in `netns` (a path) what it is told: a port a line to connect to. */
+/** An agent that stays, and does in `netns` (a path) what it is told: where to connect to, what to say, how long to wait. */
 function puppet(agent: string, enter: readonly string[]) {
   const script = `
 import os, socket, sys
 print("ready", os.getpid(), flush=True)
 for line in sys.stdin:
-    host, port, text = line.split()
+    host, port, text, seconds = line.split()
     try:
-        s = socket.create_connection((host, int(port)), 5)
+        s = socket.create_connection((host, int(port)), int(seconds))
         s.sendall(text.encode()); s.shutdown(socket.SHUT_WR)
         answer = b""
         while chunk := s.recv(65536): answer += chunk
-        print("answer", answer.decode("latin1").strip() or "none", flush=True)
+        print("answer " + (answer.decode("latin1").strip() or "none"), flush=True)
     except OSError as error:
-        print("error", type(error).__name__, flush=True)
+        print("error " + type(error).__name__, flush=True)
 `;
   return sluice.start(agent, [...enter, PYTHON, '-c', script], { keepStdin: true });
 }
@@ -78,19 +78,22 @@ async function pidOf(who: ReturnType<typeof puppet>): Promise<string> {
   return /ready (\d+)/.exec(who.stdout)?.[1] ?? '';
 }
 
-async function tell(who: ReturnType<typeof puppet>, line: string): Promise<string> {
+/** @param seconds for each step of it: many, unless it is to be in vain */
+async function tell(who: ReturnType<typeof puppet>, line: string, seconds = 40): Promise<string> {
   await pidOf(who);
   const before = who.stdout.length;
-  who.write(`${line}\n`);
-  await who.waitFor((r) => r.stdout.indexOf('\n', before) > 0);
+  who.write(`${line} ${seconds}\n`);
+  await who.waitFor((r) => r.stdout.endsWith('\n') && r.stdout.length > before, 120_000);
   return who.stdout.slice(before).trim();
 }
+
+const IN_VAIN_SECONDS = 5;
 
 t.test('an agent in another network namespace is carried from there, over TLS', async (t) => {
   const [wire, boxWire] = [await world.capture('wire'), await world.capture('box')];
   const url = `http://shop.test/secret/${MARKER}`;
   for (const family of ['-4', '-6']) {
-    const done = await sluice.run(AGENTS.shop, box.wrap(['curl', '-sS', family, '--max-time', '20', url]));
+    const done = await sluice.run(AGENTS.shop, box.wrap(['curl', '-sS', family, '--max-time', '60', url]));
     t.equal(done.code, 0, done.stderr);
     t.match(done.stdout, RESPONSE_MARKER);
   }
@@ -141,7 +144,7 @@ for attempt in range(20):
     except OSError as error:
         print(type(error).__name__, error)
 `;
-  const done = await sluice.run(AGENTS.shop, [PYTHON, '-c', script]);
+  const done = await sluice.run(AGENTS.shop, [PYTHON, '-c', script], { timeoutMs: 120_000 });
   const lines = done.stdout.trim().split('\n');
   t.equal(lines.length, 20, done.stderr);
   t.same(
@@ -172,7 +175,7 @@ t.test('a namespace dies with its agent: nothing of Sluice keeps it', async (t) 
   t.equal((await served()).length, 1);
   await agent.stop('SIGKILL');
   await until('the pair to vanish with the namespace', async () => !(await links()).includes('far2'));
-  t.same(await served(), []);
+  await noneServed();
 });
 
 t.test('a namespace that outlives its agents keeps no listener', async (t) => {
@@ -185,7 +188,8 @@ t.test('a namespace that outlives its agents keeps no listener', async (t) => {
   for (const port of ports) for (const ip of ['127.0.0.1', '[::1]']) t.match(there, `${ip}:${port} `);
   await agent.stop('SIGKILL');
   await noneServed();
-  t.equal(await listeners(), '');
+  // Workers have descriptors of their own, and give them up when they are told.
+  await until('its listeners to be closed', async () => (await listeners()) === '');
 });
 
 t.test('a killed daemon leaves nothing open there, and the next one serves who is there', async (t) => {
@@ -215,12 +219,13 @@ t.test('a worker that dies is replaced there as well', async (t) => {
 t.test('a namespace an unprivileged user made for itself gets no listener', async (t) => {
   await noneServed();
   const script = `
-import socket, subprocess, time
+import socket, subprocess, sys, time
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 subprocess.run(["nft", "-f", "-"], input=b"""
 table ip n {
   chain out { type nat hook output priority -100; tcp dport 1-65535 dnat to 127.0.0.1:4444; }
 }""", check=True)
+sys.stdin.readline()
 for attempt in range(3):
     try:
         socket.create_connection(("127.0.0.1", 80), 8)
@@ -230,10 +235,16 @@ for attempt in range(3):
     time.sleep(0.1)
 `;
   const user = ['setpriv', '--reuid=4242', '--regid=4242', '--clear-groups', 'unshare', '-Urn'];
-  const done = await sluice.run(AGENTS.shop, [...user, PYTHON, '-c', script]);
+  const agent = sluice.start(AGENTS.shop, [...user, PYTHON, '-c', script], { keepStdin: true });
+  // Until the daemon has refused it a connection is held.
+  await until(
+    'the namespace to be refused',
+    async () => ((await sluice.status()).counters['namespaces.refused_owner'] ?? 0) > 0,
+  );
+  agent.write('go\n');
+  const done = await agent.finished;
   t.equal(done.stdout, 'PermissionError\n'.repeat(3), done.stderr);
   t.same(await served(), []);
-  t.ok(((await sluice.status()).counters['namespaces.refused_owner'] ?? 0) > 0);
 });
 
 t.test('address translation in the namespace neither diverts nor disguises', async (t) => {
@@ -260,15 +271,16 @@ while True: print("got", server.accept()[0].recv(100), flush=True)
 
   const to = (target: string): string => chain('output priority -100', `tcp dport ${port} dnat to ${target}`);
   await nft(to('127.0.0.1:4444'));
-  t.equal(await tell(agent, line), 'error TimeoutError', 'to an impostor');
+  t.equal(await tell(agent, line, IN_VAIN_SECONDS), 'error TimeoutError', 'to an impostor');
   t.notMatch(impostor.stdout, /got/);
   await impostor.stop('SIGKILL');
   const capture = await world.capture('box');
   await nft(to(`${BOX_GATEWAY.ipv4}:8080`));
-  t.equal(await tell(agent, line), 'error TimeoutError', 'out of the namespace');
+  t.equal(await tell(agent, line, IN_VAIN_SECONDS), 'error TimeoutError', 'out of the namespace');
   t.same(await capture.conversations(), []);
   await nft(chain('postrouting priority 100', `tcp dport ${port} snat to 127.0.0.9`));
-  t.equal(await tell(agent, line), 'error TimeoutError', 'under another address, which may be another agent');
+  const disguised = await tell(agent, line, IN_VAIN_SECONDS);
+  t.equal(disguised, 'error TimeoutError', 'under another address, which may be another agent');
 
   // What the daemon's ends send back is plain text: it stays on loopback, whatever is made of its address.
   await must(box.wrap(['sysctl', '-qw', 'net.ipv4.conf.all.route_localnet=1']));
@@ -279,7 +291,7 @@ while True: print("got", server.accept()[0].recv(100), flush=True)
     ).replace('type nat', 'type route'),
   );
   const back = await world.capture('box');
-  t.not(await tell(agent, line), `answer ${MARKER}`);
+  t.not(await tell(agent, line, IN_VAIN_SECONDS), `answer ${MARKER}`);
   t.same(await back.markersSeen([MARKER]), [], 'the answer to a policy-abiding request');
 
   // A worker's connection goes where policy allowed it, or nowhere.
@@ -288,7 +300,7 @@ while True: print("got", server.accept()[0].recv(100), flush=True)
   await nft('');
   t.match(await tell(plain, exempt), /only speak plain text/);
   await nft(chain('output priority -100', `tcp dport ${RAW_PORTS.plain} dnat to ${FAR.ipv4}:8080`));
-  t.notMatch(await tell(plain, exempt), /plain text|HTTP/);
+  t.notMatch(await tell(plain, exempt, IN_VAIN_SECONDS), /plain text|HTTP/);
   t.same(await capture.conversations(8080), []);
   await agent.stop('SIGKILL');
   await plain.stop('SIGKILL');

@@ -32,7 +32,7 @@ Description=An agent in a container
 [Service]
 Type=oneshot
 ExecStartPre=/bin/sh -c 'until [ -e /results/${GO} ]; do sleep 0.1; done'
-ExecStart=/usr/bin/curl -sS --max-time 30 --resolve shop.test:80:${FAR.ipv4} http://shop.test/secret/${MARKER}
+ExecStart=/usr/bin/curl -sS --max-time 60 --resolve shop.test:80:${FAR.ipv4} http://shop.test/secret/${MARKER}
 StandardOutput=file:/results/stdout
 StandardError=file:/results/stderr
 [Install]
@@ -91,7 +91,7 @@ t.test('a unit in a container with a network of its own', async (t) => {
       const files = readdirSync(results).map((name) => readFileSync(join(results, name), 'utf8'));
       return files.join('').length > 0 ? files.join('') : null;
     },
-    60_000,
+    120_000,
   );
   t.match(stdout, RESPONSE_MARKER);
   await world.nginx.waitForEntry((e) => e.client.replace('::ffff:', '') === BOX.ipv4 && e.status === '200');

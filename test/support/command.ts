@@ -196,9 +196,11 @@ export async function until<T>(
   const patientMs = timeoutMs * patience;
   const end = performance.now() + patientMs;
   for (;;) {
+    // Whoever was stopped himself looks once more.
+    const isLast = performance.now() > end;
     const value = await probe();
     if (value !== null && value !== undefined && value !== false) return value;
-    if (performance.now() > end) throw new Error(`waited ${patientMs} ms in vain for ${what}`);
+    if (isLast) throw new Error(`waited ${patientMs} ms in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

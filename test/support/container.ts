@@ -27,10 +27,14 @@ export async function joinContainer(
   t.teardown(() => {
     if (!container.ended) process.kill(supervisor, 'SIGKILL');
   });
-  const inside = await until('a process in the container', () => {
-    if (container.ended) throw new Error(container.stdout + container.stderr);
-    return findInside(supervisor);
-  });
+  const inside = await until(
+    'a process in the container',
+    () => {
+      if (container.ended) throw new Error(container.stdout + container.stderr);
+      return findInside(supervisor);
+    },
+    90_000,
+  );
   await joinBox(`/proc/${inside}/ns/net`, world.far);
   const capture = await world.capture('box', {
     wrap: (argv) => ['nsenter', `--net=/proc/${inside}/ns/net`, '--', ...argv],

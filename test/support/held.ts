@@ -8,6 +8,9 @@ import { psqlThrough } from './psql.ts';
 import type { TestSluice } from './sluice.ts';
 import { AGENTS } from './world-policy.ts';
 
+/** Hundreds of sessions begin, or end. */
+const MANY_TIMEOUT_MS = 120_000;
+
 export class Held {
   readonly #sluice: TestSluice;
   #looks = 0;
@@ -44,14 +47,18 @@ export class Held {
 
   /** All that wait, once there are so many. */
   all(count: number): Promise<HoldStatus[]> {
-    return until(`${count} that wait`, async () => {
-      const found = await this.list();
-      return found.length === count && found;
-    });
+    return until(
+      `${count} that wait`,
+      async () => {
+        const found = await this.list();
+        return found.length === count && found;
+      },
+      MANY_TIMEOUT_MS,
+    );
   }
 
   none(): Promise<true> {
-    return until('nothing that waits', async () => (await this.list()).length === 0);
+    return until('nothing that waits', async () => (await this.list()).length === 0, MANY_TIMEOUT_MS);
   }
 
   approve(id: string): Promise<Finished> {
@@ -67,14 +74,19 @@ export class Held {
     return (await this.executed()).filter((line) => line.includes(text)).length;
   }
 
-  /** All that the server has run, as its log has it. Somebody who is not held must get through to it. */
+  /** All that the server has run, as its log has it. */
   async executed(): Promise<string[]> {
+    return (await this.log()).split('\n').filter((line) => / (?:statement|execute \S+): /.test(line));
+  }
+
+  /** The server's log up to now. Somebody who is not held must get through to it. */
+  async log(): Promise<string> {
     const { postgres } = this.#sluice.world;
     this.#looks += 1;
     const last = `look ${this.#looks}`;
     // The log has what was run before that before it.
     await psqlThrough(this.#sluice).psql(AGENTS.shop, `select '${last}';`);
     await until(`'${last}' in PostgreSQL's log`, () => postgres.log.includes(`select '${last}'`));
-    return postgres.log.split('\n').filter((line) => / (?:statement|execute \S+): /.test(line));
+    return postgres.log;
   }
 }

@@ -83,8 +83,9 @@ export class Nginx {
   }
 
   get accessLog(): AccessLogEntry[] {
-    const lines = readFileSync(this.#log, 'utf8').split('\n').filter(Boolean);
-    return lines.map((line) => JSON.parse(line) as AccessLogEntry);
+    const lines = readFileSync(this.#log, 'utf8').split('\n');
+    // Behind the last end of a line is nothing, or a line that is being written.
+    return lines.slice(0, -1).map((line) => JSON.parse(line) as AccessLogEntry);
   }
 
   /** Waits for an entry, which nginx writes only after the answer has been sent. */

@@ -1,6 +1,6 @@
 /** The far side's badly behaved servers (raw-servers-main.ts), as the test sees them. */
 import { join } from 'node:path';
-import type { Running } from './command.ts';
+import { type Running, until } from './command.ts';
 import type { Network } from './network.ts';
 import { Pki } from './pki.ts';
 import { RAW_TLS_NAME, type RawName } from './raw-ports.ts';
@@ -42,9 +42,9 @@ export class RawServers {
     return Number(await this.#order('connections', name));
   }
 
-  /** Lets `slow` read. */
+  /** Lets `slow` read, once somebody is connected to it. */
   async resume(): Promise<void> {
-    await this.#order('resume', 'slow');
+    await until('a connection to `slow`', async () => Number(await this.#order('resume', 'slow')) > 0);
   }
 
   async stop(): Promise<void> {

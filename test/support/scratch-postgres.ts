@@ -4,7 +4,7 @@
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { must, Running, run } from './command.ts';
+import { must, Running, run, until } from './command.ts';
 import { asPostgres, findPrograms, template } from './postgres.ts';
 
 const PORT = '5432';
@@ -19,6 +19,7 @@ export class ScratchPostgres {
   /** Where its socket is. */
   readonly dir: string;
   readonly #process: Running;
+  #looks = 0;
 
   private constructor(dir: string, process: Running) {
     this.dir = dir;
@@ -53,6 +54,15 @@ export class ScratchPostgres {
 
   get log(): string {
     return this.#process.stderr;
+  }
+
+  /** All of it up to now: what was run has been logged by then, and what was logged has come here. */
+  async wholeLog(): Promise<string> {
+    this.#looks += 1;
+    const last = `look ${this.#looks};`;
+    await this.psql(`do $$ begin raise log '${last}'; end $$;`);
+    await until(`'${last}' in PostgreSQL's log`, () => this.log.includes(`LOG:  ${last}`));
+    return this.log;
   }
 
   /** Runs a script as psql does, in one session that goes on after errors. @returns what it says */

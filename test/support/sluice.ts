@@ -154,6 +154,11 @@ export class TestSluice {
     return this.world.near.run([this.#program, ...argv, '--runtime-dir', this.runtimeDir], options);
   }
 
+  /** Waits until the daemon's log says it, which may come after what was done about it. */
+  logSays(pattern: RegExp): Promise<void> {
+    return this.daemon.waitFor(({ stderr }) => pattern.test(stderr));
+  }
+
   /** Every record written to the log, in order, by all daemons of this world: duplicates would show. */
   get log(): FlowRecord[] {
     const text = this.#earlier + (this.#daemon?.stdout ?? '');
