@@ -7,6 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import { SluiceError } from '../core/errors.ts';
+import { deadline } from './deadline.ts';
 
 /** The agent's socket was closed under us: there is nobody left to answer. */
 export class AgentGone extends SluiceError {
@@ -43,9 +44,9 @@ export class AgentInput {
         stop();
         reject(new AgentGone(socket.errored));
       };
-      const timer = setTimeout(() => settle('timeout'), Math.max(0, timeoutMs));
+      const callOff = deadline(timeoutMs, () => settle('timeout'));
       const stop = (): void => {
-        clearTimeout(timer);
+        callOff();
         socket.pause();
         socket.off('data', settle);
         socket.off('end', onEnd);

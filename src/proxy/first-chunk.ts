@@ -2,6 +2,7 @@
  * One chunk from a server that has to say something before TLS, or before the relay, can begin.
  */
 import type { Socket } from 'node:net';
+import { deadline } from './deadline.ts';
 import { handshakeError, UpstreamError } from './upstream-error.ts';
 
 /** The next chunk; empty when the server closes its side. The socket is paused again. @throws UpstreamError */
@@ -17,17 +18,14 @@ export function firstChunk(server: Socket, timeoutMs: number): Promise<Buffer> {
       stop();
       reject(handshakeError(server.errored ?? new Error('closed')));
     };
-    const timer = setTimeout(
-      () => {
-        stop();
-        reject(
-          new UpstreamError('tls_handshake_timeout', 'the server did not answer a request for TLS in time'),
-        );
-      },
-      Math.max(0, timeoutMs),
-    );
+    const callOff = deadline(timeoutMs, () => {
+      stop();
+      reject(
+        new UpstreamError('tls_handshake_timeout', 'the server did not answer a request for TLS in time'),
+      );
+    });
     const stop = (): void => {
-      clearTimeout(timer);
+      callOff();
       server.pause();
       server.off('data', settle);
       server.off('end', onEnd);

@@ -22,6 +22,7 @@ import type { FlowTls } from '../flow/record.ts';
 import type { CompiledDestination } from '../policy/types.ts';
 import { withoutPeerCertificate } from '../tls/session-state.ts';
 import { watchCloseNotify } from './close-notify.ts';
+import { deadline } from './deadline.ts';
 import { Landing } from './landing.ts';
 import { resetSocket, resetTls } from './reset.ts';
 import type { PeerProof, ResumableSession } from './resumption.ts';
@@ -117,15 +118,15 @@ export class Upstream {
       const raw = connectTcp(options);
       this.#raw = raw;
       raw.pause();
-      const timer = setTimeout(() => raw.destroy(connectTimeout(timeoutMs)), timeoutMs);
+      const callOff = deadline(timeoutMs, () => raw.destroy(connectTimeout(timeoutMs)));
       const onClose = (): void => {
-        clearTimeout(timer);
+        callOff();
         reject(asUpstreamError(raw.errored, connectError));
       };
       raw.on('error', ignore);
       raw.once('close', onClose);
       raw.once('connect', () => {
-        clearTimeout(timer);
+        callOff();
         raw.off('close', onClose);
         this.connectMs = this.#clock.monotonic() - begun;
         resolve(raw);
@@ -173,14 +174,14 @@ export class Upstream {
       landing.belongTo(socket);
       this.#secure = socket;
       socket.on('error', ignore);
-      const timer = setTimeout(() => socket.destroy(connectTimeout(connectTimeoutMs)), connectTimeoutMs);
+      const callOff = deadline(connectTimeoutMs, () => socket.destroy(connectTimeout(connectTimeoutMs)));
       const onClose = (): void => {
-        clearTimeout(timer);
+        callOff();
         reject(asUpstreamError(socket.errored, connectError));
       };
       socket.once('close', onClose);
       socket.once('connect', () => {
-        clearTimeout(timer);
+        callOff();
         socket.off('close', onClose);
         this.connectMs = this.#clock.monotonic() - begun;
         resolve(this.#shakeHands(socket, handshake, options.timeoutMs));
@@ -222,11 +223,11 @@ export class Upstream {
     const begun = this.#clock.monotonic();
     this.#secure = socket;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const callOff = deadline(timeoutMs, () => {
         socket.destroy(new UpstreamError('tls_handshake_timeout', `no TLS handshake within ${timeoutMs} ms`));
-      }, timeoutMs);
+      });
       const onClose = (): void => {
-        clearTimeout(timer);
+        callOff();
         contexts.resumption.forget(key);
         reject(asUpstreamError(socket.errored, handshakeError));
       };
@@ -234,7 +235,7 @@ export class Upstream {
       socket.once('close', onClose);
       if (resumable === null || contexts.resumption.isAged(resumable)) keepSessions(socket, handshake);
       socket.once('secureConnect', () => {
-        clearTimeout(timer);
+        callOff();
         socket.off('close', onClose);
         socket.pause();
         this.closeNotify = watchCloseNotify(socket);

@@ -11,6 +11,7 @@ import { errnoOf } from '../../core/errors.ts';
 import { type Answer, isAnswerTo, type Question, readAnswer } from '../../protocols/dns/answer.ts';
 import { MESSAGE_MAX_BYTES } from '../../protocols/dns/codes.ts';
 import { encodeFrame, FrameReader } from '../../protocols/dns/frames.ts';
+import { deadline } from '../deadline.ts';
 
 export const DNS_PORT = 53;
 
@@ -42,13 +43,13 @@ export function askByDatagram({ server, port, timeoutMs, question, message }: At
     const socket = createSocket(isIPv6(server) ? 'udp6' : 'udp4');
     let guesses = 0;
     const settle = (end: () => void): void => {
-      clearTimeout(timer);
+      callOff();
       socket.removeAllListeners('message');
       socket.close();
       end();
     };
     const fail = (why: string): void => settle(() => reject(new NoAnswer(`${server} ${why}`)));
-    const timer = setTimeout(() => fail('did not answer in time'), timeoutMs);
+    const callOff = deadline(timeoutMs, () => fail('did not answer in time'));
     socket.on('message', (bytes) => {
       if (!isAnswerTo(bytes, question)) {
         guesses += 1;
@@ -72,13 +73,13 @@ export function askByTcp({ server, port, timeoutMs, question, message }: Attempt
     const socket = connect({ host: server, port, noDelay: true });
     const frames = new FrameReader('server', MESSAGE_MAX_BYTES);
     const settle = (end: () => void): void => {
-      clearTimeout(timer);
+      callOff();
       socket.removeAllListeners('data');
       socket.destroy();
       end();
     };
     const fail = (why: string): void => settle(() => reject(new NoAnswer(`${server} ${why}`)));
-    const timer = setTimeout(() => fail('did not answer in time'), timeoutMs);
+    const callOff = deadline(timeoutMs, () => fail('did not answer in time'));
     socket.on('data', (chunk) => {
       let first: Buffer | undefined;
       try {
