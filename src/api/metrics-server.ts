@@ -9,6 +9,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { isIP } from 'node:net';
 import { SluiceError } from '../core/errors.ts';
 import { duplicateFd } from '../kernel/descriptors.ts';
+import { deadline } from '../proxy/deadline.ts';
 import { fdOf } from '../proxy/socket-fd.ts';
 import { EXPOSITION_TYPE } from './exposition.ts';
 
@@ -74,9 +75,9 @@ export function serveMetrics(
           const fd = duplicateFd(fdOf(server) ?? -1);
           const closed = new Promise((done) => server.close(done));
           server.closeIdleConnections();
-          const timer = setTimeout(() => server.closeAllConnections(), HANDOVER_MS);
+          const callOff = deadline(HANDOVER_MS, () => server.closeAllConnections());
           await closed;
-          clearTimeout(timer);
+          callOff();
           return { host, port, fd };
         },
         close: () => {

@@ -1,5 +1,8 @@
+import { once } from 'node:events';
 import { Agent, get as request } from 'node:http';
+import { connect } from 'node:net';
 import { text as textOf } from 'node:stream/consumers';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
 import { EXPOSITION_TYPE } from '#src/api/exposition.ts';
 import {
@@ -8,6 +11,7 @@ import {
   parseMetricsAddress,
   serveMetrics,
 } from '#src/api/metrics-server.ts';
+import { closeFd } from '#src/kernel/descriptors.ts';
 
 function get(url: string, agent?: Agent): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -54,6 +58,26 @@ t.test('handed over, it refuses nobody: who connects waits for the next', async 
   t.teardown(() => second.close());
   t.equal(second.port, first.port);
   t.equal(await waiting, 'second 2\n');
+});
+
+t.test('handed over, it still answers who has asked, be it kept from running meanwhile', async (t) => {
+  const server = await serveMetrics(
+    { host: '127.0.0.1', port: 0 },
+    async () => 'a 1\n',
+    (error) => t.fail(String(error)),
+  );
+  const socket = connect(server.port, '127.0.0.1');
+  const answer = textOf(socket);
+  await once(socket, 'connect');
+  // Until the server has it as well; then timers come next in the event loop, before sockets.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await nextTurn();
+  const handing = server.handOver();
+  socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+  const { fd } = await handing;
+  t.match(await answer, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\na 1\n$/s);
+  closeFd(fd);
 });
 
 t.test('GET /metrics, and nothing else', async (t) => {
