@@ -16,7 +16,7 @@ export interface Peer {
 }
 
 /** Less than the asker waits (TIMEOUT_MS of proxy/open-questions.ts). */
-const TIMEOUT_MS = 900;
+const TIMEOUT_MS = 4_500;
 const MAX_OPEN_PER_PEER = 1_024;
 
 /** Host names and addresses are not longer. */
@@ -56,14 +56,16 @@ interface Open {
 
 export class CancelRelay {
   readonly #peers: () => readonly Peer[];
+  readonly #timeoutMs: number;
   readonly #open = new Map<number, Open>();
   /** How many of each peer's are open. */
   readonly #counts = new Map<number, number>();
   #next = 0;
 
   /** @param peers all that may have sessions and can answer now */
-  constructor(peers: () => readonly Peer[]) {
+  constructor(peers: () => readonly Peer[], timeoutMs = TIMEOUT_MS) {
     this.#peers = peers;
+    this.#timeoutMs = timeoutMs;
   }
 
   asked(asker: Peer, { question, digest }: CancelQuestion): void {
@@ -75,7 +77,7 @@ export class CancelRelay {
     }
     const number = this.#next;
     this.#next = (this.#next + 1) >>> 0;
-    const timer = setTimeout(() => this.#settle(number, null), TIMEOUT_MS);
+    const timer = setTimeout(() => this.#settle(number, null), this.#timeoutMs);
     const asked = new Set(others.map(({ key }) => key));
     this.#open.set(number, { asker, question, digest, asked, timer });
     this.#counts.set(asker.key, count + 1);

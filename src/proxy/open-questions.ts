@@ -1,6 +1,7 @@
 /** A worker's questions to its daemon that have not been answered. Each is answered once or, without an answer in time, by null. */
 
-const TIMEOUT_MS = 1_000;
+/** Longer than a daemon, or the other worker that it asks, is kept by a busy host or by work of its own. */
+const TIMEOUT_MS = 5_000;
 
 interface Open<Answer> {
   readonly about: string;
@@ -9,12 +10,14 @@ interface Open<Answer> {
 
 export class OpenQuestions<Answer> {
   readonly #max: number;
+  readonly #timeoutMs: number;
   readonly #open = new Map<number, Open<Answer>>();
   #next = 0;
 
   /** @param max as many wait; what is asked beyond has no answer */
-  constructor(max: number) {
+  constructor(max: number, timeoutMs = TIMEOUT_MS) {
     this.#max = max;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** Never rejects. @param about what tells the question from others. @param send takes the question's number */
@@ -28,7 +31,7 @@ export class OpenQuestions<Answer> {
         this.#open.delete(question);
         resolve(answer);
       };
-      const timer = setTimeout(() => settle(null), TIMEOUT_MS);
+      const timer = setTimeout(() => settle(null), this.#timeoutMs);
       this.#open.set(question, { about, settle });
       send(question);
     });

@@ -76,12 +76,21 @@ t.test('a worker that ends has nothing more to say', async (t) => {
 });
 
 t.test('one that is silent is not waited for', async (t) => {
-  const { relay, asker, one } = make(3);
+  const { asker, one, peers } = make(3);
+  const relay = new CancelRelay(() => peers, 10);
   relay.asked(asker, question(9));
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await new Promise((resolve) => setTimeout(resolve, 20));
   t.same(asker.told, [answer(9, null)]);
   relay.answered(one, answer(asked(one), KEY));
   t.equal(asker.told.length, 1);
+});
+
+t.test('one that was kept from answering for two seconds is', async (t) => {
+  const { relay, asker, one } = make(3);
+  relay.asked(asker, question(9));
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  relay.answered(one, answer(asked(one), KEY));
+  t.same(asker.told, [answer(9, KEY)]);
 });
 
 t.test('a flood is its own worker’s loss', async (t) => {

@@ -15,8 +15,14 @@ t.test('an answer counts for its question, about the same, once', async (t) => {
   t.same([await one, await two], ['answer', null]);
 });
 
-t.test('what is beyond the bound is not asked, and what nobody answers ends', async (t) => {
+t.test('an answer counts that was two seconds on its way', async (t) => {
   const open = new OpenQuestions<string>(1);
+  const asked = open.ask('a', (number) => setTimeout(() => open.answered(number, 'a', 'late'), 2_000));
+  t.equal(await asked, 'late');
+});
+
+t.test('what is beyond the bound is not asked, and what nobody answers ends', async (t) => {
+  const open = new OpenQuestions<string>(1, 10);
   let asked = 0;
   const ask = (): Promise<string | null> => open.ask('a', () => (asked += 1));
   const [one, two] = [ask(), ask()];
