@@ -37,6 +37,8 @@ interface Job {
   readonly command: readonly string[];
   /** A check passes by its exit code; a test file by what it reports as well, and so does a command to sum. */
   readonly kind: 'check' | 'file' | 'sum';
+  /** How many times as long as others it may take. */
+  readonly patience?: number;
 }
 
 const { values, positionals } = parseArgs({
@@ -114,12 +116,12 @@ function lastLine(stdout: string): Pick<Result, 'passed' | 'failed' | 'skipped'>
 
 function run(job: Job): Promise<Result> {
   const started = performance.now();
-  const limitMs = job.kind === 'file' ? timeoutMs : COMMAND_TIMEOUT_MS;
+  const limitMs = (job.kind === 'file' ? timeoutMs : COMMAND_TIMEOUT_MS) * (job.patience ?? 1);
   return new Promise((resolve) => {
     const [program = '', ...args] = job.command;
     // A group of its own, so that a hung test is ended with everything it started.
     // The time-out here is the one that holds: tap's own would end a test that waits for its turn on the host.
-    const env = { ...process.env, TAP_TIMEOUT: values.timeout };
+    const env = { ...process.env, TAP_TIMEOUT: String(limitMs / 1000) };
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env });
     const pid = child.pid;
     if (pid !== undefined) running.add(pid);
@@ -182,7 +184,12 @@ async function runAll(jobs: readonly Job[], lanes: number): Promise<void> {
 /** What waits for its turn on the host, and meanwhile what does not need it: a lane that is through helps with the rest. */
 async function runBeside(serial: readonly Job[], beside: readonly Job[], lanes: number): Promise<void> {
   const prefix = ['env', `SLUICE_TEST_PATIENCE=${BESIDE_PATIENCE}`, 'nice', '-n', BESIDE_NICE];
-  const queue = beside.map((job): Job => ({ ...job, command: [...prefix, ...job.command] }));
+  const besides = (job: Job): Job => ({
+    ...job,
+    command: [...prefix, ...job.command],
+    patience: Math.max(1, Number(BESIDE_PATIENCE) || 1),
+  });
+  const queue = beside.map(besides);
   const others = Array.from({ length: Math.max(0, lanes - 1) }, () => lane(queue));
   await Promise.all([lane([...serial]).then(() => lane(queue)), ...others]);
 }
