@@ -114,12 +114,18 @@ export class WorkerProcess {
     return started;
   }
 
-  /** @param child with its end of the channel at CHANNEL_FD */
-  static around(child: ChildProcess, key: number, number: number, events: ProcessEvents): WorkerProcess {
+  /** @param child with its end of the channel at CHANNEL_FD. @param lastWordsMs how long that is waited for after its end */
+  static around(
+    child: ChildProcess,
+    key: number,
+    number: number,
+    events: ProcessEvents,
+    lastWordsMs = LAST_WORDS_MS,
+  ): WorkerProcess {
     const started = new WorkerProcess(key, number, child.pid ?? 0, events, () => child.kill('SIGKILL'));
     started.#openChannel(channelOf(child));
     child.on('error', (error) => started.#end(error.message));
-    child.on('exit', (code, signal) => started.#exited(signal ?? `exit code ${code}`));
+    child.on('exit', (code, signal) => started.#exited(signal ?? `exit code ${code}`, lastWordsMs));
     child.on('close', (code, signal) => started.#end(signal ?? `exit code ${code}`));
     return started;
   }
@@ -204,11 +210,13 @@ export class WorkerProcess {
   }
 
   /** What it has said before may still be in its channel, and is heard first: that it has let pass what was approved, above all. */
-  #exited(how: string): void {
-    setTimeout(() => {
+  #exited(how: string, lastWordsMs: number): void {
+    const end = (): void => {
       this.#end(how);
       this.#channelSocket?.destroy();
-    }, LAST_WORDS_MS).unref();
+    };
+    // The clock's word comes before the channel's where this process was kept from both: it is read once more.
+    setTimeout(() => setImmediate(end), lastWordsMs).unref();
   }
 
   #end(how: string): void {

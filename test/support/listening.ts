@@ -2,8 +2,9 @@
  * Waits until a program has opened its ports, without connecting to them (a probe would be one more connection
  * in logs and captures): /proc/PID/net is that of the program's own network namespace.
  */
+import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer, type ListenOptions, type Server } from 'node:net';
 import { type Running, until } from './command.ts';
 
 /** TCP_LISTEN in include/net/tcp_states.h, as /proc/net/tcp prints it. */
@@ -28,11 +29,31 @@ export async function waitForListener(program: Running, ports: readonly number[]
   });
 }
 
-/** On loopback, of the moment: for servers that cannot be told to take any. */
+/** Below those that the kernel gives to whoever takes any (ip_local_port_range): by chance nobody gets one of them. */
+const PORTS = { first: 20_000, end: 32_000 } as const;
+
+/**
+ * On loopback, until this process ends: for servers that cannot be told to take any, and for nobody to listen at. Tests that run
+ * beside each other have different ones.
+ */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(PORTS.first, PORTS.end);
+    const claim = await listenAt({ path: `\0sluice-test-port-${port}` });
+    if (claim === null) continue;
+    claim.unref();
+    const server = await listenAt({ host: '127.0.0.1', port });
+    if (server === null) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+}
+
+/** Null: somebody listens there. */
+function listenAt(where: ListenOptions): Promise<Server | null> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(null));
+    server.listen(where, () => resolve(server));
+  });
 }

@@ -119,6 +119,7 @@ export class Channel {
   readonly #lines: GuestLines;
   readonly #watcher: ReturnType<typeof watch>;
   #offset = 0;
+  #isClosed = false;
 
   /** @param tell gets what is worth showing, as it comes */
   constructor(file: string, tell: (line: string) => void, onMatrix?: (matrix: MatrixResult) => void) {
@@ -139,8 +140,9 @@ export class Channel {
     }
   }
 
-  /** Whether the guest has said anything. */
+  /** Whether the guest has said anything: also what nobody has told us of yet. */
   get spoke(): boolean {
+    if (!this.#isClosed) this.#read();
     return this.#offset > 0;
   }
 
@@ -148,6 +150,7 @@ export class Channel {
   close(): Verdict {
     this.#watcher.close();
     this.#read();
+    this.#isClosed = true;
     closeSync(this.#fd);
     return this.#lines.verdict;
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ApiClient } from '#src/api/client.ts';
 import { ANY_FLOW } from '#src/api/flow-filter.ts';
+import { patience } from '#test/support/patience.ts';
 import { temporaryDirectory } from './temporary.ts';
 
 /** A server that answers every connection with the same bytes, or as `answer` says. */
@@ -58,7 +59,8 @@ t.test('a stream that falls silent, or breaks, is an error', async (t) => {
   const head = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
   const beat = '15\r\n{"type":"heartbeat"}\n\r\n';
   const client = new ApiClient(await serveBytes(t, (socket) => socket.write(head + beat)), {
-    silenceTimeoutMs: 20,
+    // From the call on: what comes first has to come by then.
+    silenceTimeoutMs: 1_000 * patience,
   });
   const silent = client.follow(ANY_FLOW);
   t.same((await silent.next()).value, { type: 'heartbeat' });

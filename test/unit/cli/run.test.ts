@@ -170,7 +170,7 @@ function start(stage: Stage, command: string, args: readonly string[]): Wrapped 
 /** Says what it catches; `wait` lets it do so at once. USR2 ends it with code 9; left alone, it ends by itself. */
 const CATCHER = `
 for name in INT TERM HUP QUIT USR1 WINCH; do trap "echo $name" $name; done
-sleep 60 & waited=$!
+sleep 600 & waited=$!
 trap 'echo USR2; kill $waited; exit 9' USR2
 echo "ready $PPID"
 while kill -0 $waited; do wait $waited; done

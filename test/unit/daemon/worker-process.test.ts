@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { WorkerProcess } from '#src/daemon/worker-process.ts';
+import { type ProcessEvents, WorkerProcess } from '#src/daemon/worker-process.ts';
 import { isReportedFlow } from '#src/flowlog/check-report.ts';
 import { duplicateFd } from '#src/kernel/descriptors.ts';
 import { presentFlowLayout } from '#src/kernel/migrate/flow-layout.ts';
@@ -48,9 +48,14 @@ t.test('reports of a worker that an earlier version has handed over are taken', 
   await once(child, 'exit');
 });
 
-/** A worker that runs a script of sh(1), and what it says and how it ends, in that order. */
+/**
+ * A worker that runs a script of sh(1), and what it says and how it ends, in that order.
+ *
+ * @param lastWordsMs how long what it says is waited for after its end
+ */
 function scripted(
   script: string,
+  lastWordsMs: number,
   teardown: (end: () => unknown) => void,
 ): { heard: unknown[]; ended: Promise<unknown> } {
   const heard: unknown[] = [];
@@ -58,10 +63,11 @@ function scripted(
   // Its group, as what it leaves behind is in it.
   teardown(() => process.kill(-(child.pid ?? 0), 'SIGKILL'));
   const ended = new Promise((resolve) => {
-    WorkerProcess.around(child, 1, 0, {
+    const events: ProcessEvents = {
       onMessage: (_, claim) => heard.push(claim['hold']),
       onEnd: (_, how) => resolve(heard.push(how)),
-    });
+    };
+    WorkerProcess.around(child, 1, 0, events, lastWordsMs);
   });
   return { heard, ended };
 }
@@ -77,6 +83,7 @@ t.test('what a worker has said is heard before it is known to have ended', async
   const after = `(sleep 0.3; printf '${released(2)}' >&${CHANNEL_FD}) &`;
   const { heard, ended } = scripted(
     `printf '${released(1)}' >&${CHANNEL_FD}; ${after} kill -9 $$`,
+    600_000,
     t.teardown,
   );
   await ended;
@@ -84,7 +91,7 @@ t.test('what a worker has said is heard before it is known to have ended', async
 });
 
 t.test('but nobody keeps one from ending by keeping its channel', async (t) => {
-  const { heard, ended } = scripted('sleep 600 & kill -9 $$', t.teardown);
+  const { heard, ended } = scripted('sleep 600 & kill -9 $$', 100, t.teardown);
   await ended;
   t.strictSame(heard, ['SIGKILL']);
 });

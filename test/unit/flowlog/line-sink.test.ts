@@ -142,7 +142,9 @@ t.test('a process whose standard output is full and unread still runs and ends',
     child.stderr?.on('data', (chunk) => {
       said += chunk;
     });
+    const heard = once(child.stderr ?? child, 'end');
     const [code] = await once(child, 'exit');
+    await heard;
     t.equal(code, 7, stdout);
     t.match(said, /"bufferedBytes":\d{4,}/, 'some were waiting');
     child.stdout?.destroy();

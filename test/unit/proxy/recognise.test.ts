@@ -6,6 +6,8 @@ import { nameOf, type Recognised, recognise, seenOf } from '#src/proxy/recognise
 import { helloMessage, inRecords, sni } from '#test/support/client-hello.ts';
 import { GSS_REQUEST } from '#test/support/postgres-packets.ts';
 
+/** None passes because the machine is busy. */
+const LONG_MS = 120_000;
 const GET = Buffer.from('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n');
 const SSL_REQUEST = Buffer.from('0000000804d2162f', 'hex');
 const STARTUP = Buffer.from('00000014000300007573657200616c6963650000', 'hex');
@@ -20,7 +22,7 @@ interface Outcome {
 /** @param pieces what the agent sends, each once the one before was read; then it sends no more */
 async function run(
   pieces: readonly Buffer[],
-  timeoutMs = 1_000,
+  timeoutMs = LONG_MS,
   mayHaveOwnTls: () => boolean = () => false,
 ): Promise<Outcome> {
   // Recognition uses nothing of a socket that a duplex stream has not.
@@ -75,9 +77,9 @@ t.test('PostgreSQL, with its request for encryption answered', async (t) => {
 t.test("PostgreSQL in the agent's own TLS", async (t) => {
   const hello = inRecords(helloMessage({ extensions: [sni('db.test')] }), 60);
   const yes = (): boolean => true;
-  const whole = await run([SSL_REQUEST, hello], 1_000, yes);
-  const bytes = await run([...bytewise(SSL_REQUEST), ...bytewise(hello)], 1_000, yes);
-  const gssFirst = await run([GSS_REQUEST, SSL_REQUEST, hello], 1_000, yes);
+  const whole = await run([SSL_REQUEST, hello], LONG_MS, yes);
+  const bytes = await run([...bytewise(SSL_REQUEST), ...bytewise(hello)], LONG_MS, yes);
+  const gssFirst = await run([GSS_REQUEST, SSL_REQUEST, hello], LONG_MS, yes);
   for (const { recognised, replies, taken, announced } of [whole, bytes, gssFirst]) {
     t.match(recognised, { protocol: 'tls', helloBytes: hello.length, inPostgres: true });
     t.equal(replies, recognised === gssFirst.recognised ? 'NS' : 'S');
@@ -86,22 +88,22 @@ t.test("PostgreSQL in the agent's own TLS", async (t) => {
     t.same(announced, ['postgres', 'tls'], 'it is told in TLS from then on');
   }
   // Whoever sends its ClientHello along has not waited for the answer (CVE-2021-23214).
-  await t.rejects(run([Buffer.concat([SSL_REQUEST, hello])], 1_000, yes), {
+  await t.rejects(run([Buffer.concat([SSL_REQUEST, hello])], LONG_MS, yes), {
     name: 'ProtocolError',
     fault: 'agent',
   });
   await t.rejects(
-    run([SSL_REQUEST, STARTUP], 1_000, yes),
+    run([SSL_REQUEST, STARTUP], LONG_MS, yes),
     { name: 'ProtocolError', fault: 'agent' },
     'plain text behind it',
   );
   await t.rejects(
-    run([SSL_REQUEST], 1_000, yes),
+    run([SSL_REQUEST], LONG_MS, yes),
     { name: 'ProtocolError', fault: 'agent' },
     'nothing behind it',
   );
   await t.rejects(
-    run([SSL_REQUEST, hello.subarray(0, 20)], 1_000, yes),
+    run([SSL_REQUEST, hello.subarray(0, 20)], LONG_MS, yes),
     { name: 'ProtocolError', fault: 'agent' },
     'half of it',
   );
@@ -119,7 +121,7 @@ t.test('bytes that begin a protocol and break it throw, with the protocol told b
   const socket = new PassThrough() as unknown as PassThrough & Socket;
   const waiting = recognise(
     new AgentInput(socket),
-    1_000,
+    LONG_MS,
     { reply: () => undefined, mayHaveOwnTls: () => false },
     (protocol) => announced.push(protocol),
   );

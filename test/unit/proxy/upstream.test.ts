@@ -11,7 +11,8 @@ import { reachableIp, type SecureOptions, Upstream } from '#src/proxy/upstream.t
 import { UpstreamError } from '#src/proxy/upstream-error.ts';
 import { type ClientHello, ClientHelloReader } from '#src/tls/client-hello.ts';
 import { makeCertificates, SERVER_NAME, tlsBy } from '#test/support/certificates.ts';
-import { closedPort, destination, plainServer, tlsServer } from './harness.ts';
+import { freePort } from '#test/support/listening.ts';
+import { destination, plainServer, tlsServer } from './harness.ts';
 
 const X25519MLKEM768 = 0x11ec;
 const X25519 = 0x001d;
@@ -27,7 +28,7 @@ function options(changes: Partial<SecureOptions> = {}): SecureOptions {
     destination: destination({ tls }),
     serverName: SERVER_NAME,
     alpn: [],
-    timeoutMs: 5_000,
+    timeoutMs: 60_000,
     ...changes,
   };
 }
@@ -56,7 +57,7 @@ async function helloSentBy(
     }),
   );
   const upstream = new Upstream(systemClock);
-  await upstream.connect('127.0.0.1', server.port, 5_000);
+  await upstream.connect('127.0.0.1', server.port, 60_000);
   await upstream.secure(options(secure)).catch(() => undefined);
   if (hello === null) throw new Error('no ClientHello came');
   return hello;
@@ -108,13 +109,13 @@ t.test('a server of TLS 1.2 is reached, unless policy wants 1.3', async (t) => {
   const old = { ...certificates.valid, maxVersion: 'TLSv1.2' } as const;
   const port = await tlsServer(t.teardown, old, (s) => s.resume());
   const upstream = new Upstream(systemClock);
-  await upstream.connect('127.0.0.1', port, 5_000);
+  await upstream.connect('127.0.0.1', port, 60_000);
   await upstream.secure(options());
   t.match(upstream.tls, { version: 'TLSv1.2', cipher: /^TLS_ECDHE_/, group: /^(x25519|secp256r1)$/ });
   upstream.reset();
 
   const strict = new Upstream(systemClock);
-  await strict.connect('127.0.0.1', port, 5_000);
+  await strict.connect('127.0.0.1', port, 60_000);
   const secure = strict.secure(
     options({ destination: destination({ tls: { ...tls, minVersion: 'TLSv1.3' } }) }),
   );
@@ -128,7 +129,7 @@ t.test('a session is resumed in either version, and what it proved is said again
     const seen: (boolean | string | null | undefined)[] = [];
     for (let flow = 0; flow < 2; flow += 1) {
       const upstream = new Upstream(systemClock);
-      const socket = await upstream.connectSecure('127.0.0.1', port, 5_000, options({ contexts }));
+      const socket = await upstream.connectSecure('127.0.0.1', port, 60_000, options({ contexts }));
       socket.resume();
       await once(socket, 'end');
       seen.push(upstream.tls?.resumed, upstream.tls?.peer_sha256);
@@ -151,7 +152,7 @@ t.test('sessions are shared neither between destinations nor between names', asy
   ];
   for (const changes of cases) {
     const upstream = new Upstream(systemClock);
-    await upstream.connect('127.0.0.1', port, 5_000);
+    await upstream.connect('127.0.0.1', port, 60_000);
     const socket = await upstream.secure(options({ contexts, ...changes }));
     socket.resume();
     await once(socket, 'end');
@@ -168,7 +169,7 @@ t.test('the environment has no say in whom to trust', async (t) => {
   });
   process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
   const upstream = new Upstream(systemClock);
-  await upstream.connect('127.0.0.1', port, 5_000);
+  await upstream.connect('127.0.0.1', port, 60_000);
   await t.rejects(upstream.secure(options()), {
     name: 'UpstreamError',
     reason: 'tls_unknown_ca',
@@ -176,18 +177,18 @@ t.test('the environment has no say in whom to trust', async (t) => {
 });
 
 t.test('connecting ends by refusal or by reset()', async (t) => {
-  const refused = new Upstream(systemClock).connect('127.0.0.1', await closedPort(), 5_000);
+  const refused = new Upstream(systemClock).connect('127.0.0.1', await freePort(), 60_000);
   t.equal(await reasonOf(refused), 'connect_refused');
 
   // 192.0.2.0/24 is reserved for documentation (RFC 5737): nothing answers there.
   const hanging = new Upstream(systemClock);
-  const pending = hanging.connect('192.0.2.1', 9, 5_000);
+  const pending = hanging.connect('192.0.2.1', 9, 60_000);
   hanging.reset();
   await t.rejects(pending, { name: 'UpstreamError' });
 
   const silent = await plainServer(t.teardown, (s) => s.resume());
   const shaking = new Upstream(systemClock);
-  await shaking.connect('127.0.0.1', silent.port, 5_000);
+  await shaking.connect('127.0.0.1', silent.port, 60_000);
   const secure = shaking.secure(options());
   shaking.reset();
   await t.rejects(secure, { name: 'UpstreamError' });
@@ -196,7 +197,7 @@ t.test('connecting ends by refusal or by reset()', async (t) => {
 t.test('settings OpenSSL cannot use are our fault, and do not show the key', async (t) => {
   const silent = await plainServer(t.teardown, (s) => s.resume());
   const upstream = new Upstream(systemClock);
-  await upstream.connect('127.0.0.1', silent.port, 5_000);
+  await upstream.connect('127.0.0.1', silent.port, 60_000);
   const broken = destination({ tls: { ...tls, clientCertificate: { cert: 'no cert', key: 'SECRET' } } });
   const failure: unknown = await Promise.resolve()
     .then(() => upstream.secure(options({ destination: broken })))
@@ -228,13 +229,13 @@ t.test('in another network namespace the connection is made by a socket of its p
     },
   });
   t.teardown(() => pool.close());
-  const raw = await new Upstream(systemClock, pool).connect('127.0.0.1', plain.port, 5_000);
+  const raw = await new Upstream(systemClock, pool).connect('127.0.0.1', plain.port, 60_000);
   const [answer] = (await once(raw.resume(), 'data')) as [Buffer];
   t.equal(answer.toString(), 'hello');
   t.equal(asked.length, 1);
 
   const port = await tlsServer(t.teardown, certificates.valid, (s) => s.end('sealed'));
-  const secure = await new Upstream(systemClock, pool).connectSecure('127.0.0.1', port, 5_000, options());
+  const secure = await new Upstream(systemClock, pool).connectSecure('127.0.0.1', port, 60_000, options());
   let said = '';
   landingOf(secure)?.deliverTo((bytes) => {
     said += bytes.toString();
@@ -242,11 +243,11 @@ t.test('in another network namespace the connection is made by a socket of its p
   await once(secure.resume(), 'end');
   t.equal(said, 'sealed');
 
-  const refused = new Upstream(systemClock, pool).connect('127.0.0.1', await closedPort(), 5_000);
+  const refused = new Upstream(systemClock, pool).connect('127.0.0.1', await freePort(), 60_000);
   t.equal(await reasonOf(refused), 'connect_refused');
 
   const left = new Upstream(systemClock, pool);
-  const attempt = left.connect('127.0.0.1', plain.port, 5_000);
+  const attempt = left.connect('127.0.0.1', plain.port, 60_000);
   left.reset();
   t.equal(await reasonOf(attempt), 'connect_failed', 'an agent that left while its socket was on its way');
   t.equal(closed.length, 1, 'which is given back');

@@ -102,7 +102,17 @@ t.test(
 
 t.test('what stands behind a ClientHello waits until the server has answered with TLS', async (t) => {
   const received: Buffer[] = [];
-  const server = await plainServer(t.teardown, (s) => s.on('data', (chunk: Buffer) => received.push(chunk)));
+  // What was sent may come to be read after the report.
+  let end: () => void = ignore;
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const server = await plainServer(t.teardown, (s) =>
+    s
+      .on('data', (chunk: Buffer) => received.push(chunk))
+      .on('end', end)
+      .on('close', end),
+  );
   const hello = inRecords(helloMessage({ extensions: [sni(SERVER_NAME)] }), 60);
   const proxy = await TestProxy.start(t.teardown, {
     ...passing,
@@ -112,6 +122,7 @@ t.test('what stands behind a ClientHello waits until the server has answered wit
   socket.on('error', ignore);
   socket.write(Buffer.concat([hello, Buffer.from('plain text behind it')]));
   t.match(await proxy.report(), { verdict: 'error', disposition: 'denied' });
+  await ended;
   t.same(Buffer.concat(received), hello);
 });
 

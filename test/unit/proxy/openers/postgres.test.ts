@@ -1,8 +1,8 @@
 import t from 'tap';
 import { makeCertificates, SERVER_NAME, tlsBy } from '#test/support/certificates.ts';
+import { freePort } from '#test/support/listening.ts';
 import { startupMessage } from '#test/support/postgres-packets.ts';
 import {
-  closedPort,
   destination,
   endOf,
   ignore,
@@ -249,9 +249,11 @@ t.test('failures are told as ErrorResponse, and nothing of the agent is sent', a
     [silent, 'tls_handshake_timeout', '08001'],
     [expired, 'tls_certificate_expired', '08001'],
   ] as const;
-  const limits = { detectTimeoutMs: 5_000, connectTimeoutMs: 5_000, handshakeTimeoutMs: 200 };
-  const proxy = await TestProxy.start(t.teardown, { ...shop, limits });
+  const patient = await TestProxy.start(t.teardown, shop);
+  const quick = { ...shop, limits: { ...shop.limits, handshakeTimeoutMs: 200 } };
+  const hasty = await TestProxy.start(t.teardown, quick);
   for (const [server, reason, sqlState] of cases) {
+    const proxy = reason === 'tls_handshake_timeout' ? hasty : patient;
     const agent = await proxy.agent({ port: server.port });
     agent.write(STARTUP);
     const answer = (await readAll(agent)).toString('latin1');
@@ -264,10 +266,10 @@ t.test('failures are told as ErrorResponse, and nothing of the agent is sent', a
       `${reason}: the agent's packet stayed here`,
     );
   }
-  const agent = await proxy.agent({ port: await closedPort() });
+  const agent = await patient.agent({ port: await freePort() });
   agent.end(STARTUP);
   t.match((await readAll(agent)).toString('latin1'), /C08001\0/);
-  t.match(await proxy.report(), { reason: 'connect_refused' });
+  t.match(await patient.report(), { reason: 'connect_refused' });
 });
 
 t.test('a reset of the agent reaches the server as a reset', async (t) => {
