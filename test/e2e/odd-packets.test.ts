@@ -15,7 +15,7 @@ import { World } from '#test/support/world.ts';
 import { AGENTS } from '#test/support/world-policy.ts';
 
 // Starting may have to wait for the host: see host-lock.ts.
-t.setTimeout(240_000);
+t.setTimeout(1_000_000);
 const program = readFileSync(join(import.meta.dirname, '../support/programs/odd-packets.py'), 'utf8');
 
 /** By kind what the record of the refusal says was tried. */
@@ -45,7 +45,7 @@ const capture = await world.capture();
 
 async function startSender(user: number): Promise<Running> {
   const argv = [PYTHON, '-c', program, FAR.ipv4, FAR.ipv6, String(user)];
-  const sender = world.near.start(argv, { keepStdin: true, timeoutMs: 120_000 });
+  const sender = world.near.start(argv, { keepStdin: true, timeoutMs: 600_000 });
   await sender.waitFor((r) => r.stdout.includes('there\n'));
   return sender;
 }

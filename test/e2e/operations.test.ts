@@ -10,7 +10,7 @@ import { TestSluice } from '#test/support/sluice.ts';
 import { World } from '#test/support/world.ts';
 import { AGENTS, worldPolicy } from '#test/support/world-policy.ts';
 
-t.setTimeout(240_000);
+t.setTimeout(1_000_000);
 const world = await World.open();
 t.teardown(() => world.close());
 const operations = `operations:

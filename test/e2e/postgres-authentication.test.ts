@@ -12,7 +12,7 @@ import { findDirectories } from '#test/support/postgres-versions.ts';
 import { SecuredPostgres } from '#test/support/secured-postgres.ts';
 import { destination, policy, rule, TestProxy } from '#test/unit/proxy/harness.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(1_000_000);
 const PASSWORD = POSTGRES.password;
 const place = (await must(['mktemp', '-d', '/tmp/sluice-users-XXXXXX'])).trim();
 await must(['chmod', '0755', place]);

@@ -12,7 +12,7 @@ import { run } from '#test/support/command.ts';
 import { SqlField, type Way } from '#test/support/sql-field.ts';
 import { AGENTS } from '#test/support/world-policy.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(1_000_000);
 const mine = `agents: [${AGENTS.shop}], destinations: [db]`;
 const field = await SqlField.open({
   masks: `

@@ -9,7 +9,7 @@ import { BUILT_IN, everyType } from '#test/support/every-type.ts';
 import { SqlField, type Way } from '#test/support/sql-field.ts';
 import { AGENTS } from '#test/support/world-policy.ts';
 
-t.setTimeout(240_000);
+t.setTimeout(1_000_000);
 const mine = `agents: [${AGENTS.shop}], destinations: [db]`;
 const field = await SqlField.open({
   masks: `

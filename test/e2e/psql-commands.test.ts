@@ -9,7 +9,7 @@ import { must } from '#test/support/command.ts';
 import { POSTGRES } from '#test/support/postgres.ts';
 import { SqlField, type Way } from '#test/support/sql-field.ts';
 
-t.setTimeout(240_000);
+t.setTimeout(1_000_000);
 const field = await SqlField.open();
 t.teardown(() => field.close());
 

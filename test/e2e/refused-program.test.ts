@@ -10,7 +10,7 @@ import { installChanged } from '#test/support/version.ts';
 import { World } from '#test/support/world.ts';
 
 // Starting may have to wait for the host: see host-lock.ts.
-t.setTimeout(180_000);
+t.setTimeout(1_000_000);
 
 /** Storage that could not be had is used as if it were there. */
 const UNCHECKED = {

@@ -2,7 +2,7 @@
  * What waits while there is no daemon: as much as a listener's queue has room for, and the rest is neither refused nor let
  * past. Their SYNs are sent again until there is room. The capture beyond the host is the judge of what was let past.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { must, type Running, until } from '#test/support/command.ts';
@@ -22,11 +22,13 @@ const NUMBER = QUEUE + 1 + BEYOND;
 const MARKER = 'QUEUED-5e2a';
 
 // Starting may have to wait for the host: see host-lock.ts.
-t.setTimeout(380_000);
+t.setTimeout(1_000_000);
 const world = await World.open(['nginx'], undefined, { sites: ['shop.test'] });
 t.teardown(() => world.close());
-// Of this namespace: that of the host may be another.
-await must(world.near.wrap(['sysctl', '-qw', `net.core.somaxconn=${QUEUE * 4}`]));
+// Of this namespace: those of the host may be others. A SYN is sent again until there is room, however long a daemon needs to start.
+await must(
+  world.near.wrap(['sysctl', '-qw', `net.core.somaxconn=${QUEUE * 4}`, 'net.ipv4.tcp_syn_retries=20']),
+);
 const manager = underServiceManager(world);
 const args = ['--listen-ports', '1'];
 const sluice = await TestSluice.start(world, { ...manager, workers: 1, args });
@@ -53,17 +55,13 @@ t.test(`${NUMBER} connections while there is no daemon`, async (t) => {
     },
   );
   await agent.waitFor(({ stdout }) => stdout.includes('up\n'));
+  const { pid: daemon } = await sluice.status();
   manager.hold(true);
   sluice.kill('SIGHUP');
-  await until('the daemon to be gone', () =>
-    sluice.status().then(
-      () => false,
-      () => true,
-    ),
-  );
+  await until('the daemon to be gone', () => !existsSync(`/proc/${daemon}`));
   agent.write('go\n');
   t.strictSame(
-    await told(agent, 'queued', 60_000),
+    await told(agent, 'queued', 120_000),
     { established: QUEUE + 1, waiting: BEYOND, failed: {} },
     'the queue takes what it has room for; no connection fails',
   );
@@ -73,7 +71,7 @@ t.test(`${NUMBER} connections while there is no daemon`, async (t) => {
   await agent.waitFor(({ stdout }) => stdout.includes('reset\n'));
   manager.hold(false);
   t.strictSame(
-    await told(agent, 'served', 120_000),
+    await told(agent, 'served', 240_000),
     { answered: KEPT + BEYOND, failed: {} },
     'all that are left are served, those there was no room for as well',
   );
@@ -89,5 +87,6 @@ t.test('each has one record, and what left was TLS', async (t) => {
   // Who was gone when its turn came had sent its request before, and that is carried out.
   const encrypted = await capture.assertAllTls(443);
   t.ok(encrypted >= KEPT + BEYOND);
-  t.equal((await capture.conversations()).length, encrypted, 'and nothing else');
+  const others = (await capture.conversations()).filter(({ serverPort }) => serverPort !== 443);
+  t.strictSame(others, [], 'and nothing else');
 });

@@ -14,7 +14,7 @@ const SUITE = 'bookworm';
 const PAYLOADS = ['systemd', 'restart', 'harden'].map((name) => `test/vm/payloads/works/${name}.test.ts`);
 
 // Where the tree is not there yet, it is made first.
-t.setTimeout(390_000);
+t.setTimeout(1_000_000);
 
 /** Null: it can be done. */
 async function whyNot(cache: Cache): Promise<string | null> {

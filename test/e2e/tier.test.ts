@@ -14,7 +14,7 @@ import { World } from '#test/support/world.ts';
 import { AGENTS, worldPolicy } from '#test/support/world-policy.ts';
 
 // Starting may have to wait for the host: see host-lock.ts.
-t.setTimeout(280_000);
+t.setTimeout(1_000_000);
 const world = await World.open(['nginx', 'raw']);
 t.teardown(() => world.close());
 const policy = (minimum: 'base' | 'lsm'): string =>

@@ -15,7 +15,7 @@ import { RAW_PORTS, RAW_TLS_NAME, UDP_PORTS } from '#test/support/raw-ports.ts';
 import { World } from '#test/support/world.ts';
 
 // Starting may have to wait for the host: see host-lock.ts.
-t.setTimeout(280_000);
+t.setTimeout(1_000_000);
 const world = await World.open();
 t.teardown(() => world.close());
 const { ca } = world.pki;
@@ -98,9 +98,9 @@ t.test('the capture sees the loopback of the near side', async (t) => {
 });
 
 t.test('the raw servers behave as badly as they should', async (t) => {
-  const said = async (port: number): Promise<string> =>
-    (await world.runBystander(firstAnswer(FAR.ipv4, port, 'hello', 1_000))).stdout;
-  t.equal(await said(RAW_PORTS.hang), 'TimeoutError');
+  const said = async (port: number, ms?: number): Promise<string> =>
+    (await world.runBystander(firstAnswer(FAR.ipv4, port, 'hello', ms))).stdout;
+  t.equal(await said(RAW_PORTS.hang, 3_000), 'TimeoutError');
   t.equal(await said(RAW_PORTS.reset), 'ConnectionResetError');
   t.equal(await said(RAW_PORTS.finish), '');
   t.match(await said(RAW_PORTS.plain), /only speak plain text/);

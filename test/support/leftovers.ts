@@ -13,11 +13,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DEFAULT_PIN_DIR } from '#src/api/paths.ts';
+import { patience } from './patience.ts';
 
 const PREFIX = 'slw';
 const NETNS_DIR = '/run/netns';
 /** A file of this name in the world's directory: Sluice was started in it, by the pins it names. */
 const SLUICE_MARK = 'sluice-was-started';
+const END_PROCESSES_MS = 30_000;
 const root = join(import.meta.dirname, '../..');
 
 let counter = 0;
@@ -85,7 +87,7 @@ function uninstall(world: string): boolean {
   if (!existsSync(mark) || readFileSync(mark, 'utf8') !== pinsNow()) return true;
   // It refuses while a daemon holds the pins, whoever started that.
   const argv = ['uninstall', '--runtime-dir', join(worldDir(world), 'sluice-run')];
-  const done = spawnSync(join(root, 'bin/sluice'), argv, { encoding: 'utf8', timeout: 30_000 });
+  const done = spawnSync(join(root, 'bin/sluice'), argv, { encoding: 'utf8', timeout: 120_000 });
   if (done.status === 0) return true;
   process.stderr.write(`sluice uninstall failed:\n${done.stdout}${done.stderr}\n`);
   return false;
@@ -143,8 +145,9 @@ function startTime(pid: number): string | null {
 function endProcesses(netns: string): void {
   if (!existsSync(join(NETNS_DIR, netns))) return;
   const pause = new Int32Array(new SharedArrayBuffer(4));
-  // Several rounds: a process may start another between the listing and its end.
-  for (let round = 0; round < 100; round += 1) {
+  const end = performance.now() + END_PROCESSES_MS * patience;
+  // Several rounds: a process may start another between the listing and its end, and has its time to end on a busy machine.
+  while (performance.now() < end) {
     const { stdout } = spawnSync('ip', ['netns', 'pids', netns], { encoding: 'utf8' });
     const pids = stdout
       .split('\n')

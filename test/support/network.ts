@@ -10,8 +10,18 @@ import { type CommandOptions, type Finished, must, Running, run } from './comman
 import { netnsName } from './leftovers.ts';
 
 /** The same in every world: nothing outside the two namespaces ever sees them. */
-export const NEAR = { ipv4: '10.198.1.1', ipv6: 'fd00:198::1', device: 'near0' } as const;
-export const FAR = { ipv4: '10.198.1.2', ipv6: 'fd00:198::2', device: 'far0' } as const;
+export const NEAR = {
+  ipv4: '10.198.1.1',
+  ipv6: 'fd00:198::1',
+  device: 'near0',
+  mac: '02:00:00:00:c6:01',
+} as const;
+export const FAR = {
+  ipv4: '10.198.1.2',
+  ipv6: 'fd00:198::2',
+  device: 'far0',
+  mac: '02:00:00:00:c6:02',
+} as const;
 /**
  * A network namespace of its own beside `near`, as a container has: `box` with a pair of its own to `far`, so that
  * what leaves it does not cross `near`.
@@ -78,7 +88,8 @@ export async function makeNetwork(world: string, nearSide: NearSide = 'namespace
   await must(['ip', 'netns', 'add', farName]);
   const near = new Namespace(nearName);
   const far = new Namespace(farName);
-  await near.configure([`link add ${NEAR.device} type veth peer name ${FAR.device} netns ${farName}`]);
+  const peer = `peer name ${FAR.device} address ${FAR.mac} netns ${farName}`;
+  await near.configure([`link add ${NEAR.device} address ${NEAR.mac} type veth ${peer}`]);
   await configure(near, NEAR, FAR);
   await configure(far, FAR, NEAR);
   return { near, far };
@@ -124,6 +135,7 @@ interface End {
   readonly ipv4: string;
   readonly ipv6: string;
   readonly device: string;
+  readonly mac: string;
 }
 
 async function configure(netns: Namespace, own: End, peer: End): Promise<void> {
@@ -138,6 +150,9 @@ function interfaceSteps(own: End, peer: End): string[] {
     `link set ${own.device} up`,
     `addr add ${own.ipv4}/24 dev ${own.device}`,
     `addr add ${own.ipv6}/64 dev ${own.device} nodad`,
+    // Nobody asks who the other end is, some time after he has last heard of it: that would be packets of nobody's.
+    `neigh replace ${peer.ipv4} lladdr ${peer.mac} dev ${own.device} nud permanent`,
+    `neigh replace ${peer.ipv6} lladdr ${peer.mac} dev ${own.device} nud permanent`,
     // So that what is meant for anywhere else shows on the pair as well.
     `route add default via ${peer.ipv4}`,
     `route add default via ${peer.ipv6}`,

@@ -68,6 +68,8 @@ export class Postgres {
       ssl_key_file: 'server.key',
       // Durability is not what is tested.
       fsync: 'off',
+      // What it does by itself is when it comes to it: sizes that psql shows, and locks.
+      autovacuum: 'off',
       // More than may wait for approval.
       max_connections: '320',
       log_connections: 'on',

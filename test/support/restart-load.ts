@@ -34,7 +34,7 @@ def work(number):
         path = f"/secret/${REQUEST_MARKER}-{os.getpid()}-{number}-{count}"; count += 1
         begun = time.monotonic(); kind = "ok"
         try:
-            c = http.client.HTTPConnection("${host}", 80, timeout=60)
+            c = http.client.HTTPConnection("${host}", 80, timeout=120)
             c.request("GET", path, headers={"Host": "${SHOP}", "Connection": "close"})
             body = c.getresponse().read()
             if path.encode() not in body: kind = "wrong answer: " + repr(body[:300])
@@ -55,7 +55,7 @@ print(json.dumps({"slowest": slowest, "seen": seen}), flush=True)`;
  */
 const download = (over: string): string => `
 import os, socket, time
-s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.source}), 5)
+s = socket.create_connection(("${FAR.ipv4}", ${RAW_PORTS.source}), 120)
 s.sendall(b"${DOWNLOAD_BYTES}\\n")
 got = len(s.recv(1000)); print("flowing", flush=True)
 while chunk := s.recv(20000):
@@ -104,7 +104,13 @@ export class RestartLoad {
       options?: Parameters<TestSluice['start']>[2],
     ): Running => {
       const command = saysItsPid(argv);
-      return sluice.start(agent, inside === null ? command : inside.wrap(command), { ...options, names });
+      // A question that waits for the next daemon is asked again, and not given up after ten seconds (resolv.conf(5)).
+      const env = { RES_OPTIONS: 'attempts:5', ...options?.env };
+      return sluice.start(agent, inside === null ? command : inside.wrap(command), {
+        ...options,
+        env,
+        names,
+      });
     };
     const shop = names === 'dns' ? SHOP : FAR.ipv4;
     this.#name = name;

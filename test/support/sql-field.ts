@@ -88,7 +88,7 @@ masks:${QUIET}${masks}
       SQL_TLS: way === 'direct' ? 'yes' : 'no',
       ...options.env,
     };
-    const all = { timeoutMs: 60_000, ...options, env };
+    const all = { timeoutMs: 240_000, ...options, env };
     if (way === 'direct') return this.world.runBystander(argv, all);
     return this.sluice.run(way === 'quiet' ? AGENTS.stock : AGENTS.shop, argv, all);
   }

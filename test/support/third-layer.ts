@@ -91,7 +91,7 @@ def splice(f):
 attempt('splice', lambda: from_file('splice', splice))
 attempt('udp', lambda: udp.send(text('udp')))
 attempt('inherited-packet', lambda: frames.sendto(text('inherited-packet') * 4, (c['device'], 0x0800, 0, 0, b'\\xff' * 6)))
-listener.settimeout(5)
+listener.settimeout(60)
 attempt('accept', lambda: listener.accept())
 def received():
     data, controls, flags, _ = take.recvmsg(1, 64)
@@ -151,7 +151,7 @@ with tempfile.TemporaryDirectory() as d:
     attempt('mount-call-tmpfs', lambda: mount(b'tmpfs'))
     attempt('mount-call-nfs', lambda: mount(b'nfs4'))
 own = socket.socket()
-own.settimeout(5)
+own.settimeout(60)
 attempt('own-connect', lambda: own.connect(there))
 os.close(unpark)
 os.waitpid(child, 0)

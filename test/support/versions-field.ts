@@ -108,7 +108,7 @@ export class VersionsField {
   }
 }
 
-const ENV: CommandOptions = { env: { PGPASSWORD: POSTGRES.password }, timeoutMs: 60_000 };
+const ENV: CommandOptions = { env: { PGPASSWORD: POSTGRES.password }, timeoutMs: 240_000 };
 
 function pairOf(line: string): [string, string] {
   const at = line.indexOf(': ');

@@ -6,12 +6,14 @@ import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { findCgroup2 } from '#src/kernel/cgroup.ts';
 import { type CommandOptions, type Finished, run } from '#test/support/command.ts';
+import { patience } from '#test/support/patience.ts';
 import type { Cache } from './cache.ts';
 import { Channel, type Verdict } from './channel.ts';
 import { GUEST_CHECKOUT, getTree, type Suite } from './root.ts';
 
-const LIMIT_MS = 300_000;
-const FILE_TIMEOUT_SECONDS = 240;
+const LIMIT_MS = 900_000;
+const PATIENCE = 4;
+const FILE_TIMEOUT_SECONDS = 600;
 /** A host with version 1 hierarchies has systemd's own among them; nspawn wants a place there too. */
 const SYSTEMD_V1 = '/sys/fs/cgroup/systemd';
 const PREFIX = 'sluice-nspawn-';
@@ -37,6 +39,8 @@ export async function runContainer(cache: Cache, suite: Suite, container: Contai
     SLUICE_GUEST_TESTS: container.tests.join(','),
     SLUICE_GUEST_CHANNEL: '/run/host/guest/channel',
     SLUICE_GUEST_TIMEOUT: String(FILE_TIMEOUT_SECONDS),
+    // A processor of usual speed, and others beside that want it.
+    SLUICE_TEST_PATIENCE: String(Math.max(patience, PATIENCE)),
   };
   const nspawn = [
     ...['systemd-nspawn', '--quiet', '--boot', `--directory=${tree}`, '--volatile=overlay'],
@@ -88,7 +92,9 @@ export function clearContainerCgroups(names: readonly string[] = []): void {
 export async function whyNoContainer(tree: string): Promise<string | null> {
   const probe = ['systemd-nspawn', '--quiet', '--register=no', '--keep-unit', `--directory=${tree}`];
   const name = `${PREFIX}${process.pid}`;
-  const done = await runInCgroups(name, [...probe, '--volatile=overlay', '/bin/true'], { timeoutMs: 30_000 });
+  const done = await runInCgroups(name, [...probe, '--volatile=overlay', '/bin/true'], {
+    timeoutMs: 120_000,
+  });
   return done.code === 0
     ? null
     : `systemd-nspawn cannot be used here: ${done.stderr.trim().split('\n').at(-1)}`;

@@ -108,16 +108,20 @@ public class JdbcClient {
             say(mode + ", error", error.getSQLState() + " " + error.getMessage());
         }
         say(mode + ", columns", rows(connection.getMetaData().getPrimaryKeys(null, "public", "people")));
+        String asleep = "select 1 from pg_stat_activity where wait_event = 'PgSleep' and pid = "
+            + connection.unwrap(PGConnection.class).getBackendPID();
         new Thread(() -> {
-            try {
-                Thread.sleep(700);
+            try (Connection watcher = open()) {
+                Statement looking = watcher.createStatement();
+                // What comes before the server has begun it cancels nothing.
+                while (!looking.executeQuery(asleep).next()) Thread.sleep(20);
                 statement.cancel();
             } catch (Exception error) {
                 say("cancel", error);
             }
         }).start();
         try {
-            statement.execute("select pg_sleep(60)");
+            statement.execute("select pg_sleep(600)");
         } catch (SQLException error) {
             say(mode + ", cancelled", error.getSQLState());
         }
@@ -137,7 +141,7 @@ public class JdbcClient {
             Statement statement = connection.createStatement();
             statement.execute("listen news");
             statement.execute("notify news, 'a payload'");
-            say("notified", own.getNotifications(5000)[0].getParameter());
+            say("notified", own.getNotifications(60_000)[0].getParameter());
             connection.setAutoCommit(false);
             LargeObjectManager objects = own.getLargeObjectAPI();
             long id = objects.createLO(LargeObjectManager.READWRITE);

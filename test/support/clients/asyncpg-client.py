@@ -56,7 +56,7 @@ async def main():
     heard = asyncio.get_running_loop().create_future()
     await connection.add_listener('news', lambda *what: heard.set_result(what[2:]))
     await connection.execute("notify news, 'a payload'")
-    say('notified', await asyncio.wait_for(heard, 10))
+    say('notified', await asyncio.wait_for(heard, 60))
     for time in range(2):
         await denied(connection, f'prepared {time}', lambda: connection.fetch('truncate spare'))
         await denied(connection, f'simple {time}', lambda: connection.execute('truncate spare'))
@@ -72,9 +72,17 @@ async def main():
     except asyncpg.DivisionByZeroError as error:
         say('error', [error.sqlstate, error.message])
     say('in transaction', connection.is_in_transaction())
+    sleeping = asyncio.ensure_future(connection.fetchval('select pg_sleep(600)'))
+    # What comes before the server has begun it cancels nothing.
+    watcher = await asyncpg.connect()
+    asleep = f"select from pg_stat_activity where wait_event = 'PgSleep' and pid = {connection.get_server_pid()}"
+    while not await watcher.fetch(asleep):
+        await asyncio.sleep(0.02)
+    await watcher.close()
+    sleeping.cancel()
     try:
-        await connection.fetchval('select pg_sleep(60)', timeout=0.5)
-    except asyncio.TimeoutError:
+        await sleeping
+    except asyncio.CancelledError:
         say('cancelled', True)
     say('usable', await connection.fetchval('select 1'))
     await connection.close()

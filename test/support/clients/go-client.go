@@ -154,7 +154,7 @@ func withPq(ctx context.Context) {
 }
 
 func main() {
-	ctx, stop := context.WithTimeout(context.Background(), 40*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer stop()
 	withPgx(ctx)
 	withPq(ctx)

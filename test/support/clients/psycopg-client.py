@@ -83,13 +83,17 @@ with psycopg.connect('', autocommit=True, prepare_threshold=1) as connection:
         say('error', [error.sqlstate, error.diag.message_primary])
 
     def cancel():
-        time.sleep(0.5)
+        # What comes before the server has begun it cancels nothing.
+        asleep = f"select from pg_stat_activity where wait_event = 'PgSleep' and pid = {connection.info.backend_pid}"
+        with psycopg.connect('', autocommit=True) as watcher:
+            while watcher.execute(asleep).fetchone() is None:
+                time.sleep(0.02)
         connection.cancel()
 
     thread = threading.Thread(target=cancel)
     thread.start()
     try:
-        connection.execute('select pg_sleep(60)')
+        connection.execute('select pg_sleep(600)')
     except psycopg.errors.QueryCanceled as error:
         say('cancelled', error.sqlstate)
     thread.join()
