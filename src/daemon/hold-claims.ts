@@ -1,5 +1,5 @@
 /** What workers say of holds: claims, of which nothing is used before its shape was checked. */
-import { is, isCount, isFlowId, isText, listOf, orNull, shape } from '../core/claim.ts';
+import { type Check, is, isCount, isFlowId, isText, listOf, orNull, shape } from '../core/claim.ts';
 import {
   HELD_LIST_MAX,
   HELD_TEXT_MAX_CHARS,
@@ -17,12 +17,16 @@ const AGENT_MAX_CHARS = 63;
 /** In one message; more than agents can try while a daemon is replaced. */
 const REFUSED_MAX = 1_000_000_000;
 
+/** A worker of an earlier version does not say for how long it has waited: it does not wait from one daemon to the next. */
+export type HeldClaim = Omit<HeldMessage, 'waitedMs'> & { readonly waitedMs: number | undefined };
+
 /** What a worker of an earlier version says has no outcome. */
 export type Released = Omit<ReleasedMessage, 'outcome'> & { readonly outcome: HoldOutcome | undefined };
 
+const isDuration: Check = (value) => isCount(value) && value <= TIMEOUT_MAX_MS;
 const isList = listOf(isText(HELD_TEXT_MAX_CHARS), HELD_LIST_MAX);
 
-export const isHeld = shape<HeldMessage>({
+export const isHeld = shape<HeldClaim>({
   type: is('held'),
   hold: isCount,
   held: shape<Held>({
@@ -37,8 +41,9 @@ export const isHeld = shape<HeldMessage>({
     ),
     values: isList,
     more: isCount,
-    timeoutMs: (value) => isCount(value) && value <= TIMEOUT_MAX_MS,
+    timeoutMs: isDuration,
   }),
+  waitedMs: (value) => value === undefined || isDuration(value),
 });
 
 const OUTCOME_NAMES: ReadonlySet<unknown> = new Set(HOLD_OUTCOMES);

@@ -1,6 +1,6 @@
 /**
  * What waits for somebody's answer, in all workers: the list people see, the way of their answers, and how much may wait on this host.
- * It lives and ends with the daemon: workers deny what waits when it goes. What a worker says of a hold is a claim, shown as such and
+ * It lives and ends with the daemon: workers tell the next one of what waits, which then waits there under another id. What a worker says of a hold is a claim, shown as such and
  * no more; whose the flow is that it names, the kernel has said.
  *
  * An answer is good when the worker has said that it took it: what waits may end while the answer is on its way, and who answers is
@@ -12,9 +12,9 @@ import type { HoldCounts, HoldStatus } from '../api/types.ts';
 import type { Claim } from '../core/claim.ts';
 import type { Answerer, HoldOutcome } from '../flow/hold.ts';
 import { whyNoRoom } from '../flow/hold-room.ts';
-import type { DaemonMessage, HeldMessage } from '../proxy/ipc.ts';
+import type { DaemonMessage } from '../proxy/ipc.ts';
 import { EndedHolds } from './ended-holds.ts';
-import { isHeld, isHoldsRefused, isReleased, type Released } from './hold-claims.ts';
+import { type HeldClaim, isHeld, isHoldsRefused, isReleased, type Released } from './hold-claims.ts';
 import { HoldLog } from './hold-log.ts';
 
 /** Less than clients of the API wait. */
@@ -135,7 +135,20 @@ export class Holds {
       if (hold.key === key) this.#end(id, hold, 'withdrawn', 'its worker has ended');
   }
 
-  #add(key: number, { hold, held }: HeldMessage): void {
+  /** The worker with this key says nothing more to this daemon, and will tell the next one of what waits. */
+  handedOver(key: number): void {
+    let count = 0;
+    for (const [id, hold] of [...this.#holds]) {
+      if (hold.key !== key) continue;
+      count += 1;
+      if (hold.given !== null)
+        this.#log.say(`${described(hold.status)} has not taken that answer, and waits on`);
+      this.#end(id, hold, 'withdrawn', HANDED_OVER);
+    }
+    if (count > 0) this.#log.say(`holds that wait on for the next daemon, under other ids: ${count}`);
+  }
+
+  #add(key: number, { hold, held, waitedMs = 0 }: HeldClaim): void {
     const all = [...this.#holds.values()];
     if (all.some((other) => other.key === key && other.hold === hold)) return;
     const known = this.#agentOf(held.flow);
@@ -150,12 +163,13 @@ export class Holds {
     }
     const id = this.#newId();
     const now = Date.now();
+    const sinceMs = now - waitedMs;
     const { timeoutMs, ...told } = held;
-    const since = new Date(now).toISOString();
+    const since = new Date(sinceMs).toISOString();
     const until = new Date(now + timeoutMs).toISOString();
     const status: HoldStatus = { id, ...told, agent, since, until };
     const isTold = this.#log.begins(agent, `${described(status)} waits for an answer: sluice holds`);
-    this.#holds.set(id, { key, hold, sinceMs: now, status, isTold, given: null });
+    this.#holds.set(id, { key, hold, sinceMs, status, isTold, given: null });
     for (const follower of this.#followers) follower(status);
   }
 
@@ -204,6 +218,8 @@ export class Holds {
   }
 }
 
+const HANDED_OVER = 'it waits for the next daemon, under another id (sluice holds)';
+
 const ENDED_WORDS: Readonly<Record<HoldOutcome, string>> = {
   approved: 'approved',
   denied: 'denied',
@@ -228,7 +244,7 @@ function wordsOf(answer: Answer): string {
 /** @param became null: not known */
 function nothingWaits(became: string | null): ApiError {
   if (became !== null) return new ApiError('NOT_FOUND', `nothing waits under that id any more: ${became}`);
-  const hint = 'see `sluice holds`; what waited when the daemon was restarted has been denied';
+  const hint = 'see `sluice holds`; what waited when the daemon was restarted waits on under another id';
   return new ApiError('NOT_FOUND', 'nothing waits under that id', { hint });
 }
 

@@ -103,6 +103,8 @@ export class WorkerPool {
   #policy: CompiledPolicy;
   #nextKey = 0;
   #stopping = false;
+  /** Who is retired is for the next daemon. */
+  #isHandingOver = false;
   #replacing = false;
 
   private constructor(options: PoolOptions) {
@@ -203,10 +205,12 @@ export class WorkerPool {
       for (const slot of this.#slots) await this.#replace(slot);
     } finally {
       this.#replacing = false;
+      this.#wake();
     }
   }
 
   async #replace(slot: Slot): Promise<void> {
+    if (this.#stopping) throw new SluiceError('API', 'the daemon is about to go');
     const next = this.#spawn(slot);
     slot.next = next;
     await this.#until(() => next.ready || next.ended, READY_TIMEOUT_MS);
@@ -246,8 +250,11 @@ export class WorkerPool {
    */
   async handOver(outlive: boolean): Promise<HandedWorker[]> {
     this.#stopping = true;
+    // A worker that is being replaced is told to go on with this daemon, and then to be silent for the next.
+    for (const slot of this.#slots) slot.next?.kill();
+    await this.#until(() => !this.#replacing, RETIRE_TIMEOUT_MS + READY_TIMEOUT_MS);
+    this.#isHandingOver = true;
     for (const slot of this.#slots) {
-      slot.next?.kill();
       if (slot.current?.ready) this.#drain(slot.current, { outlive, daemonStays: false });
       else slot.current?.kill();
     }
@@ -327,8 +334,10 @@ export class WorkerPool {
       process.ready = true;
       process.toldUntilMs = performance.now();
       if (this.#slots[number]?.current === process) this.#options.onReady(number);
-    } else if (claim['type'] === 'retired' && this.#draining.has(process)) process.retired = true;
-    else if (claim['type'] === 'drained' && this.#draining.has(process)) process.dismiss();
+    } else if (claim['type'] === 'retired' && this.#draining.has(process)) {
+      process.retired = true;
+      if (this.#isHandingOver) this.#options.holds.handedOver(key);
+    } else if (claim['type'] === 'drained' && this.#draining.has(process)) process.dismiss();
     else if (claim['type'] === 'sockets')
       this.#options.onSockets(number, claim, (message, fds) => process.sendDescriptors(message, fds));
     else if (claim['type'] === 'policy-applied' && typeof claim['revision'] === 'string')

@@ -2,21 +2,29 @@
  * A worker's questions about what policy holds: people answer them by way of the daemon, which keeps the list.
  *
  * How many may wait is a bound of the host, which the daemon keeps; what is beyond it already here, the daemon is not asked about.
- * While there is no daemon nobody can be asked: what waits is denied, and so is what would have to.
+ * Between two daemons it waits on, its clock running, and the next one is asked anew: its list begins empty.
  */
 import type { HoldOutcome } from '../flow/hold.ts';
 import { whyNoRoom } from '../flow/hold-room.ts';
 import type { Approver, Question, Unasked, Verdict, Withdraw } from './approver.ts';
 import type { HoldAnswer, WorkerMessage } from './ipc.ts';
 
+interface Waiting {
+  readonly question: Question;
+  /** performance.now() */
+  readonly sinceMs: number;
+}
+
 export class HoldDesk implements Approver {
   readonly #send: (message: WorkerMessage, onSent?: () => void) => void;
-  readonly #waiting = new Map<number, Question>();
+  readonly #waiting = new Map<number, Waiting>();
   /** Approved, which the daemon is being told. */
   readonly #passing = new Set<number>();
   #next = 0;
-  /** Why nobody can be asked now; null: the daemon is there. */
+  /** Why nobody can be asked any more; null: they can. */
   #closed: string | null = null;
+  /** One daemon has gone, and the next is not there yet. */
+  #suspended = false;
   /** Refusals the daemon has not been told of. */
   #refused = 0;
 
@@ -27,13 +35,14 @@ export class HoldDesk implements Approver {
 
   ask(question: Question): Withdraw | Unasked {
     if (this.#closed !== null) return { why: this.#closed, isFull: false };
-    const agents = [...this.#waiting.values()].map(({ held }) => held.agent);
+    const agents = [...this.#waiting.values()].map(({ question: { held } }) => held.agent);
     const full = whyNoRoom(agents, question.held.agent);
     if (full !== null) return { why: full, isFull: true };
     const hold = this.#next;
     this.#next += 1;
-    this.#waiting.set(hold, question);
-    this.#send({ type: 'held', hold, held: question.held });
+    const waiting = { question, sinceMs: performance.now() };
+    this.#waiting.set(hold, waiting);
+    if (!this.#suspended) this.#tell(hold, waiting);
     return (outcome) => {
       this.#passing.delete(hold);
       this.#take(hold, outcome);
@@ -42,22 +51,24 @@ export class HoldDesk implements Approver {
 
   refused(): void {
     this.#refused += 1;
-    // While there is no daemon its messages are kept, and there is no bound to what agents try.
-    if (this.#closed === null) this.#tellRefused();
+    // What is said while there is no daemon would have to be kept, and there is no bound to what agents try.
+    if (this.#closed === null && !this.#suspended) this.#tellRefused();
   }
 
   /**
    * Somebody has answered, or the daemon has no room for it. What is not waited for any more is left alone. What is approved may pass
-   * when the daemon surely hears of it: of a worker that dies it is then known that it has let nothing pass without saying so.
+   * when the daemon surely hears of it: of a worker that dies it is then known that it has let nothing pass without saying so. A daemon
+   * that has let its workers go hears of nothing any more, and has told whoever answered so.
    */
   answered({ hold, approved, reason, by }: HoldAnswer): void {
+    if (this.#suspended) return;
     const verdict: Verdict = { outcome: outcomeOf(approved, by), reason, by };
     if (verdict.outcome === 'approved') this.#pass(hold, verdict);
     else this.#take(hold, verdict.outcome)?.answered(verdict);
   }
 
   #pass(hold: number, verdict: Verdict): void {
-    const question = this.#waiting.get(hold);
+    const question = this.#waiting.get(hold)?.question;
     if (question === undefined) return;
     this.#passing.add(hold);
     this.#take(hold, verdict.outcome, () => {
@@ -65,16 +76,30 @@ export class HoldDesk implements Approver {
     });
   }
 
-  /** Denies what waits; nothing is asked until it is opened again. @param why in words that end a sentence */
+  /** The daemon goes and hears of nothing more; another will come. */
+  suspend(): void {
+    this.#suspended = true;
+  }
+
+  /** The next daemon is there, or the same one again. */
+  resume(): void {
+    if (!this.#suspended) return;
+    this.#suspended = false;
+    for (const [hold, waiting] of this.#waiting) this.#tell(hold, waiting);
+    if (this.#refused > 0) this.#tellRefused();
+  }
+
+  /** Denies what waits; nothing is asked any more. @param why in words that end a sentence */
   close(why: string): void {
     this.#closed = why;
     for (const hold of [...this.#waiting.keys()])
       this.#take(hold, 'withdrawn')?.answered({ outcome: 'withdrawn', reason: why, by: null });
   }
 
-  open(): void {
-    this.#closed = null;
-    if (this.#refused > 0) this.#tellRefused();
+  #tell(hold: number, { question: { held }, sinceMs }: Waiting): void {
+    const waitedMs = Math.max(0, Math.round(performance.now() - sinceMs));
+    const timeoutMs = Math.max(0, held.timeoutMs - waitedMs);
+    this.#send({ type: 'held', hold, held: { ...held, timeoutMs }, waitedMs });
   }
 
   #tellRefused(): void {
@@ -83,8 +108,9 @@ export class HoldDesk implements Approver {
   }
 
   #take(hold: number, outcome: HoldOutcome, onSent?: () => void): Question | null {
-    const question = this.#waiting.get(hold) ?? null;
-    if (this.#waiting.delete(hold)) this.#send({ type: 'released', hold, outcome }, onSent);
+    const question = this.#waiting.get(hold)?.question ?? null;
+    if (this.#waiting.delete(hold) && !this.#suspended)
+      this.#send({ type: 'released', hold, outcome }, onSent);
     return question;
   }
 }

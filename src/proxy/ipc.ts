@@ -82,6 +82,8 @@ export interface HeldMessage {
   /** Number by which the worker knows the answer again. */
   readonly hold: number;
   readonly held: Held;
+  /** For so long already, because an earlier daemon was asked before. */
+  readonly waitedMs: number;
 }
 
 /** It waits no more: it was answered, or nobody needs an answer. Said before what was approved is let pass. */

@@ -411,14 +411,14 @@ export class Worker {
     if (this.#drainTimer !== null) clearTimeout(this.#drainTimer);
     this.#drainTimer = setTimeout(() => this.#cutDrained(), graceMs);
     this.#closeListeners();
-    // The list of what waits does not go from one daemon to the next.
-    if (!daemonStays) this.#holds.close('Sluice is being restarted');
     await this.#until(() => [...this.#sessions].every(({ established }) => established), SETTLE_MS);
     this.#closeElsewhere();
     if (!begun) void this.#leave();
     this.#reports.flush();
     this.#sendStats();
     if (this.#held !== null) return;
+    // The list of what waits does not go from one daemon to the next.
+    if (!daemonStays) this.#holds.suspend();
     this.#sendNow({ type: 'retired' });
     this.#held = [];
     await this.#adoption();
@@ -446,7 +446,7 @@ export class Worker {
     });
     const held = this.#held ?? [];
     this.#held = null;
-    this.#holds.open();
+    this.#holds.resume();
     for (const { message, onSent } of held) this.#sendNow(message, onSent);
     this.#sendStats();
   }

@@ -102,18 +102,26 @@ t.test('workers replaced: it waits on, and what is approved then has run', async
   t.equal(await held.ran('asked of the old one'), 1);
   t.equal(await held.ran('after two'), 1);
 
-  // The next daemon has no list: what an earlier one's workers hold is denied then, be they drained already.
-  await begin('until the daemon goes');
+  // Of a worker that is drained already when the daemon goes, and of one that is just being replaced.
+  await begin('over two daemons');
   await restartWorkers(sluice);
-  t.equal((await held.list()).length, 1);
+  const second = await begin('while workers are replaced');
+  const replacing = sluice.cli(['workers', 'restart'], { timeoutMs: 60_000 });
   await sluice.restart('SIGUSR2');
-  await goesOn('until the daemon goes');
-  t.strictSame(await held.list(), []);
-  sessions.get('until the daemon goes')?.endInput();
-  t.match(await sessions.get('until the daemon goes')?.finished, {
-    stderr: /42501: .*, and Sluice is being restarted\n/,
-  });
-  t.equal(await held.ran('until the daemon goes'), 0);
+  await replacing;
+  const handed = await held.all(2);
+  t.notOk(
+    handed.some(({ id }) => id === second.id),
+    'under other ids',
+  );
+  await sluice.restart('SIGHUP');
+  for (const { id } of await held.all(2)) t.match(await held.approve(id), { code: 0 });
+  for (const name of ['over two daemons', 'while workers are replaced']) {
+    await goesOn(name);
+    sessions.get(name)?.endInput();
+    t.match(await sessions.get(name)?.finished, { code: 0, stderr: '' }, name);
+    t.equal(await held.ran(name), 1);
+  }
 });
 
 t.test('workers replaced: it waits for as long as its flow is drained', async (t) => {
@@ -135,46 +143,61 @@ t.test('workers replaced: it waits for as long as its flow is drained', async (t
   t.equal(await held.ran('drained'), 0);
 });
 
-t.test('replaced: it is denied, the session goes on, and what it asks then is asked about', async (t) => {
-  const world = await World.open(['postgres']);
-  t.teardown(() => world.close());
-  const sluice = await TestSluice.start(world, { policy: policyOf(world), ...underServiceManager(world) });
-  const held = new Held(sluice);
-  const { connection, env, psql } = psqlThrough(sluice);
-  await psql(AGENTS.shop, CREATE);
-  const kinds: readonly [string, () => Promise<unknown>][] = [
-    ['in place', () => sluice.restart('SIGUSR2')],
-    ['restart', () => sluice.restart('SIGHUP')],
-  ];
-  for (const [kind, replace] of kinds) {
-    const session = sluice.start(AGENTS.shop, [...PSQL, connection], { env, keepStdin: true });
-    session.write(`${update(`before ${kind}`)};\n${update(`waiting ${kind}`)};\nselect 'goes on';\n`);
-    const before = await held.next();
-    t.match(await held.approve(before.id), { code: 0 });
-    const waiting = await held.next(before);
-    await replace();
-    await session.waitFor((running) => running.stdout.includes('goes on'));
-    t.strictSame(await held.list(), []);
-    t.match(await held.approve(waiting.id), { code: 1, stderr: /nothing waits under that id/ });
-    session.write(`${update(`after ${kind}`)};\n`);
-    session.endInput();
-    const after = await held.next();
-    t.match(after.texts, [{ text: `${update(`after ${kind}`)};` }], 'asked about by who replaced them');
-    t.match(await held.approve(after.id), { code: 0 });
-    const { code, stdout, stderr } = await session.finished;
-    t.equal(code, 0);
-    t.equal(stdout, 'goes on\n');
-    t.match(
-      stderr,
-      /42501: Sluice: UPDATE needs approval by rule "ask-first", and Sluice is being restarted\n/,
-    );
-    t.equal(stderr.match(/ERROR/g)?.length, 1);
-    t.equal(await held.ran(`/* before ${kind} */`), 1);
-    t.equal(await held.ran(`/* waiting ${kind} */`), 0);
-    t.equal(await held.ran(`/* after ${kind} */`), 1);
-    t.strictSame(await held.list(), []);
-  }
-});
+t.test(
+  'replaced: it waits on, with the time that was left, and each answer is good for what it was given for',
+  async (t) => {
+    const world = await World.open(['postgres']);
+    t.teardown(() => world.close());
+    const sluice = await TestSluice.start(world, { policy: policyOf(world), ...underServiceManager(world) });
+    const held = new Held(sluice);
+    const { connection, env, psql } = psqlThrough(sluice);
+    await psql(AGENTS.shop, CREATE);
+    const kinds: readonly [string, () => Promise<unknown>][] = [
+      ['in place', () => sluice.restart('SIGUSR2')],
+      ['restart', () => sluice.restart('SIGHUP')],
+    ];
+    for (const [kind, replace] of kinds) {
+      const session = sluice.start(AGENTS.shop, [...PSQL, connection], { env, keepStdin: true });
+      session.write(`${update(`before ${kind}`)};\n${update(`waiting ${kind}`)};\nselect 'goes on';\n`);
+      const cancelling = sluice.start(AGENTS.shop, [...PSQL, connection], { env, keepStdin: true });
+      const before = await held.next();
+      t.match(await held.approve(before.id), { code: 0 });
+      const waiting = await held.next(before);
+      cancelling.write(`${update(`cancelled ${kind}`)};\nselect 'goes on';\n`);
+      const toCancel = await held.next(waiting);
+      await replace();
+      const listed = await held.all(2);
+      const again = listed.find(({ flow }) => flow === waiting.flow);
+      if (again === undefined) throw new Error('it does not wait');
+      t.notOk([waiting.id, toCancel.id].includes(again.id), 'an id is of one daemon');
+      t.strictSame(again.texts, waiting.texts);
+      t.equal(again.agent, AGENTS.shop);
+      t.equal(Date.parse(again.until) - Date.parse(again.since), 300_000, 'its time in all');
+      t.match(await held.approve(waiting.id), { code: 1, stderr: /nothing waits under that id/ });
+      t.equal(await held.ran(`/* waiting ${kind} */`), 0);
+      cancelling.kill('SIGINT');
+      await cancelling.waitFor((running) => running.stdout.includes('goes on'));
+      cancelling.endInput();
+      t.match((await cancelling.finished).stderr, /57014/);
+      t.match(await held.approve(again.id), { code: 0 });
+      await session.waitFor((running) => running.stdout.includes('goes on'));
+      session.write(`${update(`after ${kind}`)};\n`);
+      session.endInput();
+      const after = await held.next();
+      t.match(after.texts, [{ text: `${update(`after ${kind}`)};` }], 'asked about by who replaced them');
+      t.match(await held.deny(after.id), { code: 0 });
+      const { stdout, stderr } = await session.finished;
+      t.equal(stdout, 'goes on\n');
+      t.match(stderr, /42501: Sluice: UPDATE needs approval by rule "ask-first", and was denied\n/);
+      t.equal(stderr.match(/ERROR/g)?.length, 1);
+      t.equal(await held.ran(`/* before ${kind} */`), 1);
+      t.equal(await held.ran(`/* waiting ${kind} */`), 1);
+      t.equal(await held.ran(`/* cancelled ${kind} */`), 0);
+      t.equal(await held.ran(`/* after ${kind} */`), 0);
+      t.strictSame(await held.list(), []);
+    }
+  },
+);
 
 /** So many sessions, each of which asks for one thing that waits, under its number. */
 const MANY = 60;
@@ -219,6 +242,8 @@ t.test('approved while it is replaced: what was called approved has run, and not
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
     await replacing;
+    // Under the ids they have now.
+    for (const { id } of await held.list()) t.match(await held.deny(id), { code: 0 });
     t.match(await session.finished, { code: 0, stdout: 'all of them go on\n' });
     const executed = await held.executed();
     const ran = (text: string): number => executed.filter((line) => line.includes(text)).length;

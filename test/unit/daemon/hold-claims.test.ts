@@ -24,6 +24,8 @@ t.test('what is held is within its bounds', async (t) => {
       isHeld({ type: 'held', hold: 0, held: { ...held, ...change } }),
       JSON.stringify(change).slice(0, 40),
     );
+  for (const waitedMs of [-1, 1.5, 1e15, '1'])
+    t.notOk(isHeld({ type: 'held', hold: 0, held, waitedMs }), String(waitedMs));
   t.notOk(isHeld({ type: 'held', hold: 'x', held }));
   t.notOk(isHeld({ type: 'held', hold: 0, held: null }));
 });

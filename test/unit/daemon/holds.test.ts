@@ -69,6 +69,39 @@ t.test('what is released is gone, and so is what waits in a worker that is', asy
   t.equal(holds.list().length, 1);
 });
 
+t.test(
+  'what its worker takes to the next daemon is on no list of this one, and an answer on its way was not taken',
+  async (t) => {
+    const { holds, log } = holdsOf();
+    for (const hold of [0, 1]) holds.heard(1, claim(hold));
+    holds.heard(2, claim(0));
+    const [first, second] = holds.list().map(({ id }) => id);
+    const answering = holds.answer(first ?? '', YES);
+    holds.handedOver(1);
+    await t.rejects(answering, {
+      code: 'API',
+      message:
+        'nothing waits under that id any more: it waits for the next daemon, under another id (sluice holds), before that answer came',
+    });
+    await t.rejects(holds.answer(second ?? '', YES), { message: /any more: it waits for the next daemon/ });
+    t.equal(holds.list().length, 1, 'what the other worker holds');
+    t.match(log.slice(-2), [
+      / has not taken that answer, and waits on$/,
+      /for the next daemon, under other ids: 2$/,
+    ]);
+  },
+);
+
+t.test('what has waited for an earlier daemon has waited since then', async (t) => {
+  const { holds } = holdsOf();
+  holds.heard(1, { ...claim(0), waitedMs: 60_000 });
+  const [one] = holds.list();
+  const now = Date.now();
+  const since = Date.parse(one?.since ?? '');
+  t.ok(since <= now - 60_000 && since > now - 120_000, String(one?.since));
+  t.equal(Date.parse(one?.until ?? '') - since, 61_000);
+});
+
 t.test('what is no claim about holds is not kept; a number means one', async (t) => {
   const { holds } = holdsOf();
   t.notOk(holds.heard(1, claim(0, { flow: 'x' })));

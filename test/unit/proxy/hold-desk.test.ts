@@ -84,14 +84,45 @@ t.test('there is room for so many, and one agent does not take it all', async (t
   t.equal(sent.length, 256);
 });
 
-t.test('without a daemon what waits is denied, and so is what would have to', async (t) => {
+t.test('at the end what waits is denied, and so is what would have to', async (t) => {
   const { desk, verdicts, question } = deskOf();
   desk.ask(question());
   desk.close('it is gone');
   t.strictSame(verdicts, [{ outcome: 'withdrawn', reason: 'it is gone', by: null }]);
   t.strictSame(desk.ask(question()), { why: 'it is gone', isFull: false });
-  desk.open();
-  t.type(desk.ask(question()), 'function');
+});
+
+t.test('between two daemons it waits on, and the next is asked what is left to ask', async (t) => {
+  const { desk, sent, verdicts, question } = deskOf();
+  const withdrawals = [1_000, 2_000, 3_000].map((timeoutMs) => {
+    const asked = question();
+    return desk.ask({ ...asked, held: { ...asked.held, timeoutMs } });
+  });
+  desk.suspend();
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  // By the daemon that has gone, which has told whoever approved it that it was not taken.
+  desk.answered({ hold: 0, approved: true, reason: null, by: ROOT });
+  t.strictSame(verdicts, []);
+  const withdraw = withdrawals[1];
+  if (typeof withdraw === 'function') withdraw('cancelled');
+  t.type(desk.ask(question()), 'function', 'what comes meanwhile waits');
+  t.equal(sent.length, 3, 'nothing is kept for it');
+  desk.resume();
+  desk.resume();
+  const again = sent.slice(3);
+  t.match(again, [
+    { type: 'held', hold: 0, held: { verbs: ['DELETE'] } },
+    { type: 'held', hold: 2 },
+    { type: 'held', hold: 3 },
+  ]);
+  t.equal(again.length, 3, 'what was cancelled is not asked, and all else once');
+  const [first, third] = again;
+  if (first?.type !== 'held' || third?.type !== 'held') throw new Error('not asked');
+  t.ok(first.waitedMs >= 29, `${first.waitedMs} ms`);
+  t.equal(first.waitedMs + first.held.timeoutMs, 1_000);
+  t.equal(third.waitedMs + third.held.timeoutMs, 3_000);
+  desk.answered({ hold: 2, approved: true, reason: null, by: ROOT });
+  t.match(verdicts, [{ outcome: 'approved', by: ROOT }]);
 });
 
 t.test('what the daemon has no room for is refused by it', async (t) => {
@@ -111,11 +142,11 @@ t.test(
     const { desk, sent } = deskOf();
     desk.refused();
     t.strictSame(sent, [{ type: 'holds-refused', count: 1 }]);
-    desk.close('it is gone');
+    desk.suspend();
     for (let n = 0; n < 1_000; n += 1) desk.refused();
     t.equal(sent.length, 1, 'nothing is kept for it');
-    desk.open();
-    desk.open();
+    desk.resume();
+    desk.resume();
     t.strictSame(sent.slice(1), [{ type: 'holds-refused', count: 1_000 }]);
   },
 );
