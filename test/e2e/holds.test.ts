@@ -217,13 +217,3 @@ t.test('what nobody answers in time is denied', async (t) => {
     /42501: Sluice: DELETE needs approval by rule "soon", and nobody has answered in 1 seconds/,
   );
 });
-
-t.test('when the daemon is restarted what waits is denied, and the session goes on', async (t) => {
-  const session = psql(AGENTS.shop, "delete from vault;\nselect 'goes on';\n");
-  await held.next();
-  await sluice.restart('SIGUSR2');
-  const done = await session;
-  t.equal(done.stdout, 'goes on\n', done.stderr);
-  t.match(done.stderr, /42501: Sluice: DELETE .*Sluice is being restarted/);
-  t.strictSame(await held.list(), []);
-});

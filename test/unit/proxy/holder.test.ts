@@ -179,7 +179,7 @@ t.test('what became of it is put on record: what, how long, how it ended, by who
   decide();
   asked[1]?.answered({ outcome: 'denied', reason: null, by: ROOT });
   decide();
-  asked[2]?.answered({ outcome: 'withdrawn', reason: 'Sluice is being restarted', by: null });
+  asked[2]?.answered({ outcome: 'withdrawn', reason: 'Sluice is being stopped', by: null });
   decide();
   holder.cancel();
   decide();
@@ -188,7 +188,7 @@ t.test('what became of it is put on record: what, how long, how it ended, by who
   t.match(ended, [
     { what: 'DELETE app.users', rule: 'r', outcome: 'approved', by: ROOT, reason: 'ticket 4711' },
     { outcome: 'denied', by: ROOT, reason: null },
-    { outcome: 'withdrawn', by: null, reason: 'Sluice is being restarted' },
+    { outcome: 'withdrawn', by: null, reason: 'Sluice is being stopped' },
     { outcome: 'cancelled', by: null },
     { outcome: 'withdrawn', by: null, reason: 'the agent has left' },
     { outcome: 'refused', by: null, reason: 'the agent has left' },
