@@ -1,6 +1,6 @@
 /** The command line of scripts/bench. */
 import { parseArgs } from 'node:util';
-import type { ContenderName, Effort, WorkloadName } from './types.ts';
+import type { ContenderName, Effort, Placement, WorkloadName } from './types.ts';
 
 export const CONTENDERS: readonly ContenderName[] = [
   'haproxy',
@@ -12,6 +12,8 @@ export const CONTENDERS: readonly ContenderName[] = [
   'pgbouncer',
   'direct',
 ];
+
+const PLACEMENTS: readonly Placement[] = ['apart', 'together', 'free'];
 
 /** What `--only` takes, and the workloads it means. */
 const GROUPS: Readonly<Record<string, readonly WorkloadName[]>> = {
@@ -29,11 +31,11 @@ const NAMES = [...Object.keys(GROUPS), CONNECTS];
 const MEBIBYTE = 1024 * 1024;
 const FULL: Effort = {
   ...{ seconds: 5, warmUpSeconds: 2 },
-  ...{ bulkBytes: 1024 * MEBIBYTE, idleFlows: 10_000, rows: 1_000_000, busyPollUs: 0 },
+  ...{ bulkBytes: 1024 * MEBIBYTE, idleFlows: 10_000, rows: 1_000_000, busyPollUs: 0, placement: 'apart' },
 };
 const QUICK: Effort = {
   ...{ seconds: 1, warmUpSeconds: 1 },
-  ...{ bulkBytes: 128 * MEBIBYTE, idleFlows: 500, rows: 20_000, busyPollUs: 0 },
+  ...{ bulkBytes: 128 * MEBIBYTE, idleFlows: 500, rows: 20_000, busyPollUs: 0, placement: 'apart' },
 };
 const FULL_ROUNDS = 5;
 const QUICK_ROUNDS = 1;
@@ -52,6 +54,8 @@ Needs root. Takes about an hour, with --quick about two minutes.
                         ${CONTENDERS.slice(4).join(', ')}
   --rows N              rows of the long result (default ${FULL.rows}, with --quick ${QUICK.rows})
   --busy-poll US        give it to Sluice's daemon (default 0)
+  --placement HOW       apart: proxies on one processor, load and servers on another (default);
+                        together: all on one; free: where the kernel puts them
   --json FILE           write samples and medians there
   --write FILE          put the tables between the markers of that Markdown file
   --from FILE           measure nothing: read what --json wrote
@@ -89,6 +93,12 @@ function wholeNumber(flag: string, text: string): number {
   return value;
 }
 
+function placementOf(text: string): Placement {
+  const found = PLACEMENTS.find((one) => one === text);
+  if (found === undefined) throw new Error(`--placement: "${text}" is none of ${PLACEMENTS.join(', ')}`);
+  return found;
+}
+
 /** Throws an Error whose message says what is wrong with the arguments. */
 export function parseOptions(argv: readonly string[]): Options {
   const { values } = parseArgs({
@@ -98,6 +108,7 @@ export function parseOptions(argv: readonly string[]): Options {
       rounds: { type: 'string' },
       rows: { type: 'string' },
       'busy-poll': { type: 'string' },
+      placement: { type: 'string', default: 'apart' },
       only: { type: 'string' },
       contenders: { type: 'string' },
       json: { type: 'string' },
@@ -114,6 +125,7 @@ export function parseOptions(argv: readonly string[]): Options {
     ...(values['busy-poll'] === undefined
       ? {}
       : { busyPollUs: wholeNumber('busy-poll', values['busy-poll']) }),
+    placement: placementOf(values.placement),
   };
   const all = values.quick && values.only === undefined ? Object.keys(GROUPS) : NAMES;
   const groups = pick('only', values.only, all);

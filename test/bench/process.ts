@@ -1,5 +1,5 @@
 /**
- * The benchmark's processes, each kept to its processor. taskset and setpriv end in exec, so the pid that is
+ * The benchmark's processes, each kept to its processor, if it has one. taskset and setpriv end in exec, so the pid that is
  * started is the program's own.
  */
 import type { CommandOptions, Finished, Running } from '#test/support/command.ts';
@@ -7,14 +7,20 @@ import type { Namespace } from '#test/support/network.ts';
 
 export interface Place {
   readonly namespace: Namespace;
-  readonly cpu: number;
+  /** Null: any. */
+  readonly cpu: number | null;
   readonly user?: string;
 }
 
 function placed({ cpu, user }: Place, argv: readonly string[]): string[] {
   const become =
     user === undefined ? [] : ['setpriv', '--reuid', user, '--regid', user, '--init-groups', '--'];
-  return ['taskset', '-c', String(cpu), ...become, ...argv];
+  return [...pinned(cpu), ...become, ...argv];
+}
+
+/** What goes before a command that is to stay on a processor; null: on any. */
+export function pinned(cpu: number | null): string[] {
+  return cpu === null ? [] : ['taskset', '-c', String(cpu)];
 }
 
 /** Starts a program that stays. */

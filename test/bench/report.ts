@@ -4,7 +4,7 @@ import { connectsTables, type Table } from './connects/summary.ts';
 import type { Row, Summary } from './summary.ts';
 import type { ContenderName, Effort, Sample } from './types.ts';
 
-export const REPORT_SCHEMA = 2;
+export const REPORT_SCHEMA = 3;
 export const MARK_BEGIN = '<!-- bench:begin -->';
 export const MARK_END = '<!-- bench:end -->';
 
@@ -102,6 +102,11 @@ function markdownTable({ title, lines: [head = [], ...rows] }: Table): string {
   return [`### ${title}`, '', line(head), line(rule), ...rows.map(line)].join('\n');
 }
 
+const PLACED = {
+  together: 'All on one processor.',
+  free: 'All on whichever processor the kernel puts them.',
+};
+
 /** Everything that stands between the markers. */
 export function markdown(report: Report): string {
   const { machine, effort } = report;
@@ -111,6 +116,7 @@ export function markdown(report: Report): string {
     `${versions.join(', ')}.`,
     `Medians of ${report.rounds} ${report.rounds === 1 ? 'round' : 'rounds'}: ${effort.seconds} s per run,`,
     `${(effort.bulkBytes / 2 ** 30).toFixed(2)} GiB per download, ${effort.rows} rows, ${effort.idleFlows} idle flows.`,
+    ...(effort.placement === 'apart' ? [] : [PLACED[effort.placement]]),
     ...(effort.busyPollUs > 0 ? [`Workers of Sluice with \`--busy-poll ${effort.busyPollUs}\`.`] : []),
   ];
   const absent = report.absent.map(({ contender, why }) => `Not taking part: ${contender} (${why}).`);

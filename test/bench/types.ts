@@ -72,6 +72,12 @@ export type WorkloadName =
   | 'rows'
   | 'idle';
 
+/**
+ * Which processors do the work. `apart`: proxies have one, load and servers together another. `together`: all have the same, so
+ * that nobody wakes another across. `free`: the kernel puts them where it likes, as it does on a host that nobody has tuned.
+ */
+export type Placement = 'apart' | 'together' | 'free';
+
 export interface Effort {
   /** Length of each run that is bounded by time. */
   readonly seconds: number;
@@ -82,6 +88,7 @@ export interface Effort {
   readonly rows: number;
   /** What Sluice's workers do in place of sleeping (`sluice daemon --busy-poll`), microseconds. */
   readonly busyPollUs: number;
+  readonly placement: Placement;
 }
 
 /** What a workload measured on the load's side. */

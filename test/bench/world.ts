@@ -7,14 +7,17 @@ import { join } from 'node:path';
 import { must } from '#test/support/command.ts';
 import { FAR } from '#test/support/network.ts';
 import { World } from '#test/support/world.ts';
-import type { BenchWorld, Effort } from './types.ts';
+import type { BenchWorld, Effort, Placement } from './types.ts';
 
 const SERVER_NAME = 'server.test';
 /** Ports that proxies listen on lie below, so that no outgoing connection takes one of them first. */
 const EPHEMERAL_PORTS = '12000 65535';
 
 /** Opens the world; the caller closes `world.world`, and Ctrl-C is taken care of. Needs root. */
-export async function openBenchWorld({ busyPollUs }: Pick<Effort, 'busyPollUs'>): Promise<BenchWorld> {
+export async function openBenchWorld({
+  busyPollUs,
+  placement,
+}: Pick<Effort, 'busyPollUs' | 'placement'>): Promise<BenchWorld> {
   const world = await World.open([]);
   for (const namespace of [world.near, world.far]) {
     // A connection per request would run out of ports within a minute of TIME_WAIT.
@@ -29,8 +32,13 @@ export async function openBenchWorld({ busyPollUs }: Pick<Effort, 'busyPollUs'>)
     caFile: world.pki.ca,
     busyPollUs,
     directory: join(world.dir),
-    load: { namespace: world.near, cpu: 0 },
-    servers: { namespace: world.far, cpu: 0 },
-    proxies: { namespace: world.near, cpu: availableParallelism() > 1 ? 1 : 0 },
+    load: { namespace: world.near, cpu: placement === 'free' ? null : 0 },
+    servers: { namespace: world.far, cpu: placement === 'free' ? null : 0 },
+    proxies: { namespace: world.near, cpu: processorOfProxies(placement) },
   };
+}
+
+function processorOfProxies(placement: Placement): number | null {
+  if (placement === 'free') return null;
+  return placement === 'apart' && availableParallelism() > 1 ? 1 : 0;
 }

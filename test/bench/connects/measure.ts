@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { addon } from '#src/kernel/addon.ts';
 import { must } from '#test/support/command.ts';
 import { holdHost } from '#test/support/sluice.ts';
+import { pinned } from '../process.ts';
 import type { BenchWorld } from '../types.ts';
 import { type Attestation, measureAttestation } from './attest.ts';
 import { BenchPlane, type Case } from './plane.ts';
@@ -89,7 +90,7 @@ async function run(
 ): Promise<number> {
   const enter = 'echo 0 >"$0/cgroup.procs" && exec "$@"';
   const [file = '', ...argv] = world.load.namespace.wrap([
-    ...['setpriv', '--pdeathsig', 'KILL', '--', 'taskset', '-c', String(world.load.cpu)],
+    ...['setpriv', '--pdeathsig', 'KILL', '--', ...pinned(world.load.cpu)],
     ...['sh', '-c', enter, plane.cgroupOf(name), ...loadOf(world, built, act, name)],
   ]);
   const child = spawn(file, argv, { stdio: ['ignore', 'pipe', 'inherit', plane.listener] });

@@ -8,6 +8,7 @@
  */
 import { join } from 'node:path';
 import { SLUICE, TestSluice } from '#test/support/sluice.ts';
+import { pinned } from '../process.ts';
 import { HTTPS_PORT, POSTGRES_PORT } from '../servers.ts';
 import type { BenchWorld, Contender, ContenderName, RunningContender, Service } from '../types.ts';
 import { WIDE_SECRET, WIDE_TABLE } from '../wide-table.ts';
@@ -75,14 +76,13 @@ async function release(): Promise<void> {
 }
 
 async function startSluice(world: BenchWorld, processes: number): Promise<TestSluice> {
-  const pin = ['taskset', '-c', String(world.proxies.cpu)];
   // Records go to a file, as they would to the journal, and not through a pipe into this process.
   const redirect = ['sh', '-c', 'exec "$@" >"$0"', join(world.directory, 'records.ndjson')];
   return await TestSluice.start(world.world, {
     policy: policy(world),
     workers: processes,
     args: ['--busy-poll', String(world.busyPollUs)],
-    wrapper: [...pin, ...redirect],
+    wrapper: [...pinned(world.proxies.cpu), ...redirect],
   });
 }
 

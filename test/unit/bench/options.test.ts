@@ -51,6 +51,9 @@ t.test('what makes no sense is refused with the reason', async (t) => {
   t.throws(() => parseOptions(['--rows', '0']), /--rows/);
   t.throws(() => parseOptions(['--busy-poll', 'x']), /--busy-poll/);
   t.match(parseOptions(['--busy-poll', '60']), { effort: { busyPollUs: 60, rows: 1_000_000 } });
+  t.throws(() => parseOptions(['--placement', 'x']), /--placement: "x" is none of apart, together, free/);
+  t.match(parseOptions([]), { effort: { placement: 'apart' } });
+  t.match(parseOptions(['--placement', 'free']), { effort: { placement: 'free', seconds: 5 } });
   t.throws(() => parseOptions(['--fast']), /fast/);
   t.throws(() => parseOptions(['bulk']), /bulk/);
 });

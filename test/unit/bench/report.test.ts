@@ -49,6 +49,7 @@ const report: Report = {
     idleFlows: 10_000,
     rows: 1_000_000,
     busyPollUs: 0,
+    placement: 'apart',
   },
   rounds: 3,
   absent: [{ contender: 'stunnel', why: 'it did not listen' }],
