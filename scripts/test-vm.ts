@@ -22,6 +22,11 @@ function say(text: string): void {
 }
 
 function list(): void {
+  // `scripts/test-vm --list | head`: the reader has what it wanted.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
   const cache = new Cache();
   for (const pair of PAIRS) {
     const ready = hasKernel(cache, pair.kernel) && hasTree(cache, pair.suite);

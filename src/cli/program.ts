@@ -65,7 +65,7 @@ Exit codes: sluice help exit-codes`,
   const one = wanted === 'help' ? undefined : COMMANDS.get(wanted);
   for (const load of one === undefined ? COMMANDS.values() : [one]) (await load())(program, cli);
   for (const command of program.commands)
-    if (command.commands.length > 0) command.helpCommand('help [command]', 'show help for a command');
+    if (command.commands.length > 0) (await import('./help.ts')).registerGroupHelp(command, cli);
   return program;
 }
 

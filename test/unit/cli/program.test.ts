@@ -33,6 +33,8 @@ t.test('every command has help with an example and its exit codes', async (t) =>
     t.match(done.stdout, /^Examples?:\n {2}\S/m, command.join(' '));
     t.match(done.stdout, /^Exit codes: /m, command.join(' '));
     t.same(await testCli(['help', ...command]), done, 'and "help" shows the same');
+    const [group = '', name] = command;
+    if (name !== undefined) t.same(await testCli([group, 'help', name]), done, 'and that of its group');
   }
 });
 
@@ -83,6 +85,10 @@ t.test('wrong use: what was wrong, how it may have been meant, and 2', async (t)
     [['status', '--outptu'], `sluice: unknown option '--outptu'\n  hint: Did you mean --output?\n${hint}`],
     [['a\u001b[2J'], `sluice: unknown command 'a\\x1b[2J'\n${hint}`],
     [['help', 'nothing'], 'sluice: no help on nothing\n  hint: see: sluice help\n'],
+    ...['holds', 'workers', 'policy', 'unit'].map((group): [string[], string] => [
+      [group, 'help', 'nonsense'],
+      `sluice: no help on ${group} nonsense\n  hint: see: sluice ${group} help\n`,
+    ]),
   ];
   for (const [args, stderr] of cases)
     t.same(await testCli(args), { code: 2, stdout: '', stderr }, args.join(' '));
