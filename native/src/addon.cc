@@ -34,6 +34,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("listenUdp", Napi::Function::New<sluice::ListenUdp>(env));
   exports.Set("readFlow", Napi::Function::New<sluice::ReadFlow>(env));
   exports.Set("socketError", Napi::Function::New<sluice::SocketError>(env));
+  exports.Set("resetOnClose", Napi::Function::New<sluice::ResetOnClose>(env));
   exports.Set("sendNow", Napi::Function::New<sluice::SendNow>(env));
   exports.Set("peerCredentials", Napi::Function::New<sluice::PeerCredentials>(env));
   exports.Set("disconnect", Napi::Function::New<sluice::Disconnect>(env));

@@ -175,6 +175,13 @@ Napi::Value SocketError(const Napi::CallbackInfo &info) {
   return error ? SystemError(env, "the connection", error).Value() : env.Null();
 }
 
+Napi::Value ResetOnClose(const Napi::CallbackInfo &info) {
+  linger at_once = {1, 0};
+  int fd = info[0].As<Napi::Number>().Int32Value();
+  return Napi::Boolean::New(info.Env(),
+                            setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)) == 0);
+}
+
 Napi::Value PeerCredentials(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   ucred peer = {};

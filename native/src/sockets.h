@@ -20,6 +20,10 @@ Napi::Value ReadFlow(const Napi::CallbackInfo &info);
 // socketError(fd) -> Error | null: what the kernel has to tell of the socket (SO_ERROR), which it tells once.
 Napi::Value SocketError(const Napi::CallbackInfo &info);
 
+// resetOnClose(fd) -> boolean: whether its connection will end by RST when the descriptor is closed
+// (SO_LINGER of no time).
+Napi::Value ResetOnClose(const Napi::CallbackInfo &info);
+
 // sendNow(fd, bytes) -> number: how many of the bytes the kernel took at once; 0 as well where it took none
 // for an error.
 Napi::Value SendNow(const Napi::CallbackInfo &info);

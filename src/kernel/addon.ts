@@ -177,6 +177,8 @@ export interface Addon {
   /** Writes `struct sluice_flow` into `into`; false if no agent made the connection. */
   readFlow(fd: number, into: Buffer): boolean;
   socketError(fd: number): Error | null;
+  /** False: it is no socket. */
+  resetOnClose(fd: number): boolean;
   sendNow(fd: number, bytes: Uint8Array): number;
   peerCredentials(fd: number): { pid: number; uid: number };
   disconnect(pid: number, fd: number, cookie: bigint): 'disconnected' | 'shut' | 'gone';

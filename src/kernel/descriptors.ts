@@ -54,6 +54,14 @@ export function socketError(fd: number): Error | null {
   return addon().socketError(fd);
 }
 
+/**
+ * Has a TCP connection end by RST as soon as its descriptor is closed, whatever is unsent: SO_LINGER of no time (socket(7)).
+ * Of what is no socket any more nothing is left to be reset.
+ */
+export function resetOnClose(fd: number): void {
+  addon().resetOnClose(fd);
+}
+
 /** How many of the bytes a connection took at once; 0 as well where something is wrong with it, which is not told. */
 export function sendNow(fd: number, bytes: Uint8Array): number {
   return addon().sendNow(fd, bytes);

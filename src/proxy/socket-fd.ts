@@ -9,7 +9,15 @@ import type { OnReadOpts, Server, Socket } from 'node:net';
 
 /** Null when the socket is closed already. */
 export function fdOf(socket: Socket | Server): number | null {
-  const handle = handleOf(socket);
+  return fdAt(handleOf(socket));
+}
+
+/** Of the connection beneath TLS that a TLS socket made by itself; null when it is closed already. */
+export function tcpFdOf(secure: Socket): number | null {
+  return fdAt(tcpHandleOf(secure));
+}
+
+function fdAt(handle: object | null): number | null {
   const fd: unknown = handle === null ? null : Reflect.get(handle, 'fd');
   return typeof fd === 'number' && fd >= 0 ? fd : null;
 }

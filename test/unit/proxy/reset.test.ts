@@ -1,9 +1,12 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { readdirSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls';
 import t from 'tap';
 import { resetSocket, resetTls } from '#src/proxy/reset.ts';
+import { fdOf, tcpFdOf } from '#src/proxy/socket-fd.ts';
 import { makeCertificates, SERVER_NAME, tlsBy } from '#test/support/certificates.ts';
+import { linkTarget } from '#test/support/residue.ts';
 import {
   destination,
   endOf,
@@ -75,6 +78,36 @@ t.test('bytes before a FIN that is still waiting are not lost, nor is the descri
   resume();
   await endOf(socket);
   t.equal(socket.writableFinished, true, 'all was handed to the kernel before');
+});
+
+t.test('a FIN that is asked for and has not left keeps no descriptor', async (t) => {
+  const server = await plainServer(t.teardown, (s) => s.pause());
+  const port = await tlsServer(t.teardown, certificates.valid, ignore);
+  const options = { ca: certificates.ca, servername: SERVER_NAME };
+  const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+  const raw = connect({ port, host: '127.0.0.1' });
+  await Promise.all([once(socket, 'connect'), once(raw, 'connect')]);
+  const lent = connectTls({ ...options, socket: raw });
+  const own = connectTls({ ...options, port, host: '127.0.0.1' });
+  await Promise.all([once(lent, 'secureConnect'), once(own, 'secureConnect')]);
+  const destroyed = new Socket().destroy();
+  const kinds: readonly [Socket, number | null, () => void][] = [
+    [socket, fdOf(socket), () => resetSocket(socket, destroyed)],
+    [lent, fdOf(raw), () => resetSocket(raw, destroyed)],
+    [own, tcpFdOf(own), () => resetTls(own)],
+  ];
+  for (const [ended, fd, reset] of kinds) {
+    const socketOf = (number: number | string | null): string | null => linkTarget(`/proc/self/fd/${number}`);
+    const itself = socketOf(fd);
+    t.match(itself, /^socket:/);
+    ended.on('error', ignore);
+    ended.end();
+    // Asked for, and not done before the next turn.
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    reset();
+    await endOf(ended === lent ? raw : ended);
+    t.notOk(readdirSync('/proc/self/fd').some((number) => socketOf(number) === itself));
+  }
 });
 
 t.test('a socket that is still connecting just ends', async (t) => {
