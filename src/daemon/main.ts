@@ -47,6 +47,19 @@ function nextSignal(options: DaemonOptions, started: Promise<unknown>): Promise<
   });
 }
 
+/**
+ * One that has begun to hand over serves nobody any more. If that fails it ends, and what it leaves in force refuses agents until
+ * the next one is there.
+ */
+async function handedOver(handOver: () => Promise<void>): Promise<void> {
+  try {
+    await handOver();
+  } catch (error) {
+    log(`the hand-over failed, open flows end: ${messageOf(error)}`);
+    process.exit(1);
+  }
+}
+
 /** What the daemon may claim: that it enforces, only when its self-test has seen it. */
 function describe(daemon: Daemon): string {
   const test = daemon.lastSelfTest;
@@ -156,12 +169,12 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   if (signal === 'SIGUSR2') {
     addon().sdNotify('RELOADING=1');
     log('SIGUSR2: starting anew; open flows go on');
-    executeAnew(await handOver(false));
+    await handedOver(async () => executeAnew(await handOver(false)));
   }
   if (signal === 'SIGTERM' && (await isBeingRestarted())) {
     addon().sdNotify('STOPPING=1');
     log('SIGTERM, to be started again; open flows go on');
-    store(await handOver(true));
+    await handedOver(async () => store(await handOver(true)));
     process.exit(0);
   }
   addon().sdNotify('STOPPING=1');

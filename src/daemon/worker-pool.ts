@@ -252,7 +252,7 @@ export class WorkerPool {
     this.#stopping = true;
     // A worker that is being replaced is told to go on with this daemon, and then to be silent for the next.
     for (const slot of this.#slots) slot.next?.kill();
-    await this.#until(() => !this.#replacing, RETIRE_TIMEOUT_MS + READY_TIMEOUT_MS);
+    await this.#until(() => !this.#replacing, 2 * RETIRE_TIMEOUT_MS);
     this.#isHandingOver = true;
     for (const slot of this.#slots) {
       if (slot.current?.ready) this.#drain(slot.current, { outlive, daemonStays: false });

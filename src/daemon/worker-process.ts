@@ -5,7 +5,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { Socket } from 'node:net';
 import { presentReport } from '../flowlog/former-report.ts';
-import { closeFd, descriptorPair, sendDescriptors } from '../kernel/descriptors.ts';
+import { closeFd, descriptorPair, duplicateFd, sendDescriptors } from '../kernel/descriptors.ts';
 import { type FlowLayout, flowReader, presentFlowLayout } from '../kernel/migrate/flow-layout.ts';
 import { ProcessHandle } from '../kernel/process-handle.ts';
 import type { CompiledPolicy } from '../policy/types.ts';
@@ -200,10 +200,14 @@ export class WorkerProcess {
     this.#channel?.end();
   }
 
-  /** What the next daemon needs to adopt it; null when it has just ended. The descriptors stay this object's. */
+  /**
+   * What the next daemon needs to adopt it; null when it has said all it will, or has just ended. The descriptors are duplicates: it
+   * may end until that daemon is there, and its channel is closed here then.
+   */
   handOver(): HandedWorker | null {
-    const channelFd = this.#channelSocket === null ? null : fdOf(this.#channelSocket);
-    if (this.ended || channelFd === null) return null;
+    const fd = this.#channelSocket === null ? null : fdOf(this.#channelSocket);
+    if (this.ended || this.drained || fd === null) return null;
+    const channelFd = duplicateFd(fd);
     const { number, pid, openFlows, drainUntilMs } = this;
     const processFd = ProcessHandle.open(pid).fd;
     return { number, pid, openFlows, drainUntilMs, channelFd, processFd, flowLayout: this.#flowLayout };

@@ -70,3 +70,16 @@ for (const [kind, signal, options] of [
     await sluice.uninstall();
   });
 }
+
+t.test('workers that have nothing to carry end while the daemon is restarted', async (t) => {
+  const sluice = await TestSluice.start(world, { workers: 2 });
+  // At different moments of it: one that has said its last word and is not gone yet is nobody to be handed over.
+  for (let round = 0; round < 6; round += 1) {
+    const replaced = sluice.api.restartWorkers().catch(() => null);
+    await new Promise((resolve) => setTimeout(resolve, round * 150));
+    t.ok((await sluice.restart('SIGUSR2')).enforcing, `round ${round}`);
+    await replaced;
+  }
+  await until('old workers to go', async () => (await sluice.status()).draining.length === 0);
+  await sluice.uninstall();
+});

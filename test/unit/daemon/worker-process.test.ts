@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { fstatSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { type ProcessEvents, WorkerProcess } from '#src/daemon/worker-process.ts';
 import { isReportedFlow } from '#src/flowlog/check-report.ts';
-import { duplicateFd } from '#src/kernel/descriptors.ts';
+import { closeFd, duplicateFd } from '#src/kernel/descriptors.ts';
 import { presentFlowLayout } from '#src/kernel/migrate/flow-layout.ts';
 import { ProcessHandle } from '#src/kernel/process-handle.ts';
 import { CHANNEL_FD, encodeFrame } from '#src/proxy/channel.ts';
@@ -94,4 +94,33 @@ t.test('but nobody keeps one from ending by keeping its channel', async (t) => {
   const { heard, ended } = scripted('sleep 600 & kill -9 $$', 100, t.teardown);
   await ended;
   t.strictSame(heard, ['SIGKILL']);
+});
+
+t.test(
+  'one that ends while it is handed over leaves the next daemon descriptors that are there',
+  async (t) => {
+    const child = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] });
+    t.teardown(() => child.kill('SIGKILL'));
+    const ended = Promise.withResolvers<unknown>();
+    const events = { onMessage: () => undefined, onEnd: ended.resolve };
+    const worker = WorkerProcess.around(child, 1, 0, events);
+    const handed = worker.handOver();
+    if (handed === null) throw new Error('it was not handed over');
+    child.kill('SIGKILL');
+    await ended.promise;
+    t.ok(fstatSync(handed.channelFd).isSocket());
+    for (const fd of [handed.channelFd, handed.processFd]) closeFd(fd);
+    t.equal(worker.handOver(), null, 'it has ended');
+  },
+);
+
+t.test('one that has said its last word is not handed over', async (t) => {
+  const child = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  const ended = Promise.withResolvers<unknown>();
+  const worker = WorkerProcess.around(child, 1, 0, { onMessage: () => undefined, onEnd: ended.resolve });
+  worker.dismiss();
+  t.equal(worker.handOver(), null);
+  child.kill('SIGKILL');
+  await ended.promise;
 });
