@@ -56,13 +56,9 @@ export class BootClock {
     const nowMs = this.#clock.monotonic();
     if (nowMs - this.#checkedMs < RECHECK_MS) return;
     this.#checkedMs = nowMs;
-    const seenMs = this.#look();
-    if (seenMs < this.#bootMs) this.#bootMs = seenMs;
-    else if (seenMs > this.#bootMs + TOLERANCE_MS) this.#settle(this.#lowest());
-  }
-
-  /** What looked like a clock that was set may have been one look that took long. */
-  #settle(seenMs: number): void {
+    const firstMs = this.#look();
+    // What looks like a clock that was set may be one look that took long.
+    const seenMs = firstMs > this.#bootMs + TOLERANCE_MS ? this.#lowest() : firstMs;
     if (seenMs < this.#bootMs || seenMs > this.#bootMs + TOLERANCE_MS) this.#bootMs = seenMs;
   }
 

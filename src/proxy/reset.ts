@@ -24,28 +24,24 @@ export function resetSocket(socket: Socket, secure: Socket | null = null): void 
   if (socket.connecting) {
     socket.destroy();
   } else if (!top.destroyed && top.writableEnded && !top.writableFinished) {
-    const timer = setTimeout(() => destroyByReset(socket), FLUSH_TIMEOUT_MS);
+    const timer = setTimeout(() => destroyByReset(socket, fdOf(socket)), FLUSH_TIMEOUT_MS);
     top.once('finish', () => resetSocket(socket, secure));
     socket.once('close', () => clearTimeout(timer));
   } else {
     // Nothing more may be handed to a connection that is closing, not even what waits for the turn to end.
     secure?.cork();
-    destroyByReset(socket);
+    destroyByReset(socket, fdOf(socket));
   }
-}
-
-function destroyByReset(socket: Socket): void {
-  resetAsItCloses(fdOf(socket));
-  socket.destroy();
 }
 
 /** Resets a TLS socket that made its own TCP connection. */
 export function resetTls(secure: Socket): void {
   if (secure.destroyed) return;
-  if (!secure.connecting) resetAsItCloses(tcpFdOf(secure));
-  secure.destroy();
+  destroyByReset(secure, secure.connecting ? null : tcpFdOf(secure));
 }
 
-function resetAsItCloses(fd: number | null): void {
+/** @param fd of its connection; null: there is none that could be reset */
+function destroyByReset(socket: Socket, fd: number | null): void {
   if (fd !== null) resetOnClose(fd);
+  socket.destroy();
 }
