@@ -7,9 +7,9 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
+import { deadline } from '../core/deadline.ts';
 import { SluiceError } from '../core/errors.ts';
 import { duplicateFd } from '../kernel/descriptors.ts';
-import { deadline } from '../proxy/deadline.ts';
 import { fdOf } from '../proxy/socket-fd.ts';
 import { EXPOSITION_TYPE } from './exposition.ts';
 

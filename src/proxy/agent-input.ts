@@ -6,8 +6,8 @@
  * only because this ends before the relay begins.
  */
 import type { Socket } from 'node:net';
+import { deadline } from '../core/deadline.ts';
 import { SluiceError } from '../core/errors.ts';
-import { deadline } from './deadline.ts';
 
 /** The agent's socket was closed under us: there is nobody left to answer. */
 export class AgentGone extends SluiceError {

@@ -2,7 +2,7 @@
  * One chunk from a server that has to say something before TLS, or before the relay, can begin.
  */
 import type { Socket } from 'node:net';
-import { deadline } from './deadline.ts';
+import { deadline } from '../core/deadline.ts';
 import { handshakeError, UpstreamError } from './upstream-error.ts';
 
 /** The next chunk; empty when the server closes its side. The socket is paused again. @throws UpstreamError */

@@ -18,11 +18,11 @@ import {
   connect as wrapInTls,
 } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
+import { deadline } from '../core/deadline.ts';
 import type { FlowTls } from '../flow/record.ts';
 import type { CompiledDestination } from '../policy/types.ts';
 import { withoutPeerCertificate } from '../tls/session-state.ts';
 import { watchCloseNotify } from './close-notify.ts';
-import { deadline } from './deadline.ts';
 import { Landing } from './landing.ts';
 import { resetSocket, resetTls } from './reset.ts';
 import type { PeerProof, ResumableSession } from './resumption.ts';

@@ -7,11 +7,11 @@
  */
 import { createSocket } from 'node:dgram';
 import { connect, isIPv6 } from 'node:net';
+import { deadline } from '../../core/deadline.ts';
 import { errnoOf } from '../../core/errors.ts';
 import { type Answer, isAnswerTo, type Question, readAnswer } from '../../protocols/dns/answer.ts';
 import { MESSAGE_MAX_BYTES } from '../../protocols/dns/codes.ts';
 import { encodeFrame, FrameReader } from '../../protocols/dns/frames.ts';
-import { deadline } from '../deadline.ts';
 
 export const DNS_PORT = 53;
 

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
+import { deadline } from '#src/core/deadline.ts';
 import { AgentInput } from '#src/proxy/agent-input.ts';
-import { deadline } from '#src/proxy/deadline.ts';
-import { socketPair } from './socket-pair.ts';
+import { socketPair } from '../proxy/socket-pair.ts';
 
 /** Keeps this process from running, as a long piece of work does. */
 function stall(ms: number): void {
